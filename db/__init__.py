@@ -1,0 +1,1 @@
+"""The store: tables, sessions, named reads and migrations. Imports SQLAlchemy alone."""

@@ -1,0 +1,359 @@
+"""Every table of the store, top to bottom in the order of the loop.
+
+Times are seconds since 1970 (UTC) as floats; durations end in `_s`. Pictures and weights are named by
+the SHA-256 of their content (`media`), never by a path. Labels are append-only: an undo is a new row.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+JsonDict = dict[str, Any]
+
+
+class Base(DeclarativeBase):
+    """Declarative base; maps plain Python annotations to column types."""
+
+    type_annotation_map = {JsonDict: JSON, list[Any]: JSON, float: Float, str: String}
+
+
+def _key() -> Mapped[int]:
+    return mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
+
+
+def _now() -> Mapped[float]:
+    return mapped_column(default=time.time)
+
+
+class Project(Base):
+    """One piece of work: its prompts, samples, labels and runs."""
+
+    __tablename__ = "project"
+    id: Mapped[int] = _key()
+    name: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[float] = _now()
+
+
+class User(Base):
+    """Someone who labels. `kind` keeps simulated annotators apart from people."""
+
+    __tablename__ = "user"
+    id: Mapped[int] = _key()
+    name: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str] = mapped_column(default="person")  # person | simulated
+    role: Mapped[str] = mapped_column(default="admin")  # annotator | researcher | admin
+    settings: Mapped[JsonDict] = mapped_column(default=dict)
+    created_at: Mapped[float] = _now()
+
+
+class PromptSet(Base):
+    """A named list of prompts; `split` says whether it may be trained on."""
+
+    __tablename__ = "prompt_set"
+    id: Mapped[int] = _key()
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    name: Mapped[str]
+    split: Mapped[str] = mapped_column(default="train")  # train | heldout
+    created_at: Mapped[float] = _now()
+    __table_args__ = (Index("uq_prompt_set_name", "project_id", "name", unique=True),)
+
+
+class Prompt(Base):
+    """One prompt, once per set."""
+
+    __tablename__ = "prompt"
+    id: Mapped[int] = _key()
+    prompt_set_id: Mapped[int] = mapped_column(ForeignKey("prompt_set.id"))
+    position: Mapped[int]
+    text: Mapped[str] = mapped_column(Text)
+    __table_args__ = (Index("uq_prompt_text", "prompt_set_id", "text", unique=True),)
+
+
+class Policy(Base):
+    """A model that draws: a family, its weights, and the adapter a run has put on it."""
+
+    __tablename__ = "policy"
+    id: Mapped[int] = _key()
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    name: Mapped[str]
+    family: Mapped[str]  # key in backend/policies
+    config: Mapped[JsonDict] = mapped_column(default=dict)  # that family's Config
+    adapter: Mapped[str | None] = mapped_column(default=None)  # media hash of LoRA safetensors
+    run_id: Mapped[int | None] = mapped_column(default=None, index=True)
+    step: Mapped[int | None] = mapped_column(default=None)
+    created_at: Mapped[float] = _now()
+
+
+class Sample(Base):
+    """A decoded picture with everything needed to draw it again."""
+
+    __tablename__ = "sample"
+    id: Mapped[int] = _key()
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
+    prompt_id: Mapped[int] = mapped_column(ForeignKey("prompt.id"), index=True)
+    policy_id: Mapped[int] = mapped_column(ForeignKey("policy.id"))
+    seed: Mapped[int] = mapped_column(BigInteger)
+    media: Mapped[str] = mapped_column(index=True)
+    width: Mapped[int]
+    height: Mapped[int]
+    settings: Mapped[JsonDict] = mapped_column(default=dict)  # num_steps, guidance, source
+    created_at: Mapped[float] = _now()
+    __table_args__ = (Index("ix_sample_policy", "policy_id", "prompt_id", "seed"),)
+
+
+class Comparison(Base):
+    """A blind test of two policies on the same prompts and seeds; its votes are labels."""
+
+    __tablename__ = "comparison"
+    id: Mapped[int] = _key()
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    name: Mapped[str]
+    base_policy_id: Mapped[int] = mapped_column(ForeignKey("policy.id"))
+    tuned_policy_id: Mapped[int] = mapped_column(ForeignKey("policy.id"))
+    prompt_set_id: Mapped[int] = mapped_column(ForeignKey("prompt_set.id"))
+    num_prompts: Mapped[int]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    status: Mapped[str] = mapped_column(default="drawing")  # drawing | ready | failed
+    job_id: Mapped[int | None] = mapped_column(default=None)
+    created_at: Mapped[float] = _now()
+
+
+class Pair(Base):
+    """Two samples of one prompt waiting to be judged. In a comparison, a is base and b is tuned."""
+
+    __tablename__ = "pair"
+    id: Mapped[int] = _key()
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
+    prompt_id: Mapped[int] = mapped_column(ForeignKey("prompt.id"))
+    sample_a_id: Mapped[int] = mapped_column(ForeignKey("sample.id"))
+    sample_b_id: Mapped[int] = mapped_column(ForeignKey("sample.id"))
+    comparison_id: Mapped[int | None] = mapped_column(ForeignKey("comparison.id"), default=None)
+    source: Mapped[str] = mapped_column(default="generate")  # generate | rollouts | compare | import
+    chooser: Mapped[str] = mapped_column(default="random")
+    propensity: Mapped[float] = mapped_column(default=1.0)
+    priority: Mapped[int] = mapped_column(default=0)
+    overlap: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[float] = _now()
+    __table_args__ = (Index("ix_pair_open", "project_id", "comparison_id", "priority", "id"),)
+
+
+class Lease(Base):
+    """A pair handed to one annotator for a while, so that nobody else is given it."""
+
+    __tablename__ = "lease"
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
+    until: Mapped[float] = mapped_column(index=True)
+    shown_left: Mapped[str]  # a | b: the side order survives a reload
+
+
+class Label(Base):
+    """One judgement. Append-only: `choice = 'retract'` takes back the label named in `retracts`."""
+
+    __tablename__ = "label"
+    id: Mapped[int] = _key()
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    client_id: Mapped[str]  # made by the browser: sent twice, stored once
+    choice: Mapped[str]  # left | right | tie | both_bad | skip | retract
+    shown_left: Mapped[str]  # a | b: which sample stood on the left
+    t_shown: Mapped[float]
+    t_answer: Mapped[float]
+    reasons: Mapped[list[Any]] = mapped_column(default=list)
+    comment: Mapped[str] = mapped_column(Text, default="")
+    retracts: Mapped[int | None] = mapped_column(ForeignKey("label.id"), default=None)
+    created_at: Mapped[float] = _now()
+    __table_args__ = (Index("uq_label_client", "user_id", "client_id", unique=True),)
+
+
+class Reward(Base):
+    """A configured scorer in one fixed version."""
+
+    __tablename__ = "reward"
+    id: Mapped[int] = _key()
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    name: Mapped[str]
+    kind: Mapped[str]  # key in backend/rewards
+    version: Mapped[str]
+    config: Mapped[JsonDict] = mapped_column(default=dict)
+    weights: Mapped[str | None] = mapped_column(default=None)  # media hash, safetensors
+    figures: Mapped[JsonDict] = mapped_column(default=dict)  # accuracy, intervals, pairs, curve
+    created_at: Mapped[float] = _now()
+
+
+class Score(Base):
+    """What one reward said of one sample. A failure is a null value with a status, never 0."""
+
+    __tablename__ = "score"
+    id: Mapped[int] = _key()
+    sample_id: Mapped[int] = mapped_column(ForeignKey("sample.id"))
+    reward_id: Mapped[int] = mapped_column(ForeignKey("reward.id"))
+    criterion: Mapped[str] = mapped_column(default="total")
+    value: Mapped[float | None]
+    status: Mapped[str] = mapped_column(default="ok")  # ok | abstain | n/a | error
+    detail: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[float] = _now()
+    __table_args__ = (Index("uq_score", "sample_id", "reward_id", "criterion", unique=True),)
+
+
+class Run(Base):
+    """One training run with its full resolved settings. `wanted` is what people asked of it."""
+
+    __tablename__ = "run"
+    id: Mapped[int] = _key()
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    name: Mapped[str]
+    status: Mapped[str] = mapped_column(default="waiting")
+    # waiting | running | paused | done | stopped | failed
+    wanted: Mapped[str] = mapped_column(default="run")  # run | pause | stop
+    config: Mapped[JsonDict]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    code_version: Mapped[str] = mapped_column(default="")
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("run.id"), default=None)
+    policy_id: Mapped[int] = mapped_column(ForeignKey("policy.id"))
+    tuned_policy_id: Mapped[int | None] = mapped_column(default=None)
+    step: Mapped[int] = mapped_column(default=0)
+    num_steps: Mapped[int]
+    error: Mapped[str] = mapped_column(Text, default="")
+    job_id: Mapped[int | None] = mapped_column(default=None)
+    created_at: Mapped[float] = _now()
+    started_at: Mapped[float | None] = mapped_column(default=None)
+    ended_at: Mapped[float | None] = mapped_column(default=None)
+
+
+class Iteration(Base):
+    """One update of a run: metrics, network evaluations and seconds by phase."""
+
+    __tablename__ = "iteration"
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    metrics: Mapped[JsonDict]
+    nfe: Mapped[int]
+    seconds: Mapped[JsonDict]
+    created_at: Mapped[float] = _now()
+
+
+class Evaluation(Base):
+    """Held-out rewards and pictures on fixed prompts and seeds; step 0 is the base."""
+
+    __tablename__ = "evaluation"
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    metrics: Mapped[JsonDict]
+    samples: Mapped[list[Any]]  # {prompt, seed, media, rewards}
+    nfe: Mapped[int]
+    created_at: Mapped[float] = _now()
+
+
+class RolloutGroup(Base):
+    """Siblings of one prompt that leave the same node: the unit GRPO compares."""
+
+    __tablename__ = "rollout_group"
+    id: Mapped[int] = _key()
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    step: Mapped[int]
+    tree: Mapped[int]  # index of the prompt's tree within the iteration
+    prompt: Mapped[str] = mapped_column(Text)
+    fork_step: Mapped[int | None]
+    mean: Mapped[float | None]
+    spread: Mapped[float | None]
+    kept: Mapped[bool]
+    reason: Mapped[str] = mapped_column(default="")  # why it was skipped
+    sheet: Mapped[str | None] = mapped_column(default=None)  # media: leaves as tiles in one strip
+    trunk: Mapped[str | None] = mapped_column(default=None)  # media: clean estimates along the trunk
+    detail: Mapped[JsonDict] = mapped_column(default=dict)  # sigmas, eta, floors, divisor
+    __table_args__ = (Index("ix_group_run_step", "run_id", "step", "id"),)
+
+
+class RolloutNode(Base):
+    """One node of a rollout tree and the edge that led to it, numbered inside its group."""
+
+    __tablename__ = "rollout_node"
+    group_id: Mapped[int] = mapped_column(ForeignKey("rollout_group.id"), primary_key=True)
+    idx: Mapped[int] = mapped_column(primary_key=True)
+    parent: Mapped[int | None]
+    kind: Mapped[str]  # trunk | child | leaf
+    step: Mapped[int]
+    stride: Mapped[int]
+    sigma: Mapped[float]
+    eta: Mapped[float | None]
+    log_prob: Mapped[float | None]
+    ratio: Mapped[float | None]
+    advantage: Mapped[float | None]
+    rewards: Mapped[JsonDict] = mapped_column(default=dict)
+    # leaf: {name: {raw, shaped, z, weight, share, status}}
+    tile: Mapped[int | None]
+    seed: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Checkpoint(Base):
+    """All that is needed to go on: adapter, optimiser, EMA; each a safetensors file in media."""
+
+    __tablename__ = "checkpoint"
+    id: Mapped[int] = _key()
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    step: Mapped[int]
+    adapter: Mapped[str]
+    optimiser: Mapped[str]
+    ema: Mapped[str | None] = mapped_column(default=None)
+    state: Mapped[JsonDict] = mapped_column(default=dict)
+    created_at: Mapped[float] = _now()
+    __table_args__ = (Index("uq_checkpoint", "run_id", "step", unique=True),)
+
+
+class Job(Base):
+    """Work for a worker. The queue only carries the id; this row is the truth."""
+
+    __tablename__ = "job"
+    id: Mapped[int] = _key()
+    kind: Mapped[str]  # generate | score | train | learn | compare
+    queue: Mapped[str]  # generate | score | train
+    args: Mapped[JsonDict]
+    status: Mapped[str] = mapped_column(default="due", index=True)
+    # due | running | done | failed | stopped | paused
+    wanted: Mapped[str] = mapped_column(default="run")  # run | pause | stop
+    attempt: Mapped[int] = mapped_column(default=0)
+    max_attempts: Mapped[int] = mapped_column(default=3)
+    worker: Mapped[str | None] = mapped_column(default=None)
+    heartbeat_at: Mapped[float | None] = mapped_column(default=None)
+    progress: Mapped[float] = mapped_column(default=0.0)  # share done, 0 to 1
+    message: Mapped[str] = mapped_column(Text, default="")
+    result: Mapped[JsonDict] = mapped_column(default=dict)
+    error: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[float] = _now()
+    started_at: Mapped[float | None] = mapped_column(default=None)
+    ended_at: Mapped[float | None] = mapped_column(default=None)
+
+
+class Worker(Base):
+    """A worker process as it last reported itself."""
+
+    __tablename__ = "worker"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    queue: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int]
+    state: Mapped[str] = mapped_column(default="idle")  # idle | busy | gone
+    job_id: Mapped[int | None] = mapped_column(default=None)
+    started_at: Mapped[float] = _now()
+    heartbeat_at: Mapped[float] = _now()
+
+
+class Event(Base):
+    """A line of log that people read, tied to a run or a job."""
+
+    __tablename__ = "event"
+    id: Mapped[int] = _key()
+    run_id: Mapped[int | None] = mapped_column(default=None)
+    job_id: Mapped[int | None] = mapped_column(default=None)
+    level: Mapped[str] = mapped_column(default="info")  # info | warning | error
+    text: Mapped[str] = mapped_column(Text)
+    data: Mapped[JsonDict] = mapped_column(default=dict)
+    created_at: Mapped[float] = _now()
+    __table_args__ = (Index("ix_event_run", "run_id", "id"),)
