@@ -1,0 +1,1 @@
+"""Rewards: a scorer a file, their contract (`interface`), how several become one (`compose`)."""
