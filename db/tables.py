@@ -167,9 +167,12 @@ class Label(Base):
     t_answer: Mapped[float]
     reasons: Mapped[list[Any]] = mapped_column(default=list)
     comment: Mapped[str] = mapped_column(Text, default="")
-    retracts: Mapped[int | None] = mapped_column(ForeignKey("label.id"), default=None)
+    retracts: Mapped[int | None] = mapped_column(ForeignKey("label.id"), default=None, index=True)
     created_at: Mapped[float] = _now()
-    __table_args__ = (Index("uq_label_client", "user_id", "client_id", unique=True),)
+    __table_args__ = (
+        Index("uq_label_client", "user_id", "client_id", unique=True),
+        Index("ix_label_user", "user_id", "id"),
+    )
 
 
 class Reward(Base):
@@ -199,7 +202,10 @@ class Score(Base):
     status: Mapped[str] = mapped_column(default="ok")  # ok | abstain | n/a | error
     detail: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[float] = _now()
-    __table_args__ = (Index("uq_score", "sample_id", "reward_id", "criterion", unique=True),)
+    __table_args__ = (
+        Index("uq_score", "sample_id", "reward_id", "criterion", unique=True),
+        Index("ix_score_reward", "reward_id", "criterion", "value"),
+    )
 
 
 class Run(Base):
@@ -312,7 +318,7 @@ class Job(Base):
 
     __tablename__ = "job"
     id: Mapped[int] = _key()
-    kind: Mapped[str]  # generate | score | train | learn | compare
+    kind: Mapped[str]  # generate | score | train | learn | compare | simulate
     queue: Mapped[str]  # generate | score | train
     args: Mapped[JsonDict]
     status: Mapped[str] = mapped_column(default="due", index=True)
@@ -352,6 +358,7 @@ class Event(Base):
     id: Mapped[int] = _key()
     run_id: Mapped[int | None] = mapped_column(default=None)
     job_id: Mapped[int | None] = mapped_column(default=None)
+    kind: Mapped[str] = mapped_column(default="log")  # log | iteration | evaluation | status
     level: Mapped[str] = mapped_column(default="info")  # info | warning | error
     text: Mapped[str] = mapped_column(Text)
     data: Mapped[JsonDict] = mapped_column(default=dict)

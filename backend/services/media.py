@@ -1,0 +1,222 @@
+"""Pictures and weights as files named by the SHA-256 of their content, behind fsspec.
+
+A file is written under a temporary name and renamed, so that a name either holds the whole content or
+does not exist. The same content is stored once.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import re
+import uuid
+import warnings
+from pathlib import Path
+from typing import Any
+
+from backend.errors import EnvironmentProblem, InputError, NotFound
+
+HASH = re.compile(r"[0-9a-f]{64}")
+MAX_PIXELS = 40_000_000
+"""Pictures above this many pixels are refused before they are unpacked."""
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FORMATS = ("PNG", "JPEG", "WEBP")
+
+
+class Media:
+    """Content-addressed files under one fsspec URL.
+
+    `cache` is a local folder for copies of files that live elsewhere (an object store).
+    """
+
+    def __init__(self, url: str, *, cache: Path | None = None) -> None:
+        self.url = url.rstrip("/")
+        self.cache = cache
+        self.folder = Path(self.url.removeprefix("file://")) if _is_local(self.url) else None
+        self._remote = None if self.folder else _open_remote(self.url)
+
+    def put(self, data: bytes) -> str:
+        """Store `data` and return its hash; a full disk leaves nothing behind."""
+        name = hashlib.sha256(data).hexdigest()
+        if self.folder is None:
+            self._put_remote(name, data)
+        elif not self._local(name).exists():
+            self._put_local(name, data)
+        return name
+
+    def put_file(self, path: Path) -> str:
+        """Store the content of a local file and return its hash."""
+        return self.put(path.read_bytes())
+
+    def exists(self, name: str) -> bool:
+        """Whether the content named by `name` is here."""
+        if self.folder is not None:
+            return self._local(name).exists()
+        filesystem, root = self._remote  # type: ignore[misc]
+        return bool(filesystem.exists(_below(root, name)))
+
+    def read(self, name: str) -> bytes:
+        """The content named by `name`."""
+        if self.folder is None:
+            return self.local_path(name).read_bytes()
+        try:
+            return self._local(name).read_bytes()
+        except FileNotFoundError:
+            raise _missing(name) from None
+
+    def local_path(self, name: str) -> Path:
+        """A local file with the content named by `name`; fetched once when media live elsewhere."""
+        if self.folder is not None:
+            path = self._local(name)
+            if not path.exists():
+                raise _missing(name)
+            return path
+        return self._fetched(name)
+
+    def content_type(self, name: str) -> str:
+        """The MIME type as its first bytes tell; what is no picture is a plain stream of bytes."""
+        with self.local_path(name).open("rb") as file:
+            return sniff(file.read(16))
+
+    def put_picture(self, data: bytes, *, filename: str = "the file") -> tuple[str, int, int]:
+        """Check a picture that somebody gave, re-encode it as PNG (metadata dropped) and store it.
+
+        Returns (hash, width, height).
+        """
+        encoded, width, height = checked_picture(data, filename)
+        return self.put(encoded), width, height
+
+    def free_bytes(self) -> int | None:
+        """Free space where media are written; None when that is not a local disk."""
+        if self.folder is None:
+            return None
+        folder = self.folder
+        while not folder.exists():
+            folder = folder.parent
+        status = os.statvfs(folder)
+        return status.f_bavail * status.f_frsize
+
+    def _local(self, name: str) -> Path:
+        assert self.folder is not None
+        return Path(_below(str(self.folder), name))
+
+    def _put_local(self, name: str, data: bytes) -> None:
+        path = self._local(name)
+        partial = path.with_name(f".{uuid.uuid4().hex}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise _trouble(error, path.parent, len(data)) from error
+
+    def _put_remote(self, name: str, data: bytes) -> None:
+        filesystem, root = self._remote  # type: ignore[misc]
+        target = _below(root, name)
+        try:
+            if not filesystem.exists(target):
+                filesystem.pipe_file(target, data)  # object stores show an object when it is whole
+        except OSError as error:
+            raise _trouble(error, Path(target), len(data)) from error
+
+    def _fetched(self, name: str) -> Path:
+        filesystem, root = self._remote  # type: ignore[misc]
+        copy = Path(_below(str(self.cache or Path.home() / ".cache" / "palate"), name))
+        if copy.exists():
+            return copy
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        partial = copy.with_name(f".{uuid.uuid4().hex}.part")
+        try:
+            filesystem.get_file(_below(root, name), str(partial))
+            partial.replace(copy)
+        except FileNotFoundError:
+            raise _missing(name) from None
+        finally:
+            partial.unlink(missing_ok=True)
+        return copy
+
+
+def sniff(head: bytes) -> str:
+    """The MIME type of a file by its first 16 bytes."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    return "application/octet-stream"
+
+
+def checked_picture(data: bytes, filename: str) -> tuple[bytes, int, int]:
+    """Re-encode a picture as PNG after refusing what is none; returns (bytes, width, height)."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                width, height = picture.size
+                if width * height > MAX_PIXELS:
+                    raise Image.DecompressionBombError
+                clean = picture.convert("RGB")
+    except UnidentifiedImageError:
+        raise InputError(
+            f"'{filename}' is not a picture that Palate reads; send PNG, JPEG or WebP."
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise InputError(
+            f"'{filename}' has more than {MAX_PIXELS // 1_000_000} million pixels; send it smaller."
+        ) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(
+            f"'{filename}' is damaged and cannot be unpacked ({error}); export it again."
+        ) from None
+    out = io.BytesIO()
+    clean.save(out, "PNG")
+    return out.getvalue(), width, height
+
+
+def _is_local(url: str) -> bool:
+    return url.startswith("file://") or "://" not in url
+
+
+def _open_remote(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    try:
+        filesystem, root = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise EnvironmentProblem(
+            f"PALATE_MEDIA_URL is '{url}', which cannot be opened: {error}"
+        ) from None
+    return filesystem, root
+
+
+def _below(root: str, name: str) -> str:
+    if not HASH.fullmatch(name):
+        raise NotFound(f"'{name}' is not the name of a file; names are 64 hexadecimal digits.")
+    return f"{root}/{name[:2]}/{name[2:4]}/{name}"
+
+
+def _missing(name: str) -> NotFound:
+    return NotFound(
+        f"The file {name[:12]}… is not among the media; it was removed, or PALATE_MEDIA_URL points "
+        "to another place."
+    )
+
+
+def _trouble(error: OSError, folder: Path, num_bytes: int) -> EnvironmentProblem:
+    if error.errno in FULL:
+        return EnvironmentProblem(
+            f"The disk of {folder} is full: {num_bytes:,} bytes could not be written and nothing was "
+            "kept of them. Free some space and try again."
+        )
+    return EnvironmentProblem(
+        f"A file could not be written to {folder}: {error.strerror or error}; check its permissions."
+    )

@@ -1,0 +1,128 @@
+"""All settings of the studio as a machine runs it: environment variables and a `.env` file.
+
+`python -m backend.settings` prints them as one table. Settings of a run live in its config, not here.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from pathlib import Path
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backend.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder that holds app, backend, workers, db and static."""
+
+
+class Settings(BaseSettings):
+    """Read from `PALATE_*` in the environment, then from `.env` in the root folder."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PALATE_",
+        env_file=ROOT / ".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    home: Path = Path(".palate")
+    """The data folder: database, media, Redis' address, logs. Relative means under the root folder."""
+    host: str = "127.0.0.1"
+    """The address the app listens on. Anything but loopback is refused while there is no sign-in."""
+    port: int = Field(7860, ge=1, le=65535)
+    """The port the app listens on."""
+    database_url: str = ""
+    """Where the store is: sqlite:////folder/file.db or postgresql://user:password@host/database.
+    Empty: palate.db in the data folder."""
+    redis_url: str = ""
+    """Redis for the queues: redis://, rediss:// or unix:///path. Empty: the studio starts its own."""
+    media_url: str = ""
+    """Where pictures and weights are kept, an fsspec URL: file:///folder or s3://bucket/prefix.
+    Empty: the folder media in the data folder."""
+    threads: int = Field(0, ge=0)
+    """Threads of each model worker. 0: shared out among the workers by the number of cores."""
+    insecure_bind: bool = False
+    """1 allows a host that is not loopback although nobody signs in: only for a container whose
+    authenticating proxy is the one way to reach it."""
+    allowed_hosts: str = ""
+    """Further names, comma-separated, under which the studio may be reached (behind a proxy)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: dict[str, object]) -> dict[str, object]:
+        """Write out the defaults that follow from the data folder."""
+        home = Path(str(data.get("home") or ".palate")).expanduser()
+        home = home if home.is_absolute() else ROOT / home
+        filled = {**data, "home": home}
+        filled["database_url"] = data.get("database_url") or f"sqlite:///{home / 'palate.db'}"
+        filled["media_url"] = data.get("media_url") or f"file://{home / 'media'}"
+        return filled
+
+    @property
+    def redis_address(self) -> str:
+        """The URL of Redis: the one set, else the one the supervisor wrote down; empty if neither."""
+        if self.redis_url:
+            return self.redis_url
+        try:
+            return (self.home / "redis.url").read_text(encoding="utf-8").strip()
+        except OSError:
+            return ""
+
+    def is_loopback(self) -> bool:
+        """Whether `host` can be reached from this machine only."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def refuse_open_bind(self) -> None:
+        """Raise unless the studio stays on this machine or somebody else guards the door."""
+        if not self.is_loopback() and not self.insecure_bind:
+            raise ConfigError(
+                f"PALATE_HOST is '{self.host}', which other machines can reach, but the studio has "
+                "no users to sign in yet; set PALATE_HOST=127.0.0.1, or PALATE_INSECURE_BIND=1 if an "
+                "authenticating proxy is the only way to it.",
+                field="host",
+            )
+
+
+@functools.cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return read_settings()
+
+
+def read_settings(**given: object) -> Settings:
+    """Settings from the environment with `given` on top; a fault is a `ConfigError` that names it."""
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        faults = [
+            f"PALATE_{str(fault['loc'][0]).upper()} was given {fault.get('input')!r}: "
+            f"{fault['msg'].lower()}."
+            for fault in error.errors()
+        ]
+        raise ConfigError(" ".join(faults)) from None
+
+
+def table() -> list[tuple[str, str, str]]:
+    """Every setting as (variable, default, meaning), in the order of the class."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        shown = str(int(default)) if isinstance(default, bool) else str(default)
+        rows.append((f"PALATE_{name.upper()}", shown, " ".join((field.description or "").split())))
+    return rows
+
+
+if __name__ == "__main__":
+    for variable, default, meaning in table():
+        print(f"{variable:22} {default or '(empty)':12} {meaning}")  # noqa: T201
