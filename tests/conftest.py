@@ -1,0 +1,235 @@
+"""What the tests stand on: real stores (SQLite and PostgreSQL), a real Redis, a whole running studio."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+import db
+from backend.services.studio import Studio, open_studio
+from backend.settings import Settings, read_settings
+from tests import postgres
+from workers.redis_server import RedisServer
+
+ROOT = Path(__file__).resolve().parent.parent
+
+for name in [name for name in os.environ if name.startswith("PALATE_")]:
+    if name != postgres.GIVEN_URL:  # a developer's own settings must not leak into the tests
+        del os.environ[name]
+os.environ.update(
+    PALATE_HOME=str(Path(tempfile.gettempdir()) / f"palate-tests-{os.getpid()}" / "home"),
+    HF_HUB_OFFLINE="1",
+    GRADIO_ANALYTICS_ENABLED="False",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what the marks mean."""
+    config.addinivalue_line("markers", "slow: takes more than about ten seconds")
+    config.addinivalue_line("markers", "gpu: needs an accelerator; never needed for green")
+
+
+# --- stores -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A real PostgreSQL server for the whole session; SQLAlchemy's URL of its first database."""
+    given = os.environ.get(postgres.GIVEN_URL)
+    if given:
+        yield given
+        return
+    binaries = postgres.find_binaries()
+    if binaries is None:
+        if os.environ.get("CI"):
+            pytest.fail(postgres.NOT_FOUND)
+        pytest.skip(postgres.NOT_FOUND)
+    server = postgres.start(binaries)
+    yield server.url()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _migrated_postgres(postgres_url: str) -> str:
+    """The name of a migrated database that every test's own database is a copy of."""
+    name = f"palate_template_{uuid.uuid4().hex[:8]}"
+    postgres.create_database(postgres_url, name)
+    db.migrate(_named(postgres_url, name))
+    return name
+
+
+@pytest.fixture(scope="session")
+def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "palate.db"
+    db.migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty, migrated database; the test runs once for each kind of store."""
+    if request.param == "sqlite":
+        path = tmp_path / "palate.db"
+        shutil.copy(request.getfixturevalue("_migrated_sqlite"), path)
+        yield f"sqlite:///{path}"
+        return
+    server = request.getfixturevalue("postgres_url")
+    template = request.getfixturevalue("_migrated_postgres")
+    name = f"palate_{uuid.uuid4().hex[:12]}"
+    postgres.create_database(server, name, template=template)
+    yield _named(server, name)
+    postgres.drop_database(server, name)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[db.Store]:
+    """An empty store with every table, on SQLite and on PostgreSQL."""
+    opened = db.Store(database_url)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder that `PALATE_HOME` names."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("PALATE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def services(database_url: str, home: Path) -> Iterator[Studio]:
+    """What the services take: settings, an empty store (both kinds) and an empty media folder."""
+    opened = open_studio(read_settings(home=home, database_url=database_url))
+    yield opened
+    opened.close()
+
+
+def _named(url: str, database: str) -> str:
+    """The same server's URL with another database."""
+    from sqlalchemy.engine import make_url
+
+    changed = make_url(url).set(database=database)
+    return changed.render_as_string(hide_password=False)
+
+
+# --- Redis --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real server on a Unix socket, one for the session."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> Iterator[Redis]:
+    """An empty Redis."""
+    connection = Redis.from_url(redis_server.url)
+    connection.flushall()
+    yield connection
+    connection.close()
+
+
+# --- a whole studio -----------------------------------------------------------------------------------
+
+
+@dataclass
+class RunningStudio:
+    """`palate up` as a process of its own: app, Redis, workers and reconciler."""
+
+    home: Path
+    port: int
+    environment: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def settings(self) -> Settings:
+        """The settings it runs with."""
+        given = {"home": self.home, "port": self.port}
+        if "PALATE_DATABASE_URL" in self.environment:
+            given["database_url"] = self.environment["PALATE_DATABASE_URL"]
+        return read_settings(**given)
+
+    def open(self) -> Studio:
+        """Its store and media, opened from the test's process."""
+        return open_studio(self.settings)
+
+    def start(self, seconds: float = 60.0) -> RunningStudio:
+        """Start it and wait until a page is served."""
+        environment = {**os.environ, **self.environment, "PALATE_HOME": str(self.home)}
+        command = [sys.executable, "-m", "workers.cli", "up", "--port", str(self.port)]
+        with (self.home.parent / f"{self.home.name}.log").open("ab") as output:
+            self.process = subprocess.Popen(
+                [*command, *self.arguments], cwd=ROOT, env=environment, stdout=output, stderr=output
+            )
+        until = time.monotonic() + seconds
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > until:
+                self.stop()
+                raise RuntimeError(f"The studio did not start:\n{self.log()[-3000:]}")
+            time.sleep(0.1)
+        return self
+
+    def answers(self) -> bool:
+        """Whether `/healthz` answers."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=2) as response:
+                return bool(response.status == 200)
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def log(self) -> str:
+        """Everything it has said."""
+        return (self.home.parent / f"{self.home.name}.log").read_text(errors="replace")
+
+    def stop(self) -> None:
+        """As Ctrl-C does."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+    """A whole running studio with its demo project, shared by the session; tests add, never clear."""
+    home = tmp_path_factory.mktemp("studio") / "home"
+    running = RunningStudio(home, free_port()).start()
+    yield running
+    running.stop()
