@@ -1,0 +1,1 @@
+"""One model family a file: `TITLE`, `Config` and `load(config, device) -> Policy`."""

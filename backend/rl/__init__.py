@@ -1,0 +1,1 @@
+"""The one loop, and the mathematics every method shares: kernels, trees, credit, objectives."""

@@ -1,0 +1,113 @@
+"""One transition of the sampler, x_σ → x_σ′: μ = a·x + b·v,  x′ = μ + std·ε.
+
+With σ → σ′, dt = σ′ − σ < 0, Δ = −dt, one network call v = v_θ(x, σ, c) gives the clean estimate
+x̂₀ = x − σv and the noise estimate x̂₁ = x + (1−σ)v. Every kernel is linear in x and v, so a whole
+schedule compiles into three numbers a step, all checked finite before a run begins:
+
+    O      (ODE, Euler)         a = 1                      b = dt                             std = 0
+    S      (score SDE)          a = 1 + s²dt/(2σ)          b = dt·(1 + s²(1−σ)/(2σ))          std = s·√Δ
+           "flow-sde"           s = η·√(σ/(1−σ)); at σ = 1 the 1−σ is that of the next step   (Flow-GRPO)
+           "const-sde"          s = η                                                         (DanceGRPO)
+    C      (CPS)                a = 1−σ′ + c               b = −σ(1−σ′) + (1−σ)c              std = σ′·sin(ηπ/2)
+                                c = √(σ′² − std²): the total noise stays exactly σ′           (arXiv 2509.05952)
+
+S: Liu et al. 2025, Flow-GRPO (arXiv 2505.05470) eq. 9; Xue et al. 2025, DanceGRPO (arXiv 2505.07818).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.errors import ConfigError, MethodError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+KernelName = Literal["flow-sde", "const-sde", "cps"]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How explored edges are drawn; edges that do not explore are always ODE."""
+
+    name: KernelName
+    eta: float
+
+    def __post_init__(self) -> None:
+        top = 1.0 if self.name == "cps" else math.inf
+        if not 0 <= self.eta <= top or not math.isfinite(self.eta):
+            raise ConfigError(
+                f"Noise level eta = {self.eta} cannot be used with kernel '{self.name}'; "
+                f"take a value of 0 or more{', at most 1' if top == 1 else ''}.",
+                field="eta",
+            )
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """a, b and std of every step (float64, (T,)) for explored edges, next to the sigmas (T+1,)."""
+
+    kernel: Kernel
+    sigmas: NDArray[np.float64]
+    a: NDArray[np.float64]
+    b: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+
+def compile_kernel(kernel: Kernel, sigmas: Sequence[float]) -> Coefficients:
+    """a, b, std of `kernel` for each step of the schedule; raises MethodError if any is not finite."""
+    s = np.asarray(sigmas, dtype=np.float64)
+    now, then = s[:-1], s[1:]
+    dt = then - now
+    if kernel.name == "cps":
+        std = then * math.sin(kernel.eta * math.pi / 2)
+        kept = np.sqrt(np.maximum(then**2 - std**2, 0.0))
+        a, b = 1 - then + kept, -now * (1 - then) + (1 - now) * kept
+    else:
+        rest = np.where(now >= 1.0, 1 - then, 1 - now)
+        noise = kernel.eta * (np.sqrt(now / rest) if kernel.name == "flow-sde" else np.ones_like(now))
+        a = 1 + noise**2 * dt / (2 * now)
+        b = dt * (1 + noise**2 * (1 - now) / (2 * now))
+        std = noise * np.sqrt(-dt)
+    for name, values in (("a", a), ("b", b), ("std", std)):
+        if not np.isfinite(values).all():
+            step = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise MethodError(
+                f"Kernel '{kernel.name}' has no finite {name} at step {step} "
+                f"(σ {now[step]:.4g} → {then[step]:.4g}); use another schedule or kernel."
+            )
+    return Coefficients(kernel, s, a, b, std)
+
+
+def ode_step(latent: Tensor, velocity: Tensor, dt: float | Tensor) -> Tensor:
+    """Kernel O, one Euler step, in float32; the very operations of the stock scheduler."""
+    return latent + dt * velocity
+
+
+def mean(coefficients: Coefficients, step: int, latent: Tensor, velocity: Tensor) -> Tensor:
+    """μ = a·x + b·v of an explored edge that leaves step `step`; shapes (B, C, H, W)."""
+    return float(coefficients.a[step]) * latent + float(coefficients.b[step]) * velocity
+
+
+def log_prob(coefficients: Coefficients, step: int, target: Tensor, mu: Tensor) -> Tensor:
+    """log p(x′ | x) of an explored edge, mean over the D latent elements, float32 → (E,).
+
+    S: −(x′−μ)²/(2·std²) − ln std − ½ln 2π.   C: −(x′−μ)², no variance and no constants (as published).
+    x′ is a constant: the gradient reaches θ through μ only. Raises MethodError where std is 0.
+    """
+    std = float(coefficients.std[step])
+    if std <= 0:
+        raise MethodError(
+            f"The transition at step {step} has no noise, so it has no log-probability; "
+            "raise eta, or do not explore there."
+        )
+    squared = (target.detach().float() - mu.float()).pow(2).flatten(1).mean(1)
+    if coefficients.kernel.name == "cps":
+        return -squared
+    return -squared / (2 * std**2) - math.log(std) - 0.5 * math.log(2 * math.pi)

@@ -1,0 +1,248 @@
+"""A whole run as typed settings. A recipe file, a form and a stored run are all this one object.
+
+`RunConfig.read` also reads the settings of the method and of the policy with their own Configs, grows
+the method's plan once, and refuses what cannot be trained, so that a run that starts makes sense.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol, Self, cast
+
+from pydantic import Field
+
+from backend.config import Config
+from backend.errors import ConfigError
+from backend.registry import methods, policies, rewards
+from backend.rl.credit import Credit
+from backend.rl.kernels import compile_kernel
+from backend.rl.objectives import Objective
+from backend.rl.sigma import stock_schedule
+from backend.rl.tree import TreePlan
+
+
+class Method(Protocol):
+    """What a file in `backend/methods` defines."""
+
+    TITLE: str
+    SOURCE: str
+    SUMMARY: str
+    Config: type[Config]
+
+    def plan(self, config: Any, num_steps: int, step: int, tree: int) -> TreePlan:
+        """How the tree of prompt number `tree` grows in update `step`; a pure function."""
+        ...
+
+    def credit(self, config: Any) -> Credit:
+        """Which leaves are compared."""
+        ...
+
+    def objective(self, config: Any) -> Objective:
+        """How an advantage on an edge becomes a loss."""
+        ...
+
+
+class MethodChoice(Config):
+    """A training method and its settings."""
+
+    name: str = "g2rpo"
+    """Key of a file in backend/methods."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """The method's own settings; what is left out takes its default."""
+
+
+class PolicyChoice(Config):
+    """A model family and which weights to start from."""
+
+    family: str = "sd3"
+    """Key of a file in backend/policies."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """The family's own settings."""
+
+
+class RewardTerm(Config):
+    """One reward in the sum that is trained, or one that is only watched."""
+
+    name: str
+    """Name in charts and tables; once in a run."""
+    kind: str
+    """Key of a file in backend/rewards."""
+    weight: float = 1.0
+    """Weight in the sum of normalised rewards; negative turns a reward into a penalty."""
+    transform: Literal["none", "log", "rank", "sign"] = "none"
+    """Applied to the raw value before it is normalised in its group."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """The reward's own settings."""
+
+
+class Compose(Config):
+    """How rewards are normalised in their group and added up."""
+
+    scale: Literal["batch", "group", "none"] = "batch"
+    """Divide by the spread of the whole batch (survives vanishing groups), of the group, or not."""
+    floor: float = Field(1e-3, ge=0)
+    """A group whose spread is below this teaches nothing: it is skipped and counted."""
+    clip: float = Field(5.0, gt=0)
+    """Advantages are cut at plus and minus this."""
+
+
+class Sampling(Config):
+    """How rollouts are drawn."""
+
+    num_steps: int = Field(10, ge=2, le=200, json_schema_extra={"unit": "steps"})
+    """Denoising steps T of a rollout."""
+    prompts_per_step: int = Field(24, ge=1, json_schema_extra={"unit": "prompts"})
+    """Trees grown for each update; many prompts with few forks each learn fastest."""
+    guidance: float = Field(1.0, ge=1.0)
+    """Classifier-free guidance; 1 is off and halves the cost."""
+    batch_size: int = Field(64, ge=1, json_schema_extra={"unit": "pictures"})
+    """Network evaluations in one call while sampling."""
+    update_batch_size: int = Field(32, ge=1, json_schema_extra={"unit": "nodes"})
+    """Explored nodes in one call; the update repeats these very batches, so the first ratio is exactly 1."""
+    bf16: bool = True
+    """Run the network under bfloat16 autocast; noise levels and log-probabilities stay in float32."""
+
+
+class Optim(Config):
+    """The adapter and its optimiser (AdamW)."""
+
+    lr: float = Field(1e-4, gt=0, le=1)
+    """Learning rate."""
+    lr_end: float = Field(1.0, ge=0, le=1)
+    """Share of the learning rate left at the last step; falls linearly, 1 keeps it constant."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """The gradient is scaled down to this norm."""
+    beta1: float = Field(0.9, ge=0, lt=1)
+    """Decay of AdamW's first moment."""
+    beta2: float = Field(0.99, ge=0, lt=1)
+    """Decay of AdamW's second moment."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's weight decay."""
+    lora_rank: int = Field(16, ge=1, le=1024)
+    """Rank of the adapter."""
+    lora_alpha: float = Field(32.0, gt=0)
+    """The adapter is scaled by alpha / rank."""
+    lora_targets: list[str] | None = None
+    """Names of the layers that get an adapter; empty takes the family's own list."""
+    updates_per_rollout: int = Field(1, ge=1, le=16)
+    """Optimiser steps on the same rollouts; with 1 the ratio is always exactly 1."""
+    ema_decay: float = Field(0.0, ge=0, lt=1)
+    """Keep a moving average of the adapter, which is then evaluated and delivered; 0 is off."""
+
+
+class EvaluationSettings(Config):
+    """Held-out evaluation with paired seeds."""
+
+    every: int = Field(25, ge=1, json_schema_extra={"unit": "updates"})
+    """Updates between evaluations; step 0 and the last step are always evaluated."""
+    num_prompts: int = Field(256, ge=2)
+    """Held-out prompts, one picture each."""
+    fixed_prompts: int = Field(5, ge=0, le=64)
+    """Prompts whose pictures are kept from step 0 on."""
+    num_steps: int | None = Field(None, ge=1, le=200)
+    """Denoising steps; empty takes those of sampling."""
+    seed: int = Field(1000, ge=0)
+    """Seed of the evaluation's noise, the same at every step."""
+
+
+class RunConfig(Config):
+    """A whole run."""
+
+    recipe: str = ""
+    """Name of the recipe it began from."""
+    method: MethodChoice = MethodChoice()
+    """The training method."""
+    policy: PolicyChoice = PolicyChoice()
+    """The model to teach."""
+    rewards: list[RewardTerm] = Field(min_length=1)
+    """Rewards that are trained on."""
+    watch: list[RewardTerm] = Field(default_factory=list)
+    """Rewards that are only watched: if these fall while the others rise, the run is cheating."""
+    compose: Compose = Compose()
+    """How rewards become one advantage."""
+    sampling: Sampling = Sampling()
+    """How rollouts are drawn."""
+    optim: Optim = Optim()
+    """The adapter and its optimiser."""
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """Held-out evaluation."""
+    num_steps: int = Field(100, ge=1, json_schema_extra={"unit": "updates"})
+    """Updates of the policy."""
+    minutes: float | None = Field(None, gt=0, json_schema_extra={"unit": "minutes"})
+    """Stop after this much training time, even if updates are left; empty is no limit."""
+    checkpoint_every: int = Field(10, ge=1, json_schema_extra={"unit": "updates"})
+    """Updates between checkpoints."""
+    record_groups: int = Field(8, ge=0)
+    """Groups whose tree and pictures are kept from each update."""
+    prompt_set: str = ""
+    """Name of the prompt set to train on."""
+    heldout_set: str = ""
+    """Name of the prompt set to evaluate on."""
+    seed: int = Field(0, ge=0, lt=2**53)
+    """Everything random in the run follows from it."""
+
+    @classmethod
+    def read(cls, data: dict[str, Any] | None) -> Self:
+        """As `Config.read`, with the method's and the policy's settings read and written out too."""
+        config = super().read(data)
+        method = read_method(config)
+        policy = _part(policies.get(config.policy.family), config.policy.config, "policy.config")
+        config = config.model_copy(
+            update={
+                "method": MethodChoice(name=config.method.name, settings=method.plain()),
+                "policy": PolicyChoice(family=config.policy.family, config=policy.plain()),
+            }
+        )
+        _check_rewards(config)
+        _check_plan(config)
+        return config
+
+
+def read_method(config: RunConfig) -> Config:
+    """The method's own settings of a run, typed."""
+    return _part(methods.get(config.method.name), config.method.settings, "method.settings")
+
+
+def method_of(config: RunConfig) -> Method:
+    """The method's module."""
+    return cast(Method, methods.get(config.method.name))
+
+
+def plans_at(config: RunConfig, step: int) -> list[TreePlan]:
+    """The plans of all trees of update `step`, one a prompt."""
+    method, settings = method_of(config), read_method(config)
+    trees = range(config.sampling.prompts_per_step)
+    return [method.plan(settings, config.sampling.num_steps, step, tree) for tree in trees]
+
+
+def _part(module: Any, settings: dict[str, Any], at: str) -> Config:
+    try:
+        return cast(Config, module.Config.read(settings))
+    except ConfigError as error:
+        raise ConfigError(str(error), field=f"{at}.{error.field}") from None
+
+
+def _check_rewards(config: RunConfig) -> None:
+    names = [term.name for term in [*config.rewards, *config.watch]]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(
+            f"Two rewards of this run are named '{twice[0]}'; give every reward its own name.",
+            field="rewards",
+        )
+    for term in [*config.rewards, *config.watch]:
+        rewards.get(term.kind)
+    if all(term.weight == 0 for term in config.rewards):
+        raise ConfigError("All rewards have weight 0, so nothing would be learned.", field="rewards")
+
+
+def _check_plan(config: RunConfig) -> None:
+    """Grow the plans of the first updates on paper; each knows what it cannot do."""
+    method, settings = method_of(config), read_method(config)
+    objective = method.objective(settings)
+    sigmas = stock_schedule(config.sampling.num_steps)
+    try:
+        for plan in [plan for step in range(4) for plan in plans_at(config, step)]:
+            plan.check(config.sampling.num_steps)
+            objective.check(plan, compile_kernel(plan.kernel, sigmas))
+    except ConfigError as error:
+        raise ConfigError(str(error), field=f"method.settings.{error.field}") from None

@@ -1,0 +1,237 @@
+"""The nouns that cross a wall: what a policy, a scorer, a sink and a control are, and what a run records.
+
+Nothing here imports torch, a store, a queue or a web framework, so every process may import it.
+Letters in shapes: P prompts · N nodes of the trees · L leaves · E explored edges · B batch · C H W latent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from backend.rewards.interface import Scores
+
+Pictures = NDArray[np.uint8]
+"""Pictures as uint8 (B, h, w, 3), RGB."""
+
+Wanted = Literal["run", "pause", "stop"]
+
+
+# --- policies -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cond:
+    """What a policy knows of its prompts: named tensors, one row a prompt. Opaque to everyone else."""
+
+    tensors: Mapping[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.tensors.values())))
+
+    def take(self, rows: Any) -> Cond:
+        """The rows at `rows` (a list or an index tensor), in that order; rows may repeat."""
+        return Cond({name: tensor[rows] for name, tensor in self.tensors.items()})
+
+    @staticmethod
+    def cat(parts: Sequence[Cond]) -> Cond:
+        """Stack several conditions along the batch."""
+        import torch
+
+        names = parts[0].tensors
+        return Cond({name: torch.cat([part.tensors[name] for part in parts]) for name in names})
+
+
+class Policy(Protocol):
+    """One image model. It supplies its network and its constants; every loop lives in `backend.rl`."""
+
+    latent_shape: tuple[int, int, int]
+    """(C, H, W) of a latent."""
+
+    device: torch.device
+
+    def schedule(self, num_steps: int) -> list[float]:
+        """The `num_steps` + 1 sigmas of the stock pipeline, from (about) 1 down to 0."""
+        ...
+
+    def embed(self, prompts: Sequence[str]) -> Cond:
+        """Embed prompts, one row each; refuses with an InputError a prompt that does not fit."""
+        ...
+
+    def velocity(self, latent: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
+        """v(x, sigma, c) ≈ noise − data, (B, C, H, W); one network evaluation for each row."""
+        ...
+
+    def decode(self, latents: Tensor) -> Pictures:
+        """Latents (B, C, H, W) at sigma 0 as pictures."""
+        ...
+
+    def add_lora(self, rank: int, alpha: float, targets: Sequence[str] | None, seed: int) -> int:
+        """Put a fresh adapter on the network, the same for the same seed; returns its parameter count."""
+        ...
+
+    def trainable(self) -> dict[str, torch.nn.Parameter]:
+        """The adapter's parameters by name, in a fixed order."""
+        ...
+
+    def reference(self) -> AbstractContextManager[None]:
+        """Within it the network is its frozen start: the adapter is off."""
+        ...
+
+    def adapter_state(self) -> dict[str, Tensor]:
+        """A copy of the adapter, under the names that the stock pipeline loads."""
+        ...
+
+    def adapter_metadata(self) -> dict[str, str]:
+        """The safetensors header that belongs to `adapter_state` (rank, alpha, targets)."""
+        ...
+
+    def load_adapter(self, state: Mapping[str, Tensor]) -> None:
+        """Set the adapter's tensors; refuses with a CheckpointError what does not match."""
+        ...
+
+    def save_adapter(self, path: Path) -> None:
+        """Write the adapter as one safetensors file that the stock pipeline loads as it is."""
+        ...
+
+    def read_adapter(self, path: Path) -> None:
+        """Put the adapter of such a file on the network, in place of any other."""
+        ...
+
+    def drop_adapter(self) -> None:
+        """Back to the bare network."""
+        ...
+
+
+# --- rewards ------------------------------------------------------------------------------------------
+
+
+class Scorer(Protocol):
+    """Judges pictures against their prompts. A failure is a missing value, never 0."""
+
+    def score(self, images: Pictures, prompts: Sequence[str]) -> Scores:
+        """One value for each picture, higher is better."""
+        ...
+
+
+# --- what a run records -------------------------------------------------------------------------------
+
+
+@dataclass
+class NodeRecord:
+    """One node of a rollout tree and the edge that led to it; the columns of `rollout_node`."""
+
+    idx: int
+    parent: int | None
+    kind: str
+    """trunk (shared by the group), child (end of an explored edge) or leaf (decoded and scored)."""
+    step: int
+    stride: int
+    sigma: float
+    eta: float | None = None
+    log_prob: float | None = None
+    """Mean over latent elements, under the policy that sampled."""
+    ratio: float | None = None
+    """New over old probability of the edge in the last pass of the update."""
+    advantage: float | None = None
+    rewards: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of a leaf: {name: {raw, shaped, z, weight, share, status}}."""
+    tile: int | None = None
+    """Of a leaf: its row in the group's pictures."""
+    seed: int | None = None
+    """Seed of the noise on the edge, or of the root's noise."""
+
+
+@dataclass
+class GroupRecord:
+    """Leaves that were compared with each other, the nodes that led to them, and their pictures."""
+
+    tree: int
+    prompt: str
+    fork_step: int | None
+    mean: float | None
+    spread: float | None
+    kept: bool
+    reason: str
+    nodes: list[NodeRecord]
+    images: Pictures | None
+    trunk: Pictures | None
+    """Clean estimates x̂₀ along the trunk, decoded, in the order of the trunk nodes."""
+    detail: dict[str, Any]
+
+
+@dataclass
+class IterationRecord:
+    """One iteration. `step` counts finished updates, so the first record has step 1."""
+
+    step: int
+    metrics: dict[str, float]
+    nfe: int
+    seconds: dict[str, float]
+    groups: list[GroupRecord]
+
+
+@dataclass
+class EvaluationRecord:
+    """Held-out rewards after `step` updates; step 0 is the base, and later gains are paired with it."""
+
+    step: int
+    metrics: dict[str, float]
+    samples: list[dict[str, Any]]
+    """{prompt, seed, image: uint8 (h, w, 3), rewards: {name: float | None}} on the fixed prompts."""
+    nfe: int
+
+
+@dataclass
+class CheckpointState:
+    """All that is needed to go on as if nothing had happened (`backend.rl.checkpoint`)."""
+
+    step: int
+    adapter: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+    ema: dict[str, Tensor] | None
+    state: dict[str, Any]
+    """JSON: baseline of the evaluation, seconds spent, fingerprint of the config."""
+    metadata: dict[str, str]
+    """Header of the adapter file."""
+
+
+class Sink(Protocol):
+    """Where the loop hands its records; it never learns what becomes of them."""
+
+    def iteration(self, record: IterationRecord) -> None: ...
+
+    def evaluation(self, record: EvaluationRecord) -> None: ...
+
+    def checkpoint(self, state: CheckpointState) -> None: ...
+
+    def log(self, level: str, text: str, data: dict[str, Any] | None = None) -> None: ...
+
+
+class Control(Protocol):
+    """How people reach a running loop; asked before every update."""
+
+    def wanted(self) -> Wanted: ...
+
+    def progress(self, done: int, total: int, message: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a call of the loop ended."""
+
+    status: Literal["done", "paused", "stopped"]
+    step: int
+    nfe: int
+    metrics: dict[str, float]
+    """Of the last evaluation."""
