@@ -1,0 +1,1 @@
+export function mount(main) { main.textContent = "x"; return () => {}; }
