@@ -134,7 +134,9 @@ class Pair(Base):
     sample_a_id: Mapped[int] = mapped_column(ForeignKey("sample.id"))
     sample_b_id: Mapped[int] = mapped_column(ForeignKey("sample.id"))
     comparison_id: Mapped[int | None] = mapped_column(ForeignKey("comparison.id"), default=None)
-    source: Mapped[str] = mapped_column(default="generate")  # generate | rollouts | compare | import
+    source: Mapped[str] = mapped_column(
+        default="generate"
+    )  # generate | rollouts | compare | import
     chooser: Mapped[str] = mapped_column(default="random")
     propensity: Mapped[float] = mapped_column(default=1.0)
     priority: Mapped[int] = mapped_column(default=0)
@@ -272,7 +274,9 @@ class RolloutGroup(Base):
     kept: Mapped[bool]
     reason: Mapped[str] = mapped_column(default="")  # why it was skipped
     sheet: Mapped[str | None] = mapped_column(default=None)  # media: leaves as tiles in one strip
-    trunk: Mapped[str | None] = mapped_column(default=None)  # media: clean estimates along the trunk
+    trunk: Mapped[str | None] = mapped_column(
+        default=None
+    )  # media: clean estimates along the trunk
     detail: Mapped[JsonDict] = mapped_column(default=dict)  # sigmas, eta, floors, divisor
     __table_args__ = (Index("ix_group_run_step", "run_id", "step", "id"),)
 

@@ -1,0 +1,351 @@
+"""Jobs: the store says what is to be done; the queue only carries a job's id and attempt.
+
+An attempt is a number that only rises. Every write of a worker says `where attempt = mine`, so a worker
+that was given up for dead and wakes again changes nothing. Enqueueing twice is harmless: only one claim
+of an attempt succeeds.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from backend.errors import Conflict, InputError, NotFound
+from backend.services import events
+from backend.services.studio import Studio
+from db.tables import Job
+
+log = logging.getLogger(__name__)
+
+QUEUES = {
+    "generate": "generate",
+    "compare": "generate",
+    "score": "score",
+    "simulate": "score",
+    "learn": "score",
+    "train": "train",
+}
+"""The queue of each kind of job."""
+MAX_ATTEMPTS = {"train": 20}
+"""A run goes on from its last checkpoint, so that dying workers cost it little."""
+OBEYED = {"stop": "stopped", "pause": "paused"}
+"""The status of a job that did as people wished."""
+OVER = ("done", "failed", "stopped")
+PROGRESS_TEXT = 500
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job that this worker, and nobody else, now does."""
+
+    id: int
+    kind: str
+    args: dict[str, Any]
+    attempt: int
+    wanted: str
+
+
+def create(
+    studio: Studio,
+    kind: str,
+    args: dict[str, Any],
+    *,
+    queue: str | None = None,
+    max_attempts: int | None = None,
+) -> int:
+    """Write down a job as due and offer it to the queue; returns its id.
+
+    With Redis away the job stays due, and the reconciler offers it again.
+    """
+    with studio.write() as session:
+        job_id = add(session, kind, args, queue=queue, max_attempts=max_attempts).id
+    enqueue(studio, job_id)
+    return job_id
+
+
+def add(
+    session: Session,
+    kind: str,
+    args: dict[str, Any],
+    *,
+    queue: str | None = None,
+    max_attempts: int | None = None,
+) -> Job:
+    """Write down a job in a transaction that is open; `enqueue` it after the commit."""
+    if kind not in QUEUES:
+        raise InputError(f"There is no kind of job '{kind}'; known: {', '.join(sorted(QUEUES))}.")
+    job = Job(
+        kind=kind,
+        queue=queue or QUEUES[kind],
+        args=args,
+        max_attempts=max_attempts or MAX_ATTEMPTS.get(kind, 3),
+    )
+    session.add(job)
+    session.flush()
+    return job
+
+
+def enqueue(studio: Studio, job_id: int) -> bool:
+    """Offer a due job's next attempt to its queue; False when Redis cannot be reached."""
+    with studio.read() as session:
+        job = find(session, job_id)
+        kind, queue, attempt = job.kind, job.queue, job.attempt + 1
+        if job.status != "due":
+            return True
+    address = studio.settings.redis_address
+    if not address:
+        return False
+    import redis
+    import rq
+    from rq.exceptions import DuplicateJobError
+    from rq.serializers import JSONSerializer
+
+    try:
+        with redis.Redis.from_url(address, socket_connect_timeout=2, socket_timeout=5) as server:
+            rq.Queue(queue, connection=server, serializer=JSONSerializer).enqueue(
+                f"workers.jobs.{kind}.run",
+                job_id,
+                attempt,
+                job_id=f"{job_id}-{attempt}",
+                unique=True,
+                job_timeout=-1,
+                result_ttl=0,
+                failure_ttl=3600,
+            )
+    except DuplicateJobError:
+        return True  # it waits in the queue already
+    except (redis.RedisError, OSError) as error:
+        log.warning("Job %d could not be enqueued (%s); it stays due.", job_id, error)
+        return False
+    return True
+
+
+def claim(studio: Studio, job_id: int, attempt: int, worker: str) -> Claim | None:
+    """Take an attempt of a due job; None when another worker has it or the job is over."""
+    now = time.time()
+    with studio.write() as session:
+        taken = session.execute(
+            update(Job)
+            .where(Job.id == job_id, Job.attempt == attempt - 1, Job.status == "due")
+            .values(
+                status="running",
+                attempt=attempt,
+                worker=worker,
+                started_at=now,
+                ended_at=None,
+                heartbeat_at=now,
+                error="",
+            )
+            .returning(Job.kind, Job.args, Job.wanted)
+        ).one_or_none()
+    return None if taken is None else Claim(job_id, taken[0], taken[1], attempt, taken[2])
+
+
+def heartbeat(studio: Studio, job_id: int, attempt: int) -> bool:
+    """Say that the worker lives; False when the attempt is no longer this worker's."""
+    return _mine(studio, job_id, attempt, heartbeat_at=time.time())
+
+
+def progress(studio: Studio, job_id: int, attempt: int, share: float, message: str = "") -> str:
+    """Say how far it is (0 to 1); returns what people want: run, pause or stop ("stop" when lost)."""
+    values: dict[str, Any] = {"progress": min(max(share, 0.0), 1.0), "heartbeat_at": time.time()}
+    if message:
+        values["message"] = message[:PROGRESS_TEXT]
+    if not _mine(studio, job_id, attempt, **values):
+        return "stop"
+    return wanted(studio, job_id, attempt)
+
+
+def wanted(studio: Studio, job_id: int, attempt: int) -> str:
+    """What people want of this attempt: run, pause or stop; "stop" when it was given to another."""
+    with studio.read() as session:
+        found = session.scalar(
+            select(Job.wanted).where(
+                Job.id == job_id, Job.attempt == attempt, Job.status == "running"
+            )
+        )
+    return found or "stop"
+
+
+def finish(studio: Studio, job_id: int, attempt: int, result: dict[str, Any] | None = None) -> bool:
+    """The job is done; False when the attempt was lost."""
+    return _mine(
+        studio,
+        job_id,
+        attempt,
+        status="done",
+        progress=1.0,
+        result=result or {},
+        ended_at=time.time(),
+    )
+
+
+def fail(studio: Studio, job_id: int, attempt: int, error: str, *, retry: bool = False) -> bool:
+    """The attempt failed with a sentence; `retry` makes the job due again while attempts are left."""
+    with studio.write() as session:
+        job = session.get(Job, job_id, with_for_update=True)
+        if job is None or job.attempt != attempt or job.status != "running":
+            return False
+        again = retry and attempt < job.max_attempts and job.wanted == "run"
+        job.status, job.error = ("due" if again else "failed"), error
+        job.ended_at = None if again else time.time()
+        events.write(
+            session,
+            error,
+            job_id=job_id,
+            run_id=job.args.get("run_id"),
+            level="warning" if again else "error",
+        )
+    if again:
+        enqueue(studio, job_id)
+    return True
+
+
+def end(studio: Studio, job_id: int, attempt: int, status: str) -> bool:
+    """The job ended because people asked: `stopped` or `paused`."""
+    if status not in ("stopped", "paused"):
+        raise ValueError(f"A job ends stopped or paused, not {status!r}.")
+    return _mine(studio, job_id, attempt, status=status, ended_at=time.time())
+
+
+def want(studio: Studio, job_id: int, wish: str) -> dict[str, Any]:
+    """Ask a job to stop or to pause; one that waits stops at once."""
+    with studio.write() as session:
+        job = find(session, job_id, lock=True)
+        if job.status in OVER:
+            raise Conflict(f"Job {job_id} is {job.status} already.")
+        ask(job, wish)
+        return _row(job)
+
+
+def ask(job: Job, wish: str) -> None:
+    """Put a wish on a job's row; what does not run yet obeys at once."""
+    job.wanted = wish
+    waits = job.status == "due" or (job.status == "paused" and wish == "stop")
+    if waits and wish in OBEYED:
+        job.status, job.ended_at = OBEYED[wish], time.time()
+
+
+def due(studio: Studio) -> list[dict[str, Any]]:
+    """Jobs that wait for a worker, oldest first."""
+    with studio.read() as session:
+        found = session.scalars(select(Job).where(Job.status == "due").order_by(Job.id))
+        return [_row(job) for job in found]
+
+
+def abandoned(studio: Studio, dead_s: float = 20.0) -> list[dict[str, Any]]:
+    """Jobs said to run whose worker has not been heard of for `dead_s` seconds."""
+    limit = time.time() - dead_s
+    with studio.read() as session:
+        found = session.scalars(
+            select(Job)
+            .where(
+                Job.status == "running", or_(Job.heartbeat_at < limit, Job.heartbeat_at.is_(None))
+            )
+            .order_by(Job.id)
+        )
+        return [_row(job) for job in found]
+
+
+def release(studio: Studio, job_id: int, attempt: int) -> str:
+    """Take an abandoned attempt from its worker; returns due, failed, stopped, paused or lost."""
+    with studio.write() as session:
+        job = session.get(Job, job_id, with_for_update=True)
+        if job is None or job.attempt != attempt or job.status != "running":
+            return "lost"
+        job.worker = None
+        if job.wanted in OBEYED:
+            job.status, job.ended_at = OBEYED[job.wanted], time.time()
+        elif attempt >= job.max_attempts:
+            job.status, job.ended_at = "failed", time.time()
+            job.error = (
+                f"Its worker died {attempt} times; look at the log, then start it again by hand."
+            )
+        else:
+            job.status = "due"
+        status = job.status
+        events.write(
+            session,
+            f"The worker of attempt {attempt} was lost; the job is {status}.",
+            job_id=job_id,
+            run_id=job.args.get("run_id"),
+            level="warning",
+        )
+    if status == "due":
+        enqueue(studio, job_id)
+    return status
+
+
+def hand_back(studio: Studio, job_id: int, attempt: int) -> bool:
+    """The worker was asked to end: the job is due again, and this attempt is not held against it."""
+    with studio.write() as session:
+        job = session.get(Job, job_id, with_for_update=True)
+        if job is None or job.attempt != attempt or job.status != "running":
+            return False
+        job.status, job.worker, job.max_attempts = "due", None, job.max_attempts + 1
+        events.write(
+            session,
+            "The studio was stopped; the job goes on when it starts again.",
+            job_id=job_id,
+            run_id=job.args.get("run_id"),
+        )
+    return enqueue(studio, job_id)
+
+
+def get(studio: Studio, job_id: int) -> dict[str, Any]:
+    """One job."""
+    with studio.read() as session:
+        return _row(find(session, job_id))
+
+
+def recent(studio: Studio, limit: int = 50) -> list[dict[str, Any]]:
+    """The latest jobs, newest first."""
+    with studio.read() as session:
+        found = session.scalars(select(Job).order_by(Job.id.desc()).limit(limit))
+        return [_row(job) for job in found]
+
+
+def find(session: Session, job_id: int, *, lock: bool = False) -> Job:
+    """The row of a job, or NotFound."""
+    job = session.get(Job, job_id, with_for_update=lock)
+    if job is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return job
+
+
+def _mine(studio: Studio, job_id: int, attempt: int, **values: Any) -> bool:
+    with studio.write() as session:
+        changed = session.execute(
+            update(Job)
+            .where(Job.id == job_id, Job.attempt == attempt, Job.status == "running")
+            .values(**values)
+            .returning(Job.id)
+        )
+        return changed.one_or_none() is not None
+
+
+def _row(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "queue": job.queue,
+        "args": job.args,
+        "status": job.status,
+        "wanted": job.wanted,
+        "progress": job.progress,
+        "message": job.message,
+        "result": job.result,
+        "error": job.error,
+        "attempt": job.attempt,
+        "max_attempts": job.max_attempts,
+        "worker": job.worker,
+        "heartbeat_at": job.heartbeat_at,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "ended_at": job.ended_at,
+    }

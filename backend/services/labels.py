@@ -1,0 +1,317 @@
+"""Labels: one judgement each, stored once however often it is sent, never deleted.
+
+An undo is a new row that names the label it takes back; which labels stand is derived from both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from backend.errors import Conflict, InputError, NotFound
+from backend.services import pairs
+from backend.services.studio import Studio
+from db import queries
+from db.tables import Label, Lease, Pair, Sample
+
+CHOICES = ("left", "right", "tie", "both_bad", "skip")
+PAGE = 2000
+
+
+@dataclass(frozen=True)
+class NewLabel:
+    """A judgement as it is given. Times are seconds since 1970 by the annotator's clock."""
+
+    client_id: str
+    pair_id: int
+    choice: str
+    shown_left: str
+    """Which sample stood on the left, a or b."""
+    t_shown: float
+    t_answer: float
+    reasons: list[str] = field(default_factory=list)
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class JudgedPair:
+    """A current label with its two pictures in the order in which they were seen."""
+
+    label_id: int
+    pair_id: int
+    comparison_id: int | None
+    prompt_id: int
+    prompt: str
+    left_media: str
+    right_media: str
+    left: str
+    """Which sample of the pair was on the left, a or b."""
+    choice: str
+    user_id: int
+    user: str
+    kind: str
+    """person or simulated."""
+    seconds: float
+    reasons: list[str]
+    comment: str
+    created_at: float
+    source: str
+    chooser: str
+    propensity: float
+
+
+def store(studio: Studio, user_id: int, label: NewLabel, *, veiled: bool = False) -> dict[str, Any]:
+    """Store a judgement; sent again with the same client id it is answered as the first time.
+
+    `veiled`: `shown_left` is the letter that `pairs.view` gave to the browser. Returns {label_id,
+    repeated, done}.
+    """
+    _check(label)
+    with studio.write() as session:
+        pair = session.get(Pair, label.pair_id)
+        if pair is None:
+            raise NotFound(f"There is no pair {label.pair_id}; load the page again for new pairs.")
+        left = _side(session, pair, user_id, label, veiled)
+        label_id = _insert(session, studio.store.dialect, [_values(user_id, label, left)])
+        repeated = not label_id
+        if repeated:
+            label_id = [_first(session, user_id, label).id]
+        else:
+            _replace_earlier(session, user_id, label, label_id[0])
+            session.execute(delete(Lease).where(Lease.pair_id == pair.id, Lease.user_id == user_id))
+        done, _total = queries.pair_counts(session, pair.project_id, user_id, pair.comparison_id)
+    return {"label_id": label_id[0], "repeated": repeated, "done": done}
+
+
+def store_many(studio: Studio, user_id: int, labels: Sequence[NewLabel]) -> int:
+    """Store many judgements of one (simulated) annotator in one transaction; returns how many were new."""
+    if not labels:
+        return 0
+    for label in labels:
+        _check(label)
+    rows = [_values(user_id, label, label.shown_left) for label in labels]
+    with studio.write() as session:
+        return len(_insert(session, studio.store.dialect, rows))
+
+
+def undo(
+    studio: Studio,
+    project_id: int,
+    user_id: int,
+    client_id: str,
+    comparison_id: int | None = None,
+) -> dict[str, Any]:
+    """Take back this annotator's latest standing judgement and hand its pair out again.
+
+    Returns {label_id, pair}; sent again with the same client id it takes back nothing further.
+    """
+    _check_client_id(client_id)
+    with studio.write() as session:
+        studio.store.serialise(session, "undo", user_id)
+        retraction = session.scalar(
+            select(Label).where(Label.user_id == user_id, Label.client_id == client_id)
+        )
+        if retraction is None:
+            retraction = _retract(session, project_id, user_id, client_id, comparison_id)
+        elif retraction.choice != "retract":
+            raise Conflict("This client id belongs to a judgement; an undo needs one of its own.")
+        until = pairs.lease_again(session, retraction.pair_id, user_id, retraction.shown_left)
+        shown = queries.shown_pairs(session, [retraction.pair_id])[0]
+        return {
+            "label_id": retraction.retracts,
+            "pair": pairs.view(shown, retraction.shown_left, until),
+        }
+
+
+def judged(
+    studio: Studio,
+    project_id: int,
+    *,
+    simulated: bool | None = False,
+    comparison_id: int | None = None,
+) -> Iterator[JudgedPair]:
+    """Current labels in the order they were given, read page by page.
+
+    People's labels by default; `simulated=True` those of simulated annotators, None both. Votes of a
+    comparison only when it is named.
+    """
+    kind = {None: None, True: "simulated", False: "person"}[simulated]
+    after = 0
+    while True:
+        with studio.read() as session:
+            page = queries.judgements(
+                session,
+                project_id,
+                kind=kind,
+                comparison_id=comparison_id,
+                after=after,
+                limit=PAGE,
+            )
+        yield from (_judged(row) for row in page)
+        if len(page) < PAGE:
+            return
+        after = page[-1].label_id
+
+
+def counts(studio: Studio, project_id: int, since: float) -> dict[str, Any]:
+    """{total, today, people, simulated, left_share, ties}; `today` counts people's since `since`."""
+    with studio.read() as session:
+        found = queries.label_counts(session, project_id, since)
+    return {
+        "total": found.people + found.simulated,
+        "today": found.today,
+        "people": found.people,
+        "simulated": found.simulated,
+        "left_share": found.left / found.decided if found.decided else None,
+        "ties": found.ties,
+    }
+
+
+def _retract(
+    session: Session, project_id: int, user_id: int, client_id: str, comparison_id: int | None
+) -> Label:
+    last = queries.last_label(session, project_id, user_id, comparison_id)
+    if last is None:
+        raise NotFound("There is nothing to undo.")
+    now = time.time()
+    retraction = Label(
+        pair_id=last.pair_id,
+        user_id=user_id,
+        client_id=client_id,
+        choice="retract",
+        shown_left=last.shown_left,
+        t_shown=now,
+        t_answer=now,
+        retracts=last.id,
+    )
+    session.add(retraction)
+    session.flush()
+    return retraction
+
+
+def _replace_earlier(session: Session, user_id: int, label: NewLabel, label_id: int) -> None:
+    """Judged twice (in two windows): the later judgement stands, the earlier one is retracted."""
+    earlier = session.scalars(
+        select(Label).where(
+            Label.pair_id == label.pair_id,
+            Label.user_id == user_id,
+            Label.id != label_id,
+            queries.current(),
+        )
+    )
+    for number, old in enumerate(list(earlier)):
+        session.add(
+            Label(
+                pair_id=old.pair_id,
+                user_id=user_id,
+                client_id=f"{label.client_id}/replaces/{number}",
+                choice="retract",
+                shown_left=old.shown_left,
+                t_shown=label.t_shown,
+                t_answer=label.t_answer,
+                retracts=old.id,
+            )
+        )
+
+
+def _side(session: Session, pair: Pair, user_id: int, label: NewLabel, veiled: bool) -> str:
+    """Which sample was on the left: as the browser says, unless the lease knows better."""
+    lease = session.get(Lease, (pair.id, user_id))
+    if lease is not None:
+        return lease.shown_left
+    if not veiled:
+        return label.shown_left
+    rows = session.execute(
+        select(Sample.id, Sample.media).where(Sample.id.in_([pair.sample_a_id, pair.sample_b_id]))
+    )
+    media = {sample_id: name for sample_id, name in rows}
+    return pairs.veil(media[pair.sample_a_id], media[pair.sample_b_id], label.shown_left)
+
+
+def _insert(session: Session, dialect: str, rows: list[dict[str, Any]]) -> list[int]:
+    """Insert labels whose client id is new; returns the ids of those alone."""
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement = (
+        insert(Label)
+        .on_conflict_do_nothing(index_elements=["user_id", "client_id"])
+        .returning(Label.id)
+    )
+    return list(session.scalars(statement, rows))
+
+
+def _first(session: Session, user_id: int, label: NewLabel) -> Label:
+    found = session.scalars(
+        select(Label).where(Label.user_id == user_id, Label.client_id == label.client_id)
+    ).one()
+    if found.pair_id != label.pair_id or found.choice == "retract":
+        raise Conflict(
+            f"Client id '{label.client_id}' already belongs to another judgement; make a new one for "
+            "each."
+        )
+    return found
+
+
+def _values(user_id: int, label: NewLabel, left: str) -> dict[str, Any]:
+    return {
+        "pair_id": label.pair_id,
+        "user_id": user_id,
+        "client_id": label.client_id,
+        "choice": label.choice,
+        "shown_left": left,
+        "t_shown": label.t_shown,
+        "t_answer": label.t_answer,
+        "reasons": list(label.reasons),
+        "comment": label.comment,
+        "created_at": time.time(),
+    }
+
+
+def _check(label: NewLabel) -> None:
+    _check_client_id(label.client_id)
+    if label.choice not in CHOICES:
+        raise InputError(f"Choice '{label.choice}' is unknown; it is one of {', '.join(CHOICES)}.")
+    if label.shown_left not in ("a", "b"):
+        raise InputError(f"shown_left is '{label.shown_left}'; it is 'a' or 'b'.")
+    if not 0 <= label.t_shown <= label.t_answer < 1e11:
+        raise InputError(
+            "t_shown and t_answer are seconds since 1970, the answer not before the showing; "
+            f"{label.t_shown} and {label.t_answer} are not."
+        )
+    if len(label.comment) > 10_000 or "\x00" in label.comment:
+        raise InputError("A comment has at most 10,000 characters and no zero byte.")
+
+
+def _check_client_id(client_id: str) -> None:
+    if not 1 <= len(client_id) <= 100 or not client_id.isprintable():
+        raise InputError("client_id needs 1 to 100 printable characters, made anew for each label.")
+
+
+def _judged(row: queries.Judgement) -> JudgedPair:
+    on_left = row.shown_left == "a"
+    return JudgedPair(
+        label_id=row.label_id,
+        pair_id=row.pair_id,
+        comparison_id=row.comparison_id,
+        prompt_id=row.prompt_id,
+        prompt=row.prompt,
+        left_media=row.media_a if on_left else row.media_b,
+        right_media=row.media_b if on_left else row.media_a,
+        left=row.shown_left,
+        choice=row.choice,
+        user_id=row.user_id,
+        user=row.user,
+        kind=row.kind,
+        seconds=row.t_answer - row.t_shown,
+        reasons=row.reasons,
+        comment=row.comment,
+        created_at=row.t_answer,
+        source=row.source,
+        chooser=row.chooser,
+        propensity=row.propensity,
+    )

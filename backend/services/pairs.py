@@ -1,0 +1,238 @@
+"""Pairs: two samples of one prompt, handed out so that nobody judges what another already has.
+
+A pair that is handed out is leased for two minutes. The side order is drawn when the lease is made and
+stays with it, so a reload shows the same sides; the browser never learns which sample is which.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import random
+import secrets
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from backend.errors import InputError
+from backend.services import users
+from backend.services.samples import url
+from backend.services.studio import Studio
+from db import queries
+from db.queries import OpenPair
+from db.tables import Lease, Pair, Sample
+
+LEASE_S = 120.0
+"""How long a pair is kept for the annotator to whom it was handed out."""
+MAX_PREFETCH = 16
+
+
+def make(
+    studio: Studio,
+    project_id: int,
+    sample_ids: Sequence[int],
+    *,
+    source: str = "generate",
+    per_prompt: int | None = None,
+    seed: int = 0,
+    overlap: int = 1,
+    priority: int = 0,
+) -> list[int]:
+    """Pair up samples of the same prompt at random and queue them; returns the pairs' ids.
+
+    `per_prompt` pairs of each prompt, by default as many as there are disjoint ones. Two samples that
+    are the same picture make no pair. The chance with which each pair was chosen is kept with it.
+    """
+    with studio.read() as session:
+        rows = session.execute(
+            select(Sample.id, Sample.prompt_id, Sample.media)
+            .where(Sample.id.in_(list(sample_ids)), Sample.project_id == project_id)
+            .order_by(Sample.id)
+        )
+        of_prompt: dict[int, list[tuple[int, str]]] = defaultdict(list)
+        for sample_id, prompt_id, media in rows:
+            of_prompt[prompt_id].append((sample_id, media))
+    rng = random.Random(seed)
+    found = []
+    for prompt_id, drawn in of_prompt.items():
+        chosen, chance = _choose(drawn, per_prompt, rng)
+        found += [
+            {
+                "project_id": project_id,
+                "prompt_id": prompt_id,
+                "sample_a_id": one,
+                "sample_b_id": other,
+                "source": source,
+                "propensity": chance,
+                "overlap": overlap,
+                "priority": priority,
+            }
+            for one, other in chosen
+        ]
+    rng.shuffle(found)
+    return insert_pairs(studio, found)
+
+
+def insert_pairs(studio: Studio, rows: list[dict[str, Any]]) -> list[int]:
+    """Store pairs in one transaction; returns their ids in the same order."""
+    if not rows:
+        return []
+    with studio.write() as session:
+        inserted = insert(Pair).returning(Pair.id, sort_by_parameter_order=True)
+        return list(session.scalars(inserted, rows))
+
+
+def next_pairs(
+    studio: Studio,
+    project_id: int,
+    user_id: int,
+    n: int = 3,
+    held: Iterable[int] = (),
+    comparison_id: int | None = None,
+) -> dict[str, Any]:
+    """Lease the next `n` pairs to an annotator, beyond those the browser says it still holds.
+
+    Returns {pairs, done, total, median_s}. Pairs leased earlier and not judged come first, with the
+    sides they had; leases of held pairs are prolonged.
+    """
+    if not 1 <= n <= MAX_PREFETCH:
+        raise InputError(f"n is {n}; ask for 1 to {MAX_PREFETCH} pairs at a time.")
+    now, kept = time.time(), set(held)
+    with studio.write() as session:
+        studio.store.serialise(session, "lease", project_id, comparison_id or 0)
+        kind = users.find(session, user_id).kind
+        mine = queries.leased_pairs(session, project_id, user_id, comparison_id)
+        # A lease that ran out may be somebody else's pair by now: ask for all of mine again.
+        free = {"kind": kind, "now": now, "comparison_id": comparison_id}
+        still = queries.free_pairs(
+            session, project_id, user_id, limit=max(len(mine), 1), among=list(mine), **free
+        )
+        renewed = [pair_id for pair_id in still if pair_id in kept]
+        again = [pair_id for pair_id in still if pair_id not in kept][:n]
+        chosen = again
+        if len(again) < n:
+            beyond = queries.free_pairs(session, project_id, user_id, limit=n + len(mine), **free)
+            fresh = [pair_id for pair_id in beyond if pair_id not in mine and pair_id not in kept]
+            chosen = again + fresh[: n - len(again)]
+        sides = _lease(session, user_id, mine, renewed + chosen, now + LEASE_S)
+        shown = {pair.pair_id: pair for pair in queries.shown_pairs(session, chosen)}
+        done, total = queries.pair_counts(session, project_id, user_id, comparison_id)
+        seconds = queries.recent_seconds(session, project_id, user_id)
+    return {
+        "pairs": [view(shown[pair_id], sides[pair_id], now + LEASE_S) for pair_id in chosen],
+        "done": done,
+        "total": total,
+        "median_s": statistics.median(seconds) if seconds else None,
+    }
+
+
+def unlabelled(
+    studio: Studio,
+    project_id: int,
+    user_id: int,
+    limit: int,
+    comparison_id: int | None = None,
+) -> list[OpenPair]:
+    """Pairs that still want a verdict of this kind of annotator, without leasing them."""
+    with studio.read() as session:
+        kind = users.find(session, user_id).kind
+        free = queries.free_pairs(
+            session,
+            project_id,
+            user_id,
+            kind,
+            limit=limit,
+            now=time.time(),
+            comparison_id=comparison_id,
+        )
+        return queries.shown_pairs(session, free)
+
+
+def counts(studio: Studio, project_id: int, user_id: int) -> dict[str, int]:
+    """{open, total, done_mine} of the label queue."""
+    with studio.read() as session:
+        done, total = queries.pair_counts(session, project_id, user_id, None)
+    return {"open": total - done, "total": total, "done_mine": done}
+
+
+def view(pair: OpenPair, left: str, until: float) -> dict[str, Any]:
+    """A pair as its judge sees it: two pictures, a prompt, and no word about where they came from."""
+    a = {"url": url(pair.media_a), "width": pair.width_a, "height": pair.height_a}
+    b = {"url": url(pair.media_b), "width": pair.width_b, "height": pair.height_b}
+    return {
+        "pair_id": pair.pair_id,
+        "prompt": pair.prompt,
+        "left": a if left == "a" else b,
+        "right": b if left == "a" else a,
+        "shown_left": veil(pair.media_a, pair.media_b, left),
+        "lease_until": until,
+    }
+
+
+def veil(media_a: str, media_b: str, side: str) -> str:
+    """Swap the letters a and b for half of all pairs; applied twice it gives the letter back.
+
+    In a comparison `a` is always the base, so the bare letter would tell which picture is tuned.
+    """
+    flip = hashlib.sha256(f"{media_a}:{media_b}".encode()).digest()[0] & 1
+    return {"a": "b", "b": "a"}[side] if flip else side
+
+
+def lease_again(session: Session, pair_id: int, user_id: int, left: str) -> float:
+    """Hand a pair back to its annotator with the sides it had; returns until when."""
+    until = time.time() + LEASE_S
+    lease = session.get(Lease, (pair_id, user_id))
+    if lease is None:
+        session.add(Lease(pair_id=pair_id, user_id=user_id, until=until, shown_left=left))
+    else:
+        lease.until, lease.shown_left = until, left
+    return until
+
+
+def _lease(
+    session: Session, user_id: int, mine: dict[int, str], pair_ids: list[int], until: float
+) -> dict[int, str]:
+    """Prolong the leases there are, make the others; returns the side of every pair."""
+    sides = {pair_id: mine.get(pair_id) or secrets.choice("ab") for pair_id in pair_ids}
+    known = [pair_id for pair_id in pair_ids if pair_id in mine]
+    if known:
+        session.execute(
+            update(Lease)
+            .where(Lease.user_id == user_id, Lease.pair_id.in_(known))
+            .values(until=until)
+        )
+    fresh = [
+        {"pair_id": pair_id, "user_id": user_id, "until": until, "shown_left": sides[pair_id]}
+        for pair_id in pair_ids
+        if pair_id not in mine
+    ]
+    if fresh:
+        session.execute(insert(Lease), fresh)
+    return sides
+
+
+def _choose(
+    drawn: list[tuple[int, str]], wanted: int | None, rng: random.Random
+) -> tuple[list[tuple[int, int]], float]:
+    """Random pairs of different pictures, disjoint ones first, and the chance each had."""
+    order = drawn[:]
+    rng.shuffle(order)
+    all_pairs = [
+        (one, other) for one, other in itertools.combinations(order, 2) if one[1] != other[1]
+    ]
+    disjoint = [
+        (order[i], order[i + 1])
+        for i in range(0, len(order) - 1, 2)
+        if order[i][1] != order[i + 1][1]
+    ]
+    rest = [pair for pair in all_pairs if pair not in disjoint]
+    rng.shuffle(rest)
+    number = len(disjoint) if wanted is None else wanted
+    chosen = (disjoint + rest)[:number]
+    chance = len(chosen) / len(all_pairs) if all_pairs else 1.0
+    return [(one[0], other[0]) for one, other in chosen], chance

@@ -1,0 +1,101 @@
+"""Policies: a model family, its weights, and the adapter that a run has put on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.errors import InputError, NotFound
+from backend.registry import policies as families
+from backend.services.studio import Studio
+from db.tables import Policy
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """All a worker needs to load a policy."""
+
+    id: int
+    project_id: int
+    name: str
+    family: str
+    config: dict[str, Any]
+    adapter: str | None
+    """Media hash of LoRA safetensors."""
+
+
+def create(
+    studio: Studio, project_id: int, name: str, family: str, config: dict[str, Any]
+) -> dict[str, Any]:
+    """A policy that people may draw with; its settings are checked by the family's own Config."""
+    if not name.strip():
+        raise InputError("A policy needs a name.")
+    settings = families.get(family).Config.read(config).plain()
+    with studio.write() as session:
+        policy = Policy(project_id=project_id, name=name.strip(), family=family, config=settings)
+        session.add(policy)
+        session.flush()
+        return _row(policy)
+
+
+def same_or_new(
+    session: Session, project_id: int, family: str, config: dict[str, Any], name: str
+) -> Policy:
+    """The untuned policy with these very settings, made when the project has none."""
+    known = session.scalars(
+        select(Policy)
+        .where(Policy.project_id == project_id, Policy.family == family, Policy.adapter.is_(None))
+        .order_by(Policy.id)
+    )
+    for policy in known:
+        if policy.config == config:
+            return policy
+    policy = Policy(project_id=project_id, name=name, family=family, config=config)
+    session.add(policy)
+    session.flush()
+    return policy
+
+
+def rows(studio: Studio, project_id: int) -> list[dict[str, Any]]:
+    """The policies of a project, oldest first."""
+    with studio.read() as session:
+        found = session.scalars(
+            select(Policy).where(Policy.project_id == project_id).order_by(Policy.id)
+        )
+        return [_row(policy) for policy in found]
+
+
+def get(studio: Studio, policy_id: int) -> dict[str, Any]:
+    """One policy."""
+    with studio.read() as session:
+        return _row(find(session, policy_id))
+
+
+def spec(studio: Studio, policy_id: int) -> PolicySpec:
+    """What a worker needs to load a policy."""
+    with studio.read() as session:
+        row = find(session, policy_id)
+        return PolicySpec(row.id, row.project_id, row.name, row.family, row.config, row.adapter)
+
+
+def find(session: Session, policy_id: int) -> Policy:
+    """The row of a policy, or NotFound."""
+    policy = session.get(Policy, policy_id)
+    if policy is None:
+        raise NotFound(f"There is no policy {policy_id}.")
+    return policy
+
+
+def _row(policy: Policy) -> dict[str, Any]:
+    return {
+        "id": policy.id,
+        "name": policy.name,
+        "family": policy.family,
+        "run_id": policy.run_id,
+        "step": policy.step,
+        "created_at": policy.created_at,
+        "project_id": policy.project_id,
+    }

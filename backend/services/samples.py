@@ -1,0 +1,179 @@
+"""Samples: decoded pictures with everything needed to draw them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from backend.errors import NotFound
+from backend.services import jobs, policies, prompts
+from backend.services.studio import Studio
+from db import queries
+from db.tables import Prompt, Reward, Sample
+
+
+@dataclass(frozen=True)
+class NewSample:
+    """A picture that was just drawn; `media` is its hash."""
+
+    prompt_id: int
+    seed: int
+    media: str
+    width: int
+    height: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SampleFile:
+    """A sample as a scorer needs it."""
+
+    id: int
+    prompt: str
+    media: str
+
+
+def url(media: str) -> str:
+    """Where a browser finds a picture; the hash of its content and nothing else."""
+    return f"/media/{media}"
+
+
+def generate(
+    studio: Studio,
+    *,
+    prompt_set_id: int,
+    policy_id: int,
+    num_prompts: int,
+    samples_per_prompt: int,
+    num_steps: int,
+    seed: int,
+    make_pairs: bool,
+) -> int:
+    """Ask the workers to draw; returns the job's id."""
+    with studio.read() as session:
+        prompts.find(session, prompt_set_id)
+        policies.find(session, policy_id)
+    args = {
+        "prompt_set_id": prompt_set_id,
+        "policy_id": policy_id,
+        "num_prompts": num_prompts,
+        "samples_per_prompt": samples_per_prompt,
+        "num_steps": num_steps,
+        "seed": seed,
+        "make_pairs": make_pairs,
+    }
+    return jobs.create(studio, "generate", args)
+
+
+def add(studio: Studio, project_id: int, policy_id: int, drawn: Sequence[NewSample]) -> list[int]:
+    """Store samples in one transaction; returns their ids in the same order."""
+    if not drawn:
+        return []
+    rows = [
+        {
+            "project_id": project_id,
+            "policy_id": policy_id,
+            "prompt_id": sample.prompt_id,
+            "seed": sample.seed,
+            "media": sample.media,
+            "width": sample.width,
+            "height": sample.height,
+            "settings": sample.settings,
+        }
+        for sample in drawn
+    ]
+    with studio.write() as session:
+        inserted = session.scalars(
+            insert(Sample).returning(Sample.id, sort_by_parameter_order=True), rows
+        )
+        return list(inserted)
+
+
+def page(
+    studio: Studio,
+    project_id: int,
+    *,
+    policy_id: int | None = None,
+    prompt_id: int | None = None,
+    after: int | None = None,
+    limit: int = 60,
+) -> dict[str, Any]:
+    """Newest samples first, `after` a sample's id; `next` is None on the last page."""
+    query = (
+        select(Sample, Prompt.text)
+        .join(Prompt, Prompt.id == Sample.prompt_id)
+        .where(Sample.project_id == project_id)
+        .order_by(Sample.id.desc())
+        .limit(limit + 1)
+    )
+    if policy_id is not None:
+        query = query.where(Sample.policy_id == policy_id)
+    if prompt_id is not None:
+        query = query.where(Sample.prompt_id == prompt_id)
+    if after is not None:
+        query = query.where(Sample.id < after)
+    with studio.read() as session:
+        found = list(session.execute(query))
+        shown = found[:limit]
+        names = {
+            reward_id: name
+            for reward_id, name in session.execute(
+                select(Reward.id, Reward.name).where(Reward.project_id == project_id)
+            )
+        }
+        scores = queries.scores_of(session, [sample.id for sample, _ in shown])
+    items = [
+        {
+            **row(sample, prompt),
+            "scores": {
+                names[reward_id]: value
+                for reward_id, (value, _status) in scores.get(sample.id, {}).items()
+                if reward_id in names
+            },
+        }
+        for sample, prompt in shown
+    ]
+    return {"items": items, "next": shown[-1][0].id if len(found) > limit else None}
+
+
+def files(
+    studio: Studio, project_id: int, *, policy_id: int | None = None, limit: int | None = None
+) -> list[SampleFile]:
+    """Samples with their prompts for scoring, newest first."""
+    query = (
+        select(Sample.id, Prompt.text, Sample.media)
+        .join(Prompt, Prompt.id == Sample.prompt_id)
+        .where(Sample.project_id == project_id)
+        .order_by(Sample.id.desc())
+        .limit(limit)
+    )
+    if policy_id is not None:
+        query = query.where(Sample.policy_id == policy_id)
+    with studio.read() as session:
+        return [SampleFile(*found) for found in session.execute(query)]
+
+
+def at(studio: Studio, sample_id: int) -> dict[str, Any]:
+    """One sample."""
+    with studio.read() as session:
+        sample = session.get(Sample, sample_id)
+        if sample is None:
+            raise NotFound(f"There is no sample {sample_id}.")
+        prompt = session.get_one(Prompt, sample.prompt_id)
+        return row(sample, prompt.text)
+
+
+def row(sample: Sample, prompt: str) -> dict[str, Any]:
+    """A sample as the API shows it to those who may know its policy."""
+    return {
+        "id": sample.id,
+        "prompt": prompt,
+        "url": url(sample.media),
+        "width": sample.width,
+        "height": sample.height,
+        "seed": sample.seed,
+        "policy_id": sample.policy_id,
+    }

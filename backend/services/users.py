@@ -1,0 +1,77 @@
+"""Who labels: people, and annotators that are simulated, never confused with each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.errors import Conflict, NotFound
+from backend.services.studio import Studio
+from db.tables import User
+
+LOCAL = "you"
+"""The one implicit person of a studio that only its own machine can reach."""
+
+
+def local(studio: Studio) -> dict[str, Any]:
+    """The person at this machine, made on first use."""
+    return _named(studio, LOCAL, "person", "admin", {})
+
+
+def simulated(studio: Studio, name: str, settings: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A simulated annotator by name, made on first use; refuses the name of a person."""
+    row = _named(studio, name, "simulated", "annotator", settings or {})
+    if row["kind"] != "simulated":
+        raise Conflict(f"'{name}' is a person; give the simulated annotator another name.")
+    return row
+
+
+def get(studio: Studio, user_id: int) -> dict[str, Any]:
+    """One user."""
+    with studio.read() as session:
+        return _row(find(session, user_id))
+
+
+def remember(studio: Studio, user_id: int, **settings: Any) -> None:
+    """Keep settings of a user, such as the project that is open."""
+    with studio.write() as session:
+        user = find(session, user_id)
+        user.settings = {**user.settings, **settings}
+
+
+def find(session: Session, user_id: int) -> User:
+    """The row of a user, or NotFound."""
+    user = session.get(User, user_id)
+    if user is None:
+        raise NotFound(f"There is no user {user_id}.")
+    return user
+
+
+def _named(
+    studio: Studio, name: str, kind: str, role: str, settings: dict[str, Any]
+) -> dict[str, Any]:
+    query = select(User).where(User.name == name)
+    with studio.read() as session:
+        user = session.scalar(query)
+    if user is None:
+        try:
+            with studio.write() as session:
+                user = User(name=name, kind=kind, role=role, settings=settings)
+                session.add(user)
+        except IntegrityError:  # another process made it at the same moment
+            with studio.read() as session:
+                user = session.scalars(query).one()
+    return _row(user)
+
+
+def _row(user: User) -> dict[str, Any]:
+    return {
+        "id": user.id,
+        "name": user.name,
+        "kind": user.kind,
+        "role": user.role,
+        "settings": user.settings,
+    }

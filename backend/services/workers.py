@@ -1,0 +1,73 @@
+"""Workers as they last reported themselves. Who is silent for too long counts as gone."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from backend.services.studio import Studio
+from db.tables import Worker
+
+GONE_S = 20.0
+"""A worker that has not reported for this long is not counted as alive."""
+FORGET_S = 86_400.0
+
+
+def beat(
+    studio: Studio,
+    name: str,
+    queue: str,
+    host: str,
+    pid: int,
+    state: str,
+    job_id: int | None = None,
+) -> None:
+    """A worker reports itself: idle, busy (with which job) or gone."""
+    with studio.write() as session:
+        row = session.get(Worker, name)
+        if row is None:
+            row = Worker(name=name, queue=queue, host=host, pid=pid)
+            session.add(row)
+        row.queue, row.host, row.pid, row.state, row.job_id = queue, host, pid, state, job_id
+        row.heartbeat_at = time.time()
+
+
+def gone(studio: Studio, name: str) -> None:
+    """A worker says good-bye."""
+    with studio.write() as session:
+        row = session.get(Worker, name)
+        if row is not None:
+            row.state, row.job_id = "gone", None
+        session.execute(delete(Worker).where(Worker.heartbeat_at < time.time() - FORGET_S))
+
+
+def rows(studio: Studio) -> list[dict[str, Any]]:
+    """All workers; the state of one that is silent is shown as gone."""
+    now = time.time()
+    with studio.read() as session:
+        found = session.scalars(select(Worker).order_by(Worker.queue, Worker.name))
+        return [_row(worker, now) for worker in found]
+
+
+def alive(studio: Studio, queue: str | None = None) -> list[str]:
+    """Names of the workers heard of lately, of one queue or of all."""
+    return [
+        row["name"]
+        for row in rows(studio)
+        if row["state"] != "gone" and (queue is None or queue in row["queue"].split(","))
+    ]
+
+
+def _row(worker: Worker, now: float) -> dict[str, Any]:
+    age = max(0.0, now - worker.heartbeat_at)
+    return {
+        "name": worker.name,
+        "queue": worker.queue,
+        "host": worker.host,
+        "pid": worker.pid,
+        "state": "gone" if age > GONE_S else worker.state,
+        "job_id": worker.job_id,
+        "heartbeat_age_s": age,
+    }

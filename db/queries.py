@@ -1,0 +1,430 @@
+"""Named reads, each a constant number of statements however many rows there are.
+
+A *current* label is one that is not itself a retraction and that no retraction names. Labels of people
+and of simulated annotators are counted apart everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from db.tables import (
+    Comparison,
+    Iteration,
+    Label,
+    Lease,
+    Pair,
+    Prompt,
+    PromptSet,
+    RolloutNode,
+    Run,
+    Sample,
+    Score,
+    User,
+)
+
+NO_VERDICT = ("skip", "retract")
+"""Choices that do not settle a pair."""
+
+
+class OpenPair(NamedTuple):
+    """A pair that an annotator has not judged, with what is needed to show it."""
+
+    pair_id: int
+    prompt: str
+    media_a: str
+    width_a: int
+    height_a: int
+    media_b: str
+    width_b: int
+    height_b: int
+
+
+class Judgement(NamedTuple):
+    """A current label with its pictures in the order in which they were shown."""
+
+    label_id: int
+    pair_id: int
+    comparison_id: int | None
+    prompt_id: int
+    prompt: str
+    choice: str
+    shown_left: str
+    media_a: str
+    media_b: str
+    user_id: int
+    user: str
+    kind: str
+    t_shown: float
+    t_answer: float
+    reasons: list[Any]
+    comment: str
+    source: str
+    chooser: str
+    propensity: float
+
+
+def current() -> ColumnElement[bool]:
+    """The condition that a row of `label` stands: no retraction, and not retracted."""
+    taken_back = aliased(Label)
+    return and_(
+        Label.choice != "retract",
+        ~exists(select(1).where(taken_back.retracts == Label.id)),
+    )
+
+
+def in_scope(comparison_id: int | None) -> ColumnElement[bool]:
+    """Pairs of one comparison, or those of the label queue (which belong to none)."""
+    if comparison_id is None:
+        return Pair.comparison_id.is_(None)
+    return Pair.comparison_id == comparison_id
+
+
+def _shown(pairs: Select[tuple[int]]) -> Select[Any]:
+    """Everything about pairs that the person who judges may see, in queue order."""
+    left, right = aliased(Sample), aliased(Sample)
+    return (
+        select(
+            Pair.id,
+            Prompt.text,
+            left.media,
+            left.width,
+            left.height,
+            right.media,
+            right.width,
+            right.height,
+        )
+        .join(Prompt, Prompt.id == Pair.prompt_id)
+        .join(left, left.id == Pair.sample_a_id)
+        .join(right, right.id == Pair.sample_b_id)
+        .where(Pair.id.in_(pairs))
+        .order_by(Pair.priority, Pair.id)
+    )
+
+
+def shown_pairs(session: Session, pair_ids: Sequence[int]) -> list[OpenPair]:
+    """Prompts and pictures of the named pairs, in queue order."""
+    rows = session.execute(_shown(select(Pair.id).where(Pair.id.in_(pair_ids))))
+    return [OpenPair(*row) for row in rows]
+
+
+def _judged_by(user_id: int) -> ColumnElement[bool]:
+    return exists(
+        select(1).where(Label.pair_id == Pair.id, Label.user_id == user_id, current())
+    ).correlate(Pair)
+
+
+def leased_pairs(
+    session: Session, project_id: int, user_id: int, comparison_id: int | None
+) -> dict[int, str]:
+    """Pairs this annotator holds and has not judged → the sample on the left, in queue order."""
+    rows = session.execute(
+        select(Pair.id, Lease.shown_left)
+        .join(Lease, and_(Lease.pair_id == Pair.id, Lease.user_id == user_id))
+        .where(Pair.project_id == project_id, in_scope(comparison_id), ~_judged_by(user_id))
+        .order_by(Pair.priority, Pair.id)
+    )
+    return {pair_id: side for pair_id, side in rows}
+
+
+def free_pairs(
+    session: Session,
+    project_id: int,
+    user_id: int,
+    kind: str,
+    *,
+    limit: int,
+    now: float,
+    comparison_id: int | None = None,
+    among: Iterable[int] | None = None,
+) -> list[int]:
+    """Pairs that still want a verdict of this kind of annotator and that nobody else holds.
+
+    A pair is free while verdicts plus leases of others of the same kind are fewer than its overlap;
+    a skip is nobody's verdict, but the one who skipped is not asked again.
+    """
+    other = aliased(User)
+    verdicts = (
+        select(func.count())
+        .select_from(Label)
+        .join(other, other.id == Label.user_id)
+        .where(
+            Label.pair_id == Pair.id,
+            Label.choice.not_in(NO_VERDICT),
+            other.kind == kind,
+            current(),
+        )
+        .correlate(Pair)
+        .scalar_subquery()
+    )
+    holder = aliased(User)
+    held = (
+        select(func.count())
+        .select_from(Lease)
+        .join(holder, holder.id == Lease.user_id)
+        .where(
+            Lease.pair_id == Pair.id,
+            Lease.user_id != user_id,
+            Lease.until > now,
+            holder.kind == kind,
+        )
+        .correlate(Pair)
+        .scalar_subquery()
+    )
+    query = (
+        select(Pair.id)
+        .where(
+            Pair.project_id == project_id,
+            in_scope(comparison_id),
+            ~_judged_by(user_id),
+            verdicts + held < Pair.overlap,
+        )
+        .order_by(Pair.priority, Pair.id)
+        .limit(limit)
+    )
+    if among is not None:
+        query = query.where(Pair.id.in_(list(among)))
+    return list(session.scalars(query))
+
+
+def pair_counts(
+    session: Session, project_id: int, user_id: int, comparison_id: int | None
+) -> tuple[int, int]:
+    """(pairs this annotator has judged, pairs there are) in the queue or in one comparison."""
+    total = session.scalar(
+        select(func.count()).where(Pair.project_id == project_id, in_scope(comparison_id))
+    )
+    done = session.scalar(
+        select(func.count(func.distinct(Label.pair_id)))
+        .select_from(Label)
+        .join(Pair, Pair.id == Label.pair_id)
+        .where(
+            Label.user_id == user_id,
+            Pair.project_id == project_id,
+            in_scope(comparison_id),
+            current(),
+        )
+    )
+    return int(done or 0), int(total or 0)
+
+
+def recent_seconds(session: Session, project_id: int, user_id: int, limit: int = 50) -> list[float]:
+    """How long this annotator's latest judgements took, newest first."""
+    rows = session.execute(
+        select(Label.t_shown, Label.t_answer)
+        .join(Pair, Pair.id == Label.pair_id)
+        .where(Label.user_id == user_id, Pair.project_id == project_id, Label.choice != "retract")
+        .order_by(Label.id.desc())
+        .limit(limit)
+    )
+    return [answered - shown for shown, answered in rows]
+
+
+def last_label(
+    session: Session, project_id: int, user_id: int, comparison_id: int | None
+) -> Label | None:
+    """This annotator's latest current label: what an undo takes back."""
+    return session.scalar(
+        select(Label)
+        .join(Pair, Pair.id == Label.pair_id)
+        .where(
+            Label.user_id == user_id,
+            Pair.project_id == project_id,
+            in_scope(comparison_id),
+            current(),
+        )
+        .order_by(Label.id.desc())
+        .limit(1)
+    )
+
+
+def judgements(
+    session: Session,
+    project_id: int,
+    *,
+    kind: str | None = None,
+    comparison_id: int | None = None,
+    after: int = 0,
+    limit: int = 2000,
+) -> list[Judgement]:
+    """Current labels by rising id after `after`; `kind` person or simulated, None for both.
+
+    Labels of the queue alone unless a comparison is named: votes in a comparison never train.
+    """
+    left, right = aliased(Sample), aliased(Sample)
+    query = (
+        select(
+            Label.id,
+            Label.pair_id,
+            Pair.comparison_id,
+            Pair.prompt_id,
+            Prompt.text,
+            Label.choice,
+            Label.shown_left,
+            left.media,
+            right.media,
+            Label.user_id,
+            User.name,
+            User.kind,
+            Label.t_shown,
+            Label.t_answer,
+            Label.reasons,
+            Label.comment,
+            Pair.source,
+            Pair.chooser,
+            Pair.propensity,
+        )
+        .join(Pair, Pair.id == Label.pair_id)
+        .join(Prompt, Prompt.id == Pair.prompt_id)
+        .join(left, left.id == Pair.sample_a_id)
+        .join(right, right.id == Pair.sample_b_id)
+        .join(User, User.id == Label.user_id)
+        .where(Pair.project_id == project_id, in_scope(comparison_id), current(), Label.id > after)
+        .order_by(Label.id)
+        .limit(limit)
+    )
+    if kind is not None:
+        query = query.where(User.kind == kind)
+    return [Judgement(*row) for row in session.execute(query)]
+
+
+class LabelCounts(NamedTuple):
+    """What Today says of the labels of a project's queue; skips are left out of all but `skips`."""
+
+    people: int
+    simulated: int
+    today: int
+    left: int
+    decided: int
+    ties: int
+
+
+def label_counts(session: Session, project_id: int, since: float) -> LabelCounts:
+    """Current labels of the queue: people's and simulated, people's since `since`, sides, ties."""
+    person = User.kind == "person"
+    verdict = Label.choice.not_in(NO_VERDICT)
+
+    def count(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.coalesce(func.sum(case((and_(*conditions), 1), else_=0)), 0)
+
+    row = session.execute(
+        select(
+            count(person, verdict),
+            count(User.kind == "simulated", verdict),
+            count(person, verdict, Label.created_at >= since),
+            count(person, Label.choice == "left"),
+            count(person, Label.choice.in_(("left", "right"))),
+            count(person, Label.choice == "tie"),
+        )
+        .select_from(Label)
+        .join(Pair, Pair.id == Label.pair_id)
+        .join(User, User.id == Label.user_id)
+        .where(Pair.project_id == project_id, Pair.comparison_id.is_(None), current())
+    ).one()
+    return LabelCounts(*(int(value) for value in row))
+
+
+def votes(session: Session, comparison_ids: Sequence[int]) -> list[tuple[int, str, str, str, int]]:
+    """(comparison, kind of annotator, choice, sample on the left, number) of current votes."""
+    rows = session.execute(
+        select(Pair.comparison_id, User.kind, Label.choice, Label.shown_left, func.count(Label.id))
+        .join(Pair, Pair.id == Label.pair_id)
+        .join(User, User.id == Label.user_id)
+        .where(Pair.comparison_id.in_(list(comparison_ids)), current())
+        .group_by(Pair.comparison_id, User.kind, Label.choice, Label.shown_left)
+    )
+    return [(int(row[0]), row[1], row[2], row[3], int(row[4])) for row in rows]
+
+
+def prompt_counts(session: Session, set_ids: Sequence[int]) -> dict[int, int]:
+    """Prompts in each set."""
+    rows = session.execute(
+        select(Prompt.prompt_set_id, func.count())
+        .where(Prompt.prompt_set_id.in_(list(set_ids)))
+        .group_by(Prompt.prompt_set_id)
+    )
+    return {set_id: int(number) for set_id, number in rows}
+
+
+def shared_prompts(session: Session, one: int, other: int) -> int:
+    """How many prompts two sets have in common, word for word."""
+    twin = aliased(Prompt)
+    return int(
+        session.scalar(
+            select(func.count())
+            .select_from(Prompt)
+            .join(twin, and_(twin.text == Prompt.text, twin.prompt_set_id == other))
+            .where(Prompt.prompt_set_id == one)
+        )
+        or 0
+    )
+
+
+def prompt_set_named(session: Session, project_id: int, name: str) -> PromptSet | None:
+    """The prompt set of that name in the project."""
+    return session.scalar(
+        select(PromptSet).where(PromptSet.project_id == project_id, PromptSet.name == name)
+    )
+
+
+def scores_of(
+    session: Session, sample_ids: Sequence[int]
+) -> dict[int, dict[int, tuple[float | None, str]]]:
+    """sample → reward → (total, status)."""
+    found: dict[int, dict[int, tuple[float | None, str]]] = {}
+    rows = session.execute(
+        select(Score.sample_id, Score.reward_id, Score.value, Score.status).where(
+            Score.sample_id.in_(list(sample_ids)), Score.criterion == "total"
+        )
+    )
+    for sample_id, reward_id, value, status in rows:
+        found.setdefault(sample_id, {})[reward_id] = (value, status)
+    return found
+
+
+def sparks(
+    session: Session, run_ids: Sequence[int], points: int = 60
+) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """(run, step, metrics) of at most `points` evenly spaced iterations of each run, last included."""
+    stride = Run.step // points + 1
+    rows = session.execute(
+        select(Iteration.run_id, Iteration.step, Iteration.metrics)
+        .join(Run, Run.id == Iteration.run_id)
+        .where(
+            Iteration.run_id.in_(list(run_ids)),
+            or_(
+                (Run.step - Iteration.step) % stride == 0,
+                Iteration.step == Run.step,
+            ),
+        )
+        .order_by(Iteration.run_id, Iteration.step)
+    )
+    yield from ((row[0], row[1], row[2]) for row in rows)
+
+
+def leaves_and_nodes(session: Session, group_ids: Sequence[int]) -> dict[int, list[RolloutNode]]:
+    """Nodes of the named groups, in order."""
+    found: dict[int, list[RolloutNode]] = {group_id: [] for group_id in group_ids}
+    rows = session.scalars(
+        select(RolloutNode)
+        .where(RolloutNode.group_id.in_(list(group_ids)))
+        .order_by(RolloutNode.group_id, RolloutNode.idx)
+    )
+    for node in rows:
+        found[node.group_id].append(node)
+    return found
+
+
+def comparisons_with_names(session: Session, project_id: int) -> list[Comparison]:
+    """Comparisons of a project, newest first."""
+    return list(
+        session.scalars(
+            select(Comparison)
+            .where(Comparison.project_id == project_id)
+            .order_by(Comparison.id.desc())
+        )
+    )
