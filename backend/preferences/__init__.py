@@ -1,1 +1,1 @@
-"""Preferences: annotators that are simulated, intervals for what people said, formats in and out."""
+"""Preferences: simulated annotators, intervals for what people said, formats in and out."""

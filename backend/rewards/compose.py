@@ -174,7 +174,7 @@ def compose(
     usable: Bools = np.asarray(present.any(axis=0))
     for term, has in zip(terms, present, strict=True):
         usable = usable & (has | (not term.required))
-    count = np.bincount(slot, weights=usable.astype(np.float64), minlength=num)
+    count = np.bincount(slot[usable], minlength=num)
     for name, value in shaped.items():
         value = np.where(usable, value, np.nan)  # who is out of the game must not move the mean,
         alone = np.bincount(slot[np.isfinite(value)], minlength=num) < 2
@@ -287,7 +287,7 @@ def _weights(terms: Sequence[Term], present_KN: Bools) -> dict[str, Floats]:
 
 
 def _reasons(
-    count: Floats, spread: Mapping[str, Floats], floor: Mapping[str, float], ids: Ints
+    count: Ints, spread: Mapping[str, Floats], floor: Mapping[str, float], ids: Ints
 ) -> dict[int, str]:
     """Why each skipped group is skipped."""
     reasons: dict[int, str] = {}

@@ -1,0 +1,144 @@
+"""Frozen encoders that put pictures and prompts into one space: the pocket one, or any CLIP.
+
+    encoder = load("pocket")            # backend/pocket/encoder.py
+    encoder = load("openai/clip-vit-base-patch32")  # a hub id or a folder, safetensors only
+    encoder.image(images_uint8)         # (B, H, W, 3) → (B, D), unit length
+    encoder.text(prompts)               # (B, D), unit length; each prompt is encoded once
+
+torch is imported inside the functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.errors import RewardError
+from backend.rewards.interface import Images
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Embeddings = NDArray[np.float32]
+
+POCKET: Final = "pocket"
+BATCH: Final = 64
+"""Pictures encoded at once; fixed, so that a picture's embedding does not depend on its company."""
+
+
+class Encoder(Protocol):
+    """Pictures and prompts in one space, rows of unit length."""
+
+    name: str
+
+    def image(self, images: Images) -> Embeddings:
+        """(B, H, W, 3) uint8 → (B, D)."""
+        ...
+
+    def text(self, prompts: Sequence[str]) -> Embeddings:
+        """B prompts → (B, D)."""
+        ...
+
+
+def load(name: str, device: str = "cpu") -> Encoder:
+    """The encoder called `name`: "pocket", a folder, or a hub id of a CLIP checkpoint."""
+    return Pocket() if name == POCKET else Clip(name, device)
+
+
+class Pocket:
+    """The small encoder of the pocket world, with prompts kept."""
+
+    name = POCKET
+
+    def __init__(self) -> None:
+        from backend.pocket import encoder
+
+        self.encoder = encoder.load()
+        self.kept: dict[str, Embeddings] = {}
+
+    def image(self, images: Images) -> Embeddings:
+        """(B, 64, 64, 3) uint8 → (B, 96)."""
+        return _batched(lambda part: _array(self.encoder.image(part)), images)
+
+    def text(self, prompts: Sequence[str]) -> Embeddings:
+        """B prompts → (B, 96)."""
+        return _remembered(self.kept, prompts, lambda new: _array(self.encoder.text([new])))
+
+
+class Clip:
+    """A CLIP checkpoint by transformers, its own resize, crop and normalisation applied."""
+
+    def __init__(self, name: str, device: str = "cpu") -> None:
+        from transformers import AutoModel, AutoProcessor
+
+        self.name, self.device = name, device
+        try:
+            self.model: Any = AutoModel.from_pretrained(name, use_safetensors=True)
+            self.processor: Any = AutoProcessor.from_pretrained(name)
+        except (OSError, ValueError) as error:
+            raise RewardError(
+                f"The encoder '{name}' could not be loaded ({_first_line(error)}); give 'pocket', "
+                f"a folder with a CLIP model in safetensors, or a hub id within reach."
+            ) from error
+        if not hasattr(self.model, "get_image_features"):
+            raise RewardError(
+                f"'{name}' is a {type(self.model).__name__}, not a CLIP: it has no common space of "
+                f"pictures and text; choose a CLIP or SigLIP checkpoint."
+            )
+        self.model.eval().requires_grad_(False).to(device)
+        self.kept: dict[str, Embeddings] = {}
+
+    def image(self, images: Images) -> Embeddings:
+        """(B, H, W, 3) uint8 → (B, D)."""
+        return _batched(self._image, images)
+
+    def text(self, prompts: Sequence[str]) -> Embeddings:
+        """B prompts → (B, D); a long prompt is cut at what the encoder can read."""
+        return _remembered(self.kept, prompts, self._text)
+
+    def _image(self, images: Images) -> Embeddings:
+        import torch
+
+        ready = self.processor(images=list(images), return_tensors="pt").to(self.device)
+        with torch.inference_mode():
+            return _array(self.model.get_image_features(pixel_values=ready["pixel_values"]))
+
+    def _text(self, prompt: str) -> Embeddings:
+        import torch
+
+        ready = self.processor(text=[prompt], truncation=True, return_tensors="pt")
+        with torch.inference_mode():
+            return _array(self.model.get_text_features(**ready.to(self.device)))
+
+
+def _array(output: Any) -> Embeddings:
+    """The rows of a model's output at unit length; newer transformers wrap them in an object."""
+    tensor: Tensor = getattr(output, "pooler_output", output)
+    array = np.asarray(tensor.float().cpu() if hasattr(tensor, "cpu") else tensor, dtype=np.float32)
+    return np.asarray(array / np.maximum(np.linalg.norm(array, axis=-1, keepdims=True), 1e-12))
+
+
+def _batched(encode: Any, images: Images) -> Embeddings:
+    parts = [encode(images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
+    return np.concatenate(parts)
+
+
+def _remembered(kept: dict[str, Embeddings], prompts: Sequence[str], encode: Any) -> Embeddings:
+    """Encode the prompts not seen before; at most some ten thousand are kept.
+
+    One at a time, so that a prompt's embedding has the same bits whoever came with it: a run
+    resumed from a checkpoint meets its prompts in other company.
+    """
+    if len(kept) > 20_000:
+        kept.clear()
+    for prompt in prompts:
+        if prompt not in kept:
+            kept[prompt] = encode(prompt)[0]
+    return np.stack([kept[prompt] for prompt in prompts])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:200]

@@ -1,0 +1,128 @@
+"""From pictures and prompts to the few numbers that a learned reward weighs.
+
+    likeness   cosine of picture and prompt, and principal components of picture ⊙ prompt
+    picture    principal components of the picture's embedding alone
+    style      plain statistics: light, saturation, contrast, sharpness, centring …
+
+Only differences between pictures of one prompt are ever labelled, so components and scales are
+taken from what is left after each prompt's mean is removed. Each feature is clipped to the range it
+had on the pictures it was fitted on: a policy gains nothing by leaving the ground the labels cover.
+
+Letters: S samples to fit on, B samples to score, E width of the encoder, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.rewards import _statistics
+from backend.rewards._encoders import Embeddings, Encoder
+from backend.rewards.interface import Floats, Images, Ints, by_prompt
+
+LIKENESS, PICTURE, STYLE, COSINE = 0, 1, 2, 3
+"""Blocks of features that share a prior; the cosine is its own, being the stock reward."""
+
+PARTS: Final = {"likeness": (COSINE, LIKENESS), "picture": (PICTURE,), "style": (STYLE,)}
+"""How the blocks are named where a reward is taken apart."""
+
+_CLIP: Final = 0.01
+"""Share of the fitted samples beyond the clip on each side."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How features are made; fitted without labels, then fixed."""
+
+    picture_basis: NDArray[np.float32]
+    """(E, P)"""
+    product_basis: NDArray[np.float32]
+    """(E, Q)"""
+    centre: Floats
+    """(F,) mean on the fitted samples."""
+    scale: Floats
+    """(F,) standard deviation inside a prompt; 1 where a feature never varies."""
+    low: Floats
+    high: Floats
+    """(F,) the range, in standardised units."""
+
+    @property
+    def block(self) -> Ints:
+        """(F,) the block of each feature."""
+        sizes = (
+            (COSINE, 1),
+            (LIKENESS, self.product_basis.shape[1]),
+            (PICTURE, self.picture_basis.shape[1]),
+            (STYLE, len(_statistics.NAMES)),
+        )
+        return np.concatenate([np.full(size, block, dtype=np.int64) for block, size in sizes])
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Everything to save, by name."""
+        names = ("picture_basis", "product_basis", "centre", "scale", "low", "high")
+        return {name: getattr(self, name) for name in names}
+
+    def apply(self, encoder: Encoder, images: Images, prompts: Sequence[str]) -> Floats:
+        """Standardised, clipped features. (B, F)"""
+        raw = self._raw(encoder.image(images), encoder.text(prompts), images)
+        return np.clip((raw - self.centre) / self.scale, self.low, self.high)
+
+    def _raw(self, picture: Embeddings, text: Embeddings, images: Images) -> Floats:
+        return _raw(picture, text, images, self.picture_basis, self.product_basis)
+
+
+def fit(
+    encoder: Encoder, images: Images, prompts: Sequence[str], components: int
+) -> tuple[Recipe, Floats]:
+    """The recipe for these samples, and their features (S, F)."""
+    groups = by_prompt(prompts)
+    picture, text = encoder.image(images), encoder.text(prompts)
+    picture_basis = _components(picture, groups, components)
+    product_basis = _components(picture * text, groups, components)
+    raw = _raw(picture, text, images, picture_basis, product_basis)
+    rest = _within(raw, groups)
+    free = max(len(raw) - len(set(groups.tolist())), 1)
+    scale = np.sqrt((rest**2).sum(axis=0) / free)
+    scale = np.where(scale > 1e-9, scale, 1.0)
+    centre = raw.mean(axis=0)
+    standard = (raw - centre) / scale
+    low, high = np.quantile(standard, [_CLIP, 1 - _CLIP], axis=0)
+    recipe = Recipe(picture_basis, product_basis, centre, scale, low, high)
+    return recipe, np.clip(standard, low, high)
+
+
+def _raw(
+    picture: Embeddings,
+    text: Embeddings,
+    images: Images,
+    picture_basis: NDArray[np.float32],
+    product_basis: NDArray[np.float32],
+) -> Floats:
+    product = picture * text
+    cosine = product.sum(axis=1, keepdims=True)
+    columns = [cosine, product @ product_basis, picture @ picture_basis, _statistics.table(images)]
+    return np.concatenate([column.astype(np.float64) for column in columns], axis=1)
+
+
+def _components(rows: Embeddings, groups: Ints, num: int) -> NDArray[np.float32]:
+    """Directions of most variance between pictures of one prompt, (E, ≤ num), signs fixed."""
+    rest = _within(rows.astype(np.float64), groups)
+    values, vectors = np.linalg.eigh(rest.T @ rest)
+    keep = [i for i in np.argsort(-values)[:num] if values[i] > 1e-9 * max(values.max(), 1e-30)]
+    basis = vectors[:, keep]
+    if basis.shape[1]:
+        largest = np.abs(basis).argmax(axis=0)
+        basis = basis * np.sign(basis[largest, np.arange(basis.shape[1])])
+    return np.ascontiguousarray(basis, dtype=np.float32)
+
+
+def _within(rows: Floats, groups: Ints) -> Floats:
+    """Rows minus the mean of their group. (S, ·)"""
+    count = np.bincount(groups)[:, None]
+    sums = np.zeros((len(count), rows.shape[1]))
+    np.add.at(sums, groups, rows)
+    return np.asarray(rows - (sums / count)[groups])

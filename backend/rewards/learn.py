@@ -1,0 +1,371 @@
+"""A reward learned from people's pairs: quick, small, and honest about what it does not know.
+
+    data = PairData.of(images, prompts, answers)
+    reward, figures = fit(data, seed=0)         # 400 pairs: about a second on two cores
+    reward.score(images, prompts).values        # mean 0, standard deviation 1 on `data`'s samples
+    reward.save(path); load(path)               # safetensors, the same bits back
+
+Features (`_features`) come from a frozen encoder and plain statistics; on their differences a
+Bayesian Bradley–Terry model with ties is fitted (`_bradley_terry`), with a term for the side a
+picture was shown on, which is dropped afterwards. The reward is an ensemble: each member is fitted
+to prompts drawn with replacement, and the members' disagreement is the reward's uncertainty.
+
+    value = (mean over members − m₀) / s₀ − caution · (sd over members − d₀) / s₀
+
+with m₀, s₀, d₀ from the samples it was fitted on. `caution` > 0 pays a policy less where the
+members disagree, which is where a learned reward is over-optimised.
+
+Figures (`_figures`) are cross-fitted by prompt: each pair is predicted by a model that saw no pair
+of its prompt.
+Letters: S samples, M pairs, F features, K members.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from backend.errors import InputError, RewardError
+from backend.rewards import _bradley_terry as bt
+from backend.rewards import _encoders, _features
+from backend.rewards._figures import Figures, agreement, calibration, plain
+from backend.rewards.interface import Floats, Images, Ints, Scores, Shape
+
+FORMAT: Final = "palate-learned-reward-1"
+MEMBERS: Final = 8
+COMPONENTS: Final = 12
+FOLDS: Final = 5
+CAUTION: Final = 0.5
+MIN_DECIDED: Final = 20
+"""Fewer decided pairs than this teach nothing that an interval could tell from chance."""
+
+Choice = Literal["left", "right", "tie", "both_bad", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One judgement about samples `a` and `b` (indices into the samples)."""
+
+    a: int
+    b: int
+    choice: Choice
+    shown_left: Literal["a", "b"]
+
+
+@dataclass(frozen=True)
+class PairData:
+    """Samples and what people said of pairs of them."""
+
+    images: Images
+    """(S, H, W, 3); samples that no pair names still teach the features."""
+    prompts: Sequence[str]
+    a: Ints
+    b: Ints
+    """(M,) indices of the samples; both of a pair belong to one prompt."""
+    outcome: Ints
+    """(M,) 1: a was preferred, −1: b, 0: neither."""
+    side: Floats
+    """(M,) +1 where a stood on the left, −1 where b did."""
+
+    @classmethod
+    def of(cls, images: Images, prompts: Sequence[str], answers: Sequence[Answer]) -> PairData:
+        """From answers as they are given; skipped pairs are left out, "both bad" is a tie."""
+        kept = [answer for answer in answers if answer.choice != "skip"]
+        outcome = [0 if k.choice in ("tie", "both_bad") else _toward(k) for k in kept]
+        return cls(
+            images=images,
+            prompts=list(prompts),
+            a=np.array([answer.a for answer in kept], dtype=np.int64),
+            b=np.array([answer.b for answer in kept], dtype=np.int64),
+            outcome=np.array(outcome, dtype=np.int64),
+            side=np.array([1.0 if k.shown_left == "a" else -1.0 for k in kept]),
+        )
+
+
+@dataclass
+class LearnedReward:
+    """A fitted reward: pointwise, deterministic, standardised on the samples it was fitted on."""
+
+    recipe: _features.Recipe
+    members: Floats
+    """(K, F) weights, one row a member."""
+    mean: float
+    spread: float
+    doubt: float
+    """m₀, s₀, d₀ of the module's formula."""
+    encoder_name: str
+    caution: float = CAUTION
+    metadata: dict[str, Any] = field(default_factory=dict)
+    shape: Shape = "pointwise"
+    _encoder: _encoders.Encoder | None = None
+
+    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
+        """One value per picture; parts: `mean`, `sd`, and what each block of features added."""
+        features = self.recipe.apply(self.encoder(), images, prompts)
+        each_KB = self.members @ features.T / self.spread
+        mean, sd = each_KB.mean(axis=0) - self.mean / self.spread, each_KB.std(axis=0)
+        theta, block = self.members.mean(axis=0) / self.spread, self.recipe.block
+        parts = {
+            name: features[:, inside] @ theta[inside]
+            for name, blocks in _features.PARTS.items()
+            if (inside := np.isin(block, blocks)).any()
+        }
+        value = mean - self.caution * (sd - self.doubt / self.spread)
+        return Scores.of(value, {"mean": mean, "sd": sd, **parts})
+
+    def encoder(self) -> _encoders.Encoder:
+        """The frozen encoder, loaded once."""
+        if self._encoder is None:
+            self._encoder = _encoders.load(self.encoder_name)
+        return self._encoder
+
+    def to_bytes(self) -> bytes:
+        """Weights as one safetensors file, settings as JSON in its header."""
+        from safetensors.numpy import save
+
+        arrays = {**self.recipe.arrays(), "members": self.members}
+        arrays["base"] = np.array([self.mean, self.spread, self.doubt])
+        about = {
+            **self.metadata,
+            "format": FORMAT,
+            "encoder": self.encoder_name,
+            "caution": self.caution,
+        }
+        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        return bytes(save(contiguous, metadata={"palate": json.dumps(about, sort_keys=True)}))
+
+    def save(self, path: Path) -> None:
+        """Write `to_bytes` to a file."""
+        path.write_bytes(self.to_bytes())
+
+
+def load(path: Path) -> LearnedReward:
+    """Read a saved reward; a RewardError says what is wrong with the file."""
+    try:
+        return from_bytes(path.read_bytes())
+    except OSError as error:
+        raise RewardError(
+            f"The learned reward's weights cannot be read at {path} ({error.strerror}); "
+            f"learn it again from the labels."
+        ) from error
+
+
+def from_bytes(data: bytes) -> LearnedReward:
+    """The reward that `to_bytes` wrote."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_arrays
+
+    try:
+        arrays = load_arrays(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        about = json.loads(header["__metadata__"]["palate"])
+        if about.pop("format") != FORMAT:
+            raise KeyError("format")
+        members, (mean, spread, doubt) = arrays.pop("members"), arrays.pop("base")
+        recipe = _features.Recipe(**arrays)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise RewardError(
+            "The file is not a learned reward of this version of Palate; learn it again from the "
+            "labels."
+        ) from error
+    return LearnedReward(
+        recipe=recipe,
+        members=members,
+        mean=float(mean),
+        spread=float(spread),
+        doubt=float(doubt),
+        encoder_name=about.pop("encoder"),
+        caution=about.pop("caution"),
+        metadata=about,
+    )
+
+
+def fit(
+    data: PairData,
+    *,
+    seed: int,
+    encoder: str = _encoders.POCKET,
+    members: int = MEMBERS,
+    components: int = COMPONENTS,
+    caution: float = CAUTION,
+) -> tuple[LearnedReward, Figures]:
+    """Learn a reward from pairs, and measure it on prompts it has not seen.
+
+    Raises InputError with a sentence when the pairs cannot teach: too few decided, all ties, one
+    prompt only, or always the same side.
+    """
+    started = time.perf_counter()
+    prompt_M = _check(data)
+    scorer = _encoders.load(encoder)
+    recipe, features = _features.fit(scorer, data.images, data.prompts, components)
+    problem = _Problem(features, data, prompt_M, recipe.block, seed)
+
+    theta_KD, tie = problem.ensemble(np.arange(len(data.a)), members)
+    weights_KF = theta_KD[:, :-1]
+    each_KS = weights_KF @ features.T
+    value = each_KS.mean(axis=0)
+    reward = LearnedReward(
+        recipe=recipe,
+        members=weights_KF,
+        mean=float(value.mean()),
+        spread=max(float(value.std()), 1e-9),
+        doubt=float(each_KS.std(axis=0).mean()),
+        encoder_name=encoder,
+        caution=caution,
+        metadata={"pairs": len(data.a), "samples": len(features), "seed": seed},
+        _encoder=scorer,
+    )
+    about: dict[str, Any] = {
+        "side_bias": float(theta_KD[:, -1].mean()),
+        "tie": tie,
+        "members": members,
+        "encoder": encoder,
+        "seed": seed,
+    }
+    measured = _measure(problem)
+    return reward, Figures(**measured, **about, seconds=time.perf_counter() - started)
+
+
+# ---------------------------------------------------------------- fitting
+
+
+class _Problem:
+    """The pairs as differences of features, ready to be fitted on any part of them."""
+
+    def __init__(
+        self, features: Floats, data: PairData, prompt_M: Ints, block_F: Ints, seed: int
+    ) -> None:
+        difference = features[data.a] - features[data.b]
+        self.x = np.concatenate([difference, data.side[:, None]], axis=1)
+        self.outcome, self.prompt, self.seed = data.outcome, prompt_M, seed
+        self.block = np.append(block_F, block_F.max() + 1)
+        self.prior = np.zeros(self.x.shape[1])
+        self.prior[np.flatnonzero(self.block == _features.COSINE)] = 1.0
+        self.cosine = difference[:, block_F == _features.COSINE].sum(axis=1)
+
+    def posterior(self, pick: Ints) -> bt.Posterior:
+        """The fit to the pairs `pick`."""
+        return bt.fit(self.x[pick], self.outcome[pick], self.block, mean_D=self.prior)
+
+    def ensemble(self, pick: Ints, members: int) -> tuple[Floats, float]:
+        """Weights (K, D) of members fitted to resampled prompts, and the tie parameter."""
+        whole = self.posterior(pick)
+        rng = np.random.default_rng([self.seed, 0xB007])
+        prompts, slot = np.unique(self.prompt[pick], return_inverse=True)
+        rows = []
+        for _ in range(members):
+            count = np.bincount(
+                rng.integers(len(prompts), size=len(prompts)), minlength=len(prompts)
+            )
+            theta, _ = bt.mode(
+                self.x[pick],
+                self.outcome[pick],
+                whole.precision,
+                self.prior,
+                whole.theta,
+                whole.tie,
+                count[slot].astype(np.float64),
+            )
+            rows.append(theta)
+        return np.stack(rows), whole.tie
+
+
+def _check(data: PairData) -> Ints:
+    """The prompt of each pair as a number, once the pairs are known to be able to teach."""
+    decided = int((data.outcome != 0).sum())
+    if len(data.a) and decided == 0:
+        raise InputError(
+            f"All {len(data.a)} answers are ties, so nobody preferred anything; "
+            f"label pairs that differ more."
+        )
+    if decided < MIN_DECIDED:
+        raise InputError(
+            f"{decided} decided pairs are too few to learn a reward from; "
+            f"label at least {MIN_DECIDED} with a left or right answer."
+        )
+    left = data.outcome * data.side
+    if np.unique(left[data.outcome != 0]).size == 1:
+        side = "left" if left[data.outcome != 0][0] > 0 else "right"
+        raise InputError(
+            f"Every one of the {decided} decided answers chose the {side} picture, which says "
+            f"nothing about the pictures; label some more with care."
+        )
+    names = np.array(data.prompts, dtype=object)
+    if (names[data.a] != names[data.b]).any():
+        raise InputError("A pair compares samples of two prompts; both must have the same prompt.")
+    _, prompt_M = np.unique(names[data.a].astype(str), return_inverse=True)
+    if prompt_M.max() + 1 < FOLDS:
+        raise InputError(
+            f"The pairs come from {prompt_M.max() + 1} prompt(s); label pairs of at least {FOLDS} "
+            f"prompts, so that the reward can be measured on prompts it has not seen."
+        )
+    return prompt_M.astype(np.int64)
+
+
+def _toward(answer: Answer) -> int:
+    """1 where the choice fell on a, −1 where it fell on b."""
+    return 1 if (answer.choice == "left") == (answer.shown_left == "a") else -1
+
+
+# ---------------------------------------------------------------- measuring
+
+
+def _measure(problem: _Problem) -> dict[str, Any]:
+    """Everything in `Figures` that comes from held-out predictions."""
+    decided = problem.outcome != 0
+    won = problem.outcome[decided] > 0
+    delta, sure = _cross_fit(problem, 1.0)
+    delta, sure = delta[decided], sure[decided]
+    share = agreement(delta, won)
+    cosine = agreement(problem.cosine[decided], won)
+    chance = np.where(won, sure, 1 - sure)
+    bins, ece = calibration(sure, won)
+    curve = []
+    for part in (0.125, 0.25, 0.5):
+        some, _ = _cross_fit(problem, part)
+        point = agreement(some[decided], won)
+        num = round(len(problem.x) * (1 - 1 / FOLDS) * part)
+        curve.append({"pairs": num, **plain(point)})
+    curve.append({"pairs": round(len(problem.x) * (1 - 1 / FOLDS)), **plain(share)})
+    return {
+        **plain(share),
+        "pairs": int(decided.sum()),
+        "ties": int((~decided).sum()),
+        "prompts": int(problem.prompt.max()) + 1,
+        "usable": share.low > 0.5,
+        "log_loss": float(-np.log(np.clip(chance, 1e-6, 1)).mean()),
+        "log_loss_guessing": float(np.log(2)),
+        "calibration": bins,
+        "ece": ece,
+        "curve": curve,
+        "baseline": {"name": "encoder likeness alone", **plain(cosine)},
+    }
+
+
+def _cross_fit(problem: _Problem, part: float) -> tuple[Floats, Floats]:
+    """Held-out Δ (M,) and P(a preferred | decided) (M,), learned from `part` of the other prompts.
+
+    The probability is moderated by the posterior's own variance v: σ(Δ / √(1 + πv/8)) (MacKay).
+    """
+    rng = np.random.default_rng([problem.seed, 0xF01D])
+    order = rng.permutation(int(problem.prompt.max()) + 1)
+    fold_M = (np.argsort(order) % FOLDS)[problem.prompt]
+    delta, sure = np.zeros(len(problem.x)), np.full(len(problem.x), 0.5)
+    for fold in range(FOLDS):
+        held, train = np.flatnonzero(fold_M == fold), np.flatnonzero(fold_M != fold)
+        train = rng.permutation(train)[: max(round(part * len(train)), 1)]
+        posterior = problem.posterior(train)
+        x = problem.x[held].copy()
+        x[:, -1] = 0  # the side a picture was shown on is no part of the reward
+        delta[held] = x @ posterior.theta
+        variance = np.einsum("md,de,me->m", x, posterior.covariance, x)
+        shrunk = delta[held] / np.sqrt(1 + np.pi * variance / 8)
+        a, _, b = bt.probabilities(shrunk, posterior.tie)
+        sure[held] = a / (a + b)
+    return delta, sure
