@@ -66,6 +66,7 @@ class Judgement(NamedTuple):
     source: str
     chooser: str
     propensity: float
+    client_id: str
 
 
 def current() -> ColumnElement[bool]:
@@ -277,6 +278,7 @@ def judgements(
             Pair.source,
             Pair.chooser,
             Pair.propensity,
+            Label.client_id,
         )
         .join(Pair, Pair.id == Label.pair_id)
         .join(Prompt, Prompt.id == Pair.prompt_id)

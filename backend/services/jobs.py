@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from backend.errors import Conflict, InputError, NotFound
 from backend.services import events
 from backend.services.studio import Studio
-from db.tables import Job
+from db.tables import Job, Run
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +143,8 @@ def claim(studio: Studio, job_id: int, attempt: int, worker: str) -> Claim | Non
             )
             .returning(Job.kind, Job.args, Job.wanted)
         ).one_or_none()
+        if taken is not None and taken[0] == "train":
+            mirror(session, find(session, job_id))
     return None if taken is None else Claim(job_id, taken[0], taken[1], attempt, taken[2])
 
 
@@ -174,15 +176,7 @@ def wanted(studio: Studio, job_id: int, attempt: int) -> str:
 
 def finish(studio: Studio, job_id: int, attempt: int, result: dict[str, Any] | None = None) -> bool:
     """The job is done; False when the attempt was lost."""
-    return _mine(
-        studio,
-        job_id,
-        attempt,
-        status="done",
-        progress=1.0,
-        result=result or {},
-        ended_at=time.time(),
-    )
+    return _over(studio, job_id, attempt, "done", progress=1.0, result=result or {})
 
 
 def fail(studio: Studio, job_id: int, attempt: int, error: str, *, retry: bool = False) -> bool:
@@ -194,6 +188,7 @@ def fail(studio: Studio, job_id: int, attempt: int, error: str, *, retry: bool =
         again = retry and attempt < job.max_attempts and job.wanted == "run"
         job.status, job.error = ("due" if again else "failed"), error
         job.ended_at = None if again else time.time()
+        mirror(session, job)
         events.write(
             session,
             error,
@@ -210,7 +205,7 @@ def end(studio: Studio, job_id: int, attempt: int, status: str) -> bool:
     """The job ended because people asked: `stopped` or `paused`."""
     if status not in ("stopped", "paused"):
         raise ValueError(f"A job ends stopped or paused, not {status!r}.")
-    return _mine(studio, job_id, attempt, status=status, ended_at=time.time())
+    return _over(studio, job_id, attempt, status)
 
 
 def want(studio: Studio, job_id: int, wish: str) -> dict[str, Any]:
@@ -219,16 +214,33 @@ def want(studio: Studio, job_id: int, wish: str) -> dict[str, Any]:
         job = find(session, job_id, lock=True)
         if job.status in OVER:
             raise Conflict(f"Job {job_id} is {job.status} already.")
-        ask(job, wish)
+        ask(session, job, wish)
         return _row(job)
 
 
-def ask(job: Job, wish: str) -> None:
+def ask(session: Session, job: Job, wish: str) -> None:
     """Put a wish on a job's row; what does not run yet obeys at once."""
     job.wanted = wish
     waits = job.status == "due" or (job.status == "paused" and wish == "stop")
     if waits and wish in OBEYED:
         job.status, job.ended_at = OBEYED[wish], time.time()
+    mirror(session, job)
+
+
+def mirror(session: Session, job: Job) -> None:
+    """A run shows the status of its train job, changed in the same transaction."""
+    run = session.get(Run, job.args.get("run_id")) if job.kind == "train" else None
+    if run is None or run.job_id != job.id:
+        return
+    run.wanted, run.error = job.wanted, job.error
+    status = "waiting" if job.status == "due" else job.status
+    run.ended_at = job.ended_at if job.status in OVER else None
+    if run.started_at is None and job.status == "running":
+        run.started_at = job.started_at
+    if run.status != status:
+        run.status = status
+        text, data = f"The run is {status}.", {"status": status, "wanted": job.wanted}
+        events.write(session, text, run_id=run.id, kind="status", data=data)
 
 
 def due(studio: Studio) -> list[dict[str, Any]]:
@@ -269,6 +281,7 @@ def release(studio: Studio, job_id: int, attempt: int) -> str:
         else:
             job.status = "due"
         status = job.status
+        mirror(session, job)
         events.write(
             session,
             f"The worker of attempt {attempt} was lost; the job is {status}.",
@@ -288,6 +301,7 @@ def hand_back(studio: Studio, job_id: int, attempt: int) -> bool:
         if job is None or job.attempt != attempt or job.status != "running":
             return False
         job.status, job.worker, job.max_attempts = "due", None, job.max_attempts + 1
+        mirror(session, job)
         events.write(
             session,
             "The studio was stopped; the job goes on when it starts again.",
@@ -316,6 +330,18 @@ def find(session: Session, job_id: int, *, lock: bool = False) -> Job:
     if job is None:
         raise NotFound(f"There is no job {job_id}.")
     return job
+
+
+def _over(studio: Studio, job_id: int, attempt: int, status: str, **values: Any) -> bool:
+    with studio.write() as session:
+        job = session.get(Job, job_id, with_for_update=True)
+        if job is None or job.attempt != attempt or job.status != "running":
+            return False
+        job.status, job.ended_at = status, time.time()
+        for name, value in values.items():
+            setattr(job, name, value)
+        mirror(session, job)
+    return True
 
 
 def _mine(studio: Studio, job_id: int, attempt: int, **values: Any) -> bool:

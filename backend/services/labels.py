@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, cast
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, InputError, NotFound
+from backend.preferences import formats
 from backend.services import pairs
 from backend.services.studio import Studio
 from db import queries
@@ -57,13 +58,19 @@ class JudgedPair:
     user: str
     kind: str
     """person or simulated."""
-    seconds: float
+    t_shown: float
+    t_answer: float
     reasons: list[str]
     comment: str
-    created_at: float
     source: str
     chooser: str
     propensity: float
+    client_id: str
+
+    @property
+    def seconds(self) -> float:
+        """How long the annotator looked."""
+        return self.t_answer - self.t_shown
 
 
 def store(studio: Studio, user_id: int, label: NewLabel, *, veiled: bool = False) -> dict[str, Any]:
@@ -157,6 +164,14 @@ def judged(
         if len(page) < PAGE:
             return
         after = page[-1].label_id
+
+
+def export(
+    studio: Studio, project_id: int, form: str = "jsonl", *, simulated: bool = False
+) -> Iterator[str]:
+    """Lines of JSON in a format of `backend.preferences.formats`; `simulated` adds those labels."""
+    every = judged(studio, project_id, simulated=None if simulated else False)
+    return formats.write((_exported(label) for label in every), form)
 
 
 def counts(studio: Studio, project_id: int, since: float) -> dict[str, Any]:
@@ -292,6 +307,29 @@ def _check_client_id(client_id: str) -> None:
         raise InputError("client_id needs 1 to 100 printable characters, made anew for each label.")
 
 
+def _exported(label: JudgedPair) -> formats.Row:
+    """Pictures by their address; which of the two was preferred instead of which side."""
+    a, b = label.left_media, label.right_media
+    if label.left == "b":
+        a, b = b, a
+    other = {"a": "b", "b": "a"}[label.left]
+    preferred = {"left": label.left, "right": other}.get(label.choice, label.choice)
+    return formats.Row(
+        prompt=label.prompt,
+        image_a=a,
+        image_b=b,
+        preferred=cast(formats.Preferred, preferred),
+        shown_left=cast(Literal["a", "b"], label.left),
+        annotator=label.user,
+        simulated=label.kind == "simulated",
+        t_shown=label.t_shown,
+        t_answer=label.t_answer,
+        reasons=label.reasons,
+        comment=label.comment,
+        id=label.client_id,
+    )
+
+
 def _judged(row: queries.Judgement) -> JudgedPair:
     on_left = row.shown_left == "a"
     return JudgedPair(
@@ -307,11 +345,12 @@ def _judged(row: queries.Judgement) -> JudgedPair:
         user_id=row.user_id,
         user=row.user,
         kind=row.kind,
-        seconds=row.t_answer - row.t_shown,
+        t_shown=row.t_shown,
+        t_answer=row.t_answer,
         reasons=row.reasons,
         comment=row.comment,
-        created_at=row.t_answer,
         source=row.source,
         chooser=row.chooser,
         propensity=row.propensity,
+        client_id=row.client_id,
     )

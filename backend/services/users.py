@@ -8,10 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backend.errors import Conflict, NotFound
+from backend.errors import Conflict, InputError, NotFound
 from backend.services.studio import Studio
 from db.tables import User
 
+ROLES = ("annotator", "researcher", "admin")
 LOCAL = "you"
 """The one implicit person of a studio that only its own machine can reach."""
 
@@ -27,6 +28,29 @@ def simulated(studio: Studio, name: str, settings: dict[str, Any] | None = None)
     if row["kind"] != "simulated":
         raise Conflict(f"'{name}' is a person; give the simulated annotator another name.")
     return row
+
+
+def create(studio: Studio, name: str, role: str = "annotator") -> dict[str, Any]:
+    """Add a person."""
+    clean = name.strip()
+    if not 1 <= len(clean) <= 100 or not clean.isprintable():
+        raise InputError("A user needs a name of 1 to 100 printable characters.")
+    if role not in ROLES:
+        raise InputError(f"Role '{role}' is unknown; it is one of {', '.join(ROLES)}.")
+    try:
+        with studio.write() as session:
+            user = User(name=clean, kind="person", role=role)
+            session.add(user)
+            session.flush()
+            return _row(user)
+    except IntegrityError:
+        raise Conflict(f"There is already a user '{clean}'; choose another name.") from None
+
+
+def rows(studio: Studio) -> list[dict[str, Any]]:
+    """Everybody, in the order in which they came."""
+    with studio.read() as session:
+        return [_row(user) for user in session.scalars(select(User).order_by(User.id))]
 
 
 def get(studio: Studio, user_id: int) -> dict[str, Any]:
