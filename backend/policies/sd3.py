@@ -63,13 +63,17 @@ def load(config: Config, device: str = "cpu") -> Sd3Policy:
     import torch
     from diffusers import StableDiffusion3Pipeline
     from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
 
     source = _source(config.weights)
-    parts: dict[str, Any] = {} if config.use_t5 else {"text_encoder_3": None, "tokenizer_3": None}
-    diffusers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()
     try:
+        index = StableDiffusion3Pipeline.load_config(source)
+        third = {part: index.get(part) for part in ("text_encoder_3", "tokenizer_3")}
+        absent = {part: None for part, kind in third.items() if not (config.use_t5 and kind and kind[0])}
         pipeline = StableDiffusion3Pipeline.from_pretrained(
-            source, torch_dtype=getattr(torch, config.dtype), use_safetensors=True, **parts
+            source, dtype=getattr(torch, config.dtype), use_safetensors=True, **absent
         )
     except (OSError, ValueError, AttributeError, TypeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -204,6 +208,26 @@ class Sd3Policy:
             yield
         finally:
             self.network.enable_adapters()
+
+    @contextmanager
+    def merged(self) -> Iterator[None]:
+        """The adapter folded into the weights (W + α/r·BA), which saves its small products.
+
+        The frozen weights are put back as they were, not computed back, so nothing drifts.
+        """
+        from peft.tuners.lora import Linear
+
+        layers = [m for m in self.network.modules() if isinstance(m, Linear)]
+        frozen = [layer.get_base_layer().weight.data for layer in layers]
+        for layer, weight in zip(layers, frozen, strict=True):
+            delta = layer.get_delta_weight(ADAPTER).detach()
+            layer.get_base_layer().weight.data = (weight + delta).to(weight.dtype)
+        try:
+            with self.reference():
+                yield
+        finally:
+            for layer, weight in zip(layers, frozen, strict=True):
+                layer.get_base_layer().weight.data = weight
 
     def adapter_state(self) -> dict[str, Tensor]:
         """A copy of the adapter on the CPU under the names of `pipe.load_lora_weights`."""

@@ -65,6 +65,21 @@ class Credited:
         return sum(any(number in kept for number in group.ids) for group in self.groups)
 
 
+def partition(shape: Shape, credit: Credit) -> tuple[Ints, list[Group]]:
+    """Group id of each leaf, (L,), and the groups; both follow from the trees' shape alone."""
+    leaf = shape.leaf
+    key = shape.tree[leaf] if credit.key == "tree" else shape.anchor[leaf]
+    columns = np.stack([key, shape.stride[leaf]], axis=1)
+    pairs, group_L = np.unique(columns, axis=0, return_inverse=True)
+    groups = []
+    for value in np.unique(key):
+        members = np.flatnonzero(key == value)
+        ids = np.flatnonzero(pairs[:, 0] == value).tolist()
+        anchor = -1 if credit.key == "tree" else int(value)
+        groups.append(Group(int(shape.tree[leaf[members[0]]]), anchor, members, ids))
+    return group_L.reshape(-1).astype(np.int64), groups
+
+
 def assign(
     shape: Shape,
     values: Mapping[str, Floats],
@@ -76,21 +91,10 @@ def assign(
     clip: float,
 ) -> Credited:
     """Advantages of all explored edges from the leaves' rewards, each (L,) with NaN where missing."""
-    leaf = shape.leaf
-    key = shape.tree[leaf] if credit.key == "tree" else shape.anchor[leaf]
-    pairs, group_L = np.unique(
-        np.stack([key, shape.stride[leaf]], axis=1), axis=0, return_inverse=True
-    )
-    group_L = group_L.reshape(-1)
+    group_L, groups = partition(shape, credit)
     composed = compose(values, group_L, terms, scale=scale, floor=floor, clip=clip)
-    groups = []
-    for value in np.unique(pairs[:, 0]):
-        members = np.flatnonzero(key == value)
-        ids = np.flatnonzero(pairs[:, 0] == value).tolist()
-        anchor = -1 if credit.key == "tree" else int(value)
-        groups.append(Group(int(shape.tree[leaf[members[0]]]), anchor, members, ids))
-    edge_N = _back_up(shape, composed, credit)
-    return Credited(np.clip(edge_N, -clip, clip), group_L, groups, composed)
+    edge_N = np.clip(_back_up(shape, composed, credit), -clip, clip)
+    return Credited(edge_N, group_L, groups, composed)
 
 
 def _back_up(shape: Shape, composed: Composed, credit: Credit) -> Floats:

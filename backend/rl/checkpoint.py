@@ -1,0 +1,84 @@
+"""Checkpoints: adapter, optimiser and EMA as safetensors, the rest as JSON. Resuming is exact.
+
+Nothing random is stored, because every random number is a function of (seed, step, purpose). The
+adapter's file is also the delivered product: the stock pipeline loads it as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+from torch.optim import AdamW
+
+from backend.errors import CheckpointError
+from backend.types import CheckpointState
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+def pack(state: CheckpointState) -> dict[str, bytes]:
+    """The files of a checkpoint by part: adapter, optimiser and, if there is one, ema."""
+    files = {
+        "adapter": save(state.adapter, metadata=state.metadata),
+        "optimiser": save(state.optimiser),
+    }
+    if state.ema is not None:
+        files["ema"] = save(state.ema, metadata=state.metadata)
+    return files
+
+
+def unpack(step: int, files: Mapping[str, bytes], state: dict[str, Any]) -> CheckpointState:
+    """The inverse of `pack`; raises CheckpointError if a part is missing or damaged."""
+    missing = [part for part in ("adapter", "optimiser") if not files.get(part)]
+    if missing:
+        raise CheckpointError(
+            f"The checkpoint of step {step} has no {missing[0]}; resume from an earlier one."
+        )
+    try:
+        parts = {name: load(content) for name, content in files.items() if content}
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"The checkpoint of step {step} is damaged ({error}); resume from an earlier one."
+        ) from error
+    return CheckpointState(
+        step, parts["adapter"], parts["optimiser"], parts.get("ema"), state, {}
+    )
+
+
+def optimiser_state(optimiser: AdamW, names: Mapping[str, torch.nn.Parameter]) -> dict[str, Tensor]:
+    """AdamW's moments as flat tensors "<parameter>/<moment>"; empty before the first update."""
+    return {
+        f"{name}/{moment}": torch.as_tensor(optimiser.state[parameter][moment]).cpu().clone()
+        for name, parameter in names.items()
+        if parameter in optimiser.state
+        for moment in _MOMENTS
+    }
+
+
+def load_optimiser(
+    optimiser: AdamW, names: Mapping[str, torch.nn.Parameter], flat: Mapping[str, Tensor]
+) -> None:
+    """Put such moments back; raises CheckpointError if they belong to other parameters."""
+    wanted = {f"{name}/{moment}" for name in names for moment in _MOMENTS}
+    if flat and wanted != set(flat):
+        odd = sorted(wanted ^ set(flat))[0]
+        raise CheckpointError(
+            f"The optimiser of the checkpoint does not fit the adapter ('{odd}' differs); resume with the "
+            "settings the run was started with."
+        )
+    for name, parameter in names.items() if flat else ():
+        moments = {m: flat[f"{name}/{m}"].clone() for m in _MOMENTS}
+        on_device = {m: t if m == "step" else t.to(parameter.device) for m, t in moments.items()}
+        optimiser.state[parameter] = on_device
+
+
+def fingerprint(settings: Mapping[str, Any]) -> str:
+    """A hash of plain settings: a checkpoint goes on only under the settings it was made with."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,228 @@
+"""The one sampler: grows a forest of rollout trees level by level, everything batched over prompts.
+
+At each step of the schedule every inner node is evaluated exactly once, and all that leaves it (children,
+tails of several strides, the trunk) shares that velocity. Nodes that an explored edge leaves ("deciding"
+nodes) go in batches of their own, which are kept: the update evaluates the very same batches, so its
+first log-probabilities are equal to these bit for bit. All other nodes may run with the adapter folded
+into the weights, which is faster and trains nothing.
+
+Step arithmetic, noise and log-probabilities are float32; only the network may run in bfloat16.
+Letters: N nodes · L leaves · E explored edges of a batch · B nodes of a batch · C H W latent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.rl import kernels
+from backend.rl.kernels import Coefficients
+from backend.rl.randomness import noises
+from backend.rl.tree import Ints, Shape
+from backend.types import Cond, Pictures, Policy
+
+
+@dataclass
+class Field:
+    """A policy's velocity field with guidance and precision settled; counts every evaluation."""
+
+    policy: Policy
+    guidance: float = 1.0
+    bf16: bool = False
+    nfe: Counter[str] = field(default_factory=Counter)
+    """Network evaluations by purpose; guidance counts twice."""
+
+    def __call__(self, latent: Tensor, sigma: float, cond: Cond, purpose: str = "sample") -> Tensor:
+        """v = v_u + w·(v_c − v_u), or v_c alone when w is 1; float32 (B, C, H, W)."""
+        num = len(latent)
+        self.nfe[purpose] += num if self.guidance == 1 else 2 * num
+        if self.guidance == 1:
+            return self._velocity(latent, sigma, cond)
+        nothing = self.policy.embed([""]).take([0] * num)
+        both = self._velocity(torch.cat([latent, latent]), sigma, Cond.cat([nothing, cond]))
+        without, with_prompt = both.chunk(2)
+        return without + self.guidance * (with_prompt - without)
+
+    def _velocity(self, latent: Tensor, sigma: float, cond: Cond) -> Tensor:
+        sigma_B = torch.full((len(latent),), sigma, dtype=torch.float32, device=latent.device)
+        with torch.autocast(latent.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.policy.velocity(latent, sigma_B, cond).float()
+
+
+@dataclass
+class Decisions:
+    """Deciding nodes of one step that were evaluated in one call, and the explored edges they left by."""
+
+    step: int
+    nodes: Ints
+    """(B,)"""
+    latent: Tensor
+    """(B, C, H, W)"""
+    tree: list[int]
+    """(B,) row of each node's prompt."""
+    child: Ints
+    """(E,) node each edge leads to."""
+    row: Tensor
+    """(E,) position of each edge's parent in `nodes`."""
+    target: Tensor
+    """(E, C, H, W) where the edge led."""
+    log_prob: Tensor
+    """(E,) under the policy that sampled."""
+
+
+@dataclass
+class Rollouts:
+    """A grown forest: what the update, the rewards and the records need of it, and no more."""
+
+    shape: Shape
+    coefficients: Coefficients
+    seed_N: Ints
+    cond: Cond
+    """One row a tree."""
+    decisions: list[Decisions]
+    leaves: Tensor
+    """(L, C, H, W) in the order of `shape.leaf`."""
+    estimates: dict[int, Tensor]
+    """Clean estimate x̂₀ = x − σv of the watched nodes."""
+    log_prob_N: NDArray[np.float64]
+    """NaN where no explored edge leads."""
+
+
+@torch.no_grad()
+def sample(
+    field: Field,
+    shape: Shape,
+    coefficients: Coefficients,
+    cond: Cond,
+    seed_N: Ints,
+    *,
+    batch_size: int = 64,
+    update_batch_size: int = 32,
+    merge: bool = True,
+    watched: frozenset[int] = frozenset(),
+) -> Rollouts:
+    """Grow the forest. `cond` has one row a tree; `seed_N` seeds roots' noise and explored edges."""
+    policy, device = field.policy, field.policy.device
+    roots = np.flatnonzero(shape.parent < 0)
+    start = noises(seed_N[roots].tolist(), policy.latent_shape, device)
+    live = dict(zip(roots.tolist(), start, strict=True))
+    out = Rollouts(
+        shape, coefficients, seed_N, cond, [], start[:0], {}, np.full(len(shape), np.nan)
+    )
+    inner, deciding = shape.inner, shape.deciding
+    children = _children(shape)
+    for step in range(shape.num_steps):
+        here = shape.step == step
+        sigma = float(coefficients.sigmas[step])
+        for exact, flags, size in (
+            (True, here & deciding, update_batch_size),
+            (False, here & inner & ~deciding, batch_size),
+        ):
+            folded = policy.merged() if merge and not exact else nullcontext()
+            with folded if flags.any() else nullcontext():
+                for nodes in _chunks(np.flatnonzero(flags), size):
+                    latent = torch.stack([live.pop(node) for node in nodes.tolist()])
+                    tree = shape.tree[nodes].tolist()
+                    velocity = field(latent, sigma, cond.take(tree))
+                    _keep_estimates(out, nodes, latent - sigma * velocity, watched)
+                    edges = np.concatenate([children[node] for node in nodes.tolist()])
+                    live.update(_ode_edges(out, step, nodes, edges, latent, velocity))
+                    if exact:
+                        live.update(_explored_edges(out, step, nodes, edges, latent, velocity))
+    out.leaves = torch.stack([live[leaf] for leaf in shape.leaf.tolist()])
+    return out
+
+
+def draw(
+    field: Field,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    sigmas: Sequence[float],
+    *,
+    batch_size: int = 64,
+    merge: bool = True,
+) -> Pictures:
+    """Plain pictures, one for each prompt and seed, by ODE: what the stock pipeline would draw."""
+    num_steps, num = len(sigmas) - 1, len(prompts)
+    step = np.tile(np.arange(num_steps + 1), num)
+    node = np.arange(len(step))
+    zero, no = np.zeros_like(node), np.zeros(len(node), dtype=bool)
+    parent = np.where(step == 0, -1, node - 1)
+    tree = node // (num_steps + 1)
+    chains = Shape(num_steps, tree, step, parent, step, zero + 1, no, zero - 1)
+    quiet = kernels.compile_kernel(kernels.Kernel("flow-sde", 0.0), sigmas)
+    seed_N = np.where(step == 0, np.asarray(seeds, dtype=np.int64)[tree], 0)
+    cond = field.policy.embed(prompts)
+    rollouts = sample(field, chains, quiet, cond, seed_N, batch_size=batch_size, merge=merge)
+    return decode(field.policy, rollouts.leaves, batch_size)
+
+
+def decode(policy: Policy, latents: Tensor, batch_size: int = 64) -> Pictures:
+    """Decode in batches; (B, C, H, W) → uint8 (B, h, w, 3)."""
+    return np.concatenate([policy.decode(part) for part in latents.split(batch_size)])
+
+
+def _ode_edges(
+    out: Rollouts, step: int, nodes: Ints, edges: Ints, latent: Tensor, velocity: Tensor
+) -> dict[int, Tensor]:
+    """Where the edges without noise lead; those of different strides differ in dt only."""
+    shape, sigmas = out.shape, out.coefficients.sigmas
+    plain = edges[~shape.explored[edges]]
+    if not len(plain):
+        return {}
+    dt = torch.tensor(sigmas[shape.step[plain]] - sigmas[step], dtype=torch.float32)
+    row = _rows(shape, nodes, plain, latent)
+    after = kernels.ode_step(latent[row], velocity[row], dt.to(latent.device)[:, None, None, None])
+    return dict(zip(plain.tolist(), after, strict=True))
+
+
+def _explored_edges(
+    out: Rollouts, step: int, nodes: Ints, edges: Ints, latent: Tensor, velocity: Tensor
+) -> dict[int, Tensor]:
+    """Where the noisy edges lead; they are kept with their log-probability for the update."""
+    shape, coefficients = out.shape, out.coefficients
+    noisy = edges[shape.explored[edges]]
+    row = _rows(shape, nodes, noisy, latent)
+    mu = kernels.mean(coefficients, step, latent, velocity)[row]
+    std = float(coefficients.std[step])
+    target = mu + std * noises(out.seed_N[noisy].tolist(), latent.shape[1:], latent.device)
+    if std > 0:
+        log_prob = kernels.log_prob(coefficients, step, target, mu)
+        out.log_prob_N[noisy] = log_prob.double().cpu().numpy()
+        tree = shape.tree[nodes].tolist()
+        out.decisions.append(
+            Decisions(step, nodes, latent, tree, noisy, row, target, log_prob)
+        )
+    return dict(zip(noisy.tolist(), target, strict=True))
+
+
+def _keep_estimates(
+    out: Rollouts, nodes: Ints, estimate: Tensor, watched: frozenset[int]
+) -> None:
+    for node, clean in zip(nodes.tolist(), estimate, strict=True):
+        if node in watched:
+            out.estimates[node] = clean.clone()
+
+
+def _children(shape: Shape) -> list[Ints]:
+    """Children of every node, in order."""
+    order = np.argsort(shape.parent, kind="stable")
+    bounds = np.searchsorted(shape.parent[order], np.arange(len(shape) + 1))
+    return [order[bounds[n] : bounds[n + 1]] for n in range(len(shape))]
+
+
+def _rows(shape: Shape, nodes: Ints, edges: Ints, latent: Tensor) -> Tensor:
+    """Position in `nodes` (sorted) of each edge's parent."""
+    return torch.as_tensor(np.searchsorted(nodes, shape.parent[edges]), device=latent.device)
+
+
+def _chunks(nodes: Ints, size: int) -> Iterator[Ints]:
+    for start in range(0, len(nodes), size):
+        yield nodes[start : start + size]

@@ -1,0 +1,147 @@
+"""A tiny random checkpoint in the stock layout: the same code path as the pocket model and SD3.5-M.
+
+`save_tiny(folder, t5=False)` writes a StableDiffusion3Pipeline of a few thousand parameters; the
+`tiny_sd3` fixture makes one a session. Its pictures mean nothing, which is all that plumbing needs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from backend.policies import sd3
+
+NUM_TOKENS = 16
+WORDS = ("red", "blue", "green", "circle", "square", "on", "a", "white")
+PROMPTS = ["a red circle", "a blue square", "a green circle on a blue square", "a white square"]
+
+
+def save_tiny(folder: Path, *, t5: bool = False) -> Path:
+    """Write the checkpoint to `folder`, the same for every call."""
+    from diffusers import (
+        AutoencoderKL,
+        FlowMatchEulerDiscreteScheduler,
+        SD3Transformer2DModel,
+        StableDiffusion3Pipeline,
+    )
+
+    torch.manual_seed(0)
+    tokenizer = _clip_tokenizer(folder / "words")
+    transformer = SD3Transformer2DModel(
+        sample_size=8,
+        patch_size=2,
+        in_channels=4,
+        out_channels=4,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        caption_projection_dim=16,
+        pooled_projection_dim=32,
+        pos_embed_max_size=8,
+        dual_attention_layers=(0,),
+        qk_norm="rms_norm",
+    )
+    for parameter in transformer.parameters():  # a fresh network is blind to sigma and prompt
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=16,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        scaling_factor=1.5305,
+        shift_factor=0.0609,
+    )
+    pipeline = StableDiffusion3Pipeline(
+        transformer=transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        vae=vae,
+        text_encoder=_text_encoder(tokenizer),
+        tokenizer=tokenizer,
+        text_encoder_2=_text_encoder(tokenizer),
+        tokenizer_2=tokenizer,
+        text_encoder_3=_t5() if t5 else None,
+        tokenizer_3=_t5_tokenizer() if t5 else None,
+    )
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def load_tiny(folder: Path, **config: Any) -> sd3.Sd3Policy:
+    """The checkpoint as a policy."""
+    return sd3.load(sd3.Config(weights=str(folder), **config))
+
+
+@pytest.fixture(scope="session")
+def tiny_sd3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny checkpoint, without a third text encoder."""
+    torch.set_num_threads(1)
+    return save_tiny(tmp_path_factory.mktemp("tiny") / "sd3")
+
+
+def _clip_tokenizer(folder: Path) -> Any:
+    from transformers import CLIPTokenizer
+
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    merges, tokens = [], [*letters, *(f"{letter}</w>" for letter in letters)]
+    for word in WORDS:
+        pieces = [*word[:-1], f"{word[-1]}</w>"]
+        while len(pieces) > 1:
+            merges.append(" ".join(pieces[:2]))
+            pieces = ["".join(pieces[:2]), *pieces[2:]]
+            tokens.append(pieces[0])
+    vocab = {token: i for i, token in enumerate(dict.fromkeys([*tokens, "<start>", "<end>"]))}
+    folder.mkdir(parents=True)
+    (folder / "vocab.json").write_text(json.dumps(vocab))
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *dict.fromkeys(merges)]) + "\n")
+    marks = {"bos_token": "<start>", "eos_token": "<end>", "pad_token": "<end>", "unk_token": "<end>"}
+    return CLIPTokenizer.from_pretrained(folder, model_max_length=NUM_TOKENS, **marks)
+
+
+def _text_encoder(tokenizer: Any) -> Any:
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+    return CLIPTextModelWithProjection(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=16,
+            projection_dim=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=NUM_TOKENS,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def _t5() -> Any:
+    from transformers import T5Config, T5EncoderModel
+
+    sizes: dict[str, Any] = {"d_model": 32, "d_ff": 16, "d_kv": 8, "num_layers": 1, "num_heads": 2}
+    return T5EncoderModel(T5Config(vocab_size=64, **sizes))
+
+
+def _t5_tokenizer() -> Any:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocab = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    marks = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **marks)
