@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, aliased
 
 from db.tables import (
     Comparison,
+    Evaluation,
     Iteration,
     Label,
     Lease,
@@ -430,3 +431,44 @@ def comparisons_with_names(session: Session, project_id: int) -> list[Comparison
             .order_by(Comparison.id.desc())
         )
     )
+
+
+def prompt_texts_named(session: Session, project_id: int, name: str) -> list[str]:
+    """The prompts of a set by its name, in its order; empty when there is no such set."""
+    return list(
+        session.scalars(
+            select(Prompt.text)
+            .join(PromptSet, PromptSet.id == Prompt.prompt_set_id)
+            .where(PromptSet.project_id == project_id, PromptSet.name == name)
+            .order_by(Prompt.position)
+        )
+    )
+
+
+def recent_step_seconds(session: Session, run_ids: Sequence[int], recent: int) -> dict[int, float]:
+    """Mean seconds of a step over the latest `recent` iterations of each run."""
+    rows = session.execute(
+        select(Iteration.run_id, Iteration.seconds)
+        .join(Run, Run.id == Iteration.run_id)
+        .where(Iteration.run_id.in_(list(run_ids)), Iteration.step > Run.step - recent)
+    )
+    found: dict[int, list[float]] = {}
+    for run_id, seconds in rows:
+        total = seconds.get("total")
+        found.setdefault(run_id, []).append(sum(seconds.values()) if total is None else total)
+    return {run_id: sum(values) / len(values) for run_id, values in found.items()}
+
+
+def evaluation_metrics(
+    session: Session, run_ids: Sequence[int]
+) -> dict[int, list[tuple[int, dict[str, Any]]]]:
+    """(step, metrics) of every evaluation of each run, by rising step; no pictures."""
+    found: dict[int, list[tuple[int, dict[str, Any]]]] = {}
+    rows = session.execute(
+        select(Evaluation.run_id, Evaluation.step, Evaluation.metrics)
+        .where(Evaluation.run_id.in_(list(run_ids)))
+        .order_by(Evaluation.run_id, Evaluation.step)
+    )
+    for run_id, step, metrics in rows:
+        found.setdefault(run_id, []).append((step, metrics))
+    return found

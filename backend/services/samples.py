@@ -92,6 +92,24 @@ def add(studio: Studio, project_id: int, policy_id: int, drawn: Sequence[NewSamp
         return list(inserted)
 
 
+def drawn_before(
+    studio: Studio, policy_id: int, prompt_ids: Sequence[int], settings: dict[str, Any]
+) -> dict[tuple[int, int], int]:
+    """(prompt id, seed) → id of the samples a policy has drawn of these prompts with these settings.
+
+    A job that is done again after its worker died, or asked for twice, finds its pictures here.
+    """
+    query = select(Sample.prompt_id, Sample.seed, Sample.id, Sample.settings).where(
+        Sample.policy_id == policy_id, Sample.prompt_id.in_(list(prompt_ids))
+    )
+    with studio.read() as session:
+        return {
+            (prompt_id, seed): sample_id
+            for prompt_id, seed, sample_id, drawn_with in session.execute(query)
+            if drawn_with == settings
+        }
+
+
 def page(
     studio: Studio,
     project_id: int,
