@@ -4,8 +4,8 @@
 
 With a pairwise judge p is its verdict, each pair shown once in random order. With a pointwise
 reward as the judge p = σ((r_i − r_j) / temperature), so that a reward's size stops mattering and
-only who beats whom inside the group does. The values compare inside the group only: compose them with
-`relative`, never divide them by their spread again.
+only who beats whom inside the group does. The values compare inside the group only: compose them
+with `relative`, never divide them by their spread again.
 
 Source: Pref-GRPO (arXiv 2508.20751). Departure: the order of each pair is drawn at random, since a
 judge that always prefers the first picture would otherwise reward by index.

@@ -1,0 +1,99 @@
+"""Labels out and in again; every fault has a place and a reason."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from backend.errors import InputError
+from backend.preferences.formats import Row, read, to_pickapic, write
+
+ROWS = [
+    Row("a cat", "h1", "h2", "a", "b", "ann", False, 10.0, 11.5, ["sharper"], "nice", "c-1"),
+    Row("a “dog”\nrunning", "h3", "h4", "b", "a", "bo", True, 12.0, 13.0, [], "", "c-2"),
+    Row("a cat", "h1", "h3", "tie", "a", "ann", False, 14.0, 15.0, [], "", "c-3"),
+    Row("a cat", "h1", "h5", "both_bad", "a", "ann", False, 16.0, 17.0, [], "", "c-4"),
+    Row("a cat", "h2", "h5", "skip", "a", "ann", False, 18.0, 19.0, [], "", "c-5"),
+]
+
+
+def lines(*records: object) -> str:
+    return "\n".join(json.dumps(record) for record in records)
+
+
+def test_our_own_format_comes_back_row_for_row() -> None:
+    text = "".join(write(ROWS, "jsonl"))
+    assert len(text.splitlines()) == len(ROWS)
+    assert read(text, "jsonl").rows == ROWS and read(text, "jsonl").problems == []
+
+
+def test_trl_rows_hold_decided_labels_and_come_back_as_chosen_over_rejected() -> None:
+    text = "".join(write(ROWS, "trl"))
+    records = [json.loads(line) for line in text.splitlines()]
+    assert [set(record) for record in records] == [{"prompt", "chosen", "rejected"}] * 2
+    assert (records[1]["chosen"], records[1]["rejected"]) == ("h4", "h3")
+    back = read(text, "trl").rows
+    assert [(row.image_a, row.image_b, row.preferred) for row in back] == [
+        ("h1", "h2", "a"),
+        ("h4", "h3", "a"),
+    ]
+    assert "".join(write(back, "trl")) == text
+
+
+def test_pick_a_pic_columns_count_ties_as_halves_and_leave_skips_out() -> None:
+    records = [to_pickapic(row) for row in ROWS]
+    assert records[4] is None
+    assert [(r["label_0"], r["label_1"]) for r in records[:4] if r] == [
+        (1, 0),
+        (0, 1),
+        (0.5, 0.5),
+        (0.5, 0.5),
+    ]
+    assert [r["best_image_uid"] for r in records[:3] if r] == ["h1", "h4", "tie"]
+    assert records[0] is not None and records[0]["created_at"] == "1970-01-01T00:00:11.500000+00:00"
+
+
+def test_every_fault_is_reported_with_its_line_and_column() -> None:
+    good = {"prompt": "p", "image_a": "x", "image_b": "y", "preferred": "a"}
+    text = "\n".join(
+        [
+            json.dumps(good),
+            '{"prompt": "p", ',
+            json.dumps({**good, "preferred": "c"}),
+            "",
+            json.dumps({key: value for key, value in good.items() if key != "image_b"}),
+            json.dumps({**good, "promt": "p"}),
+            json.dumps({**good, "t_answer": "late"}),
+            json.dumps({**good, "prompt": " "}),
+            "[1, 2]",
+        ]
+    )
+    reading = read(text, "jsonl", "mine.jsonl")
+    assert len(reading.rows) == 1
+    assert [(problem.line, problem.column) for problem in reading.problems] == [
+        (2, "character 17"),
+        (3, "preferred"),
+        (5, "image_b"),
+        (6, "promt"),
+        (7, "t_answer"),
+        (8, "prompt"),
+        (9, "line"),
+    ]
+    assert str(reading.problems[1]).startswith("mine.jsonl, line 3, preferred: is 'c'; choose a, b")
+
+
+def test_an_empty_file_is_a_problem() -> None:
+    assert read("\n\n", "jsonl").problems[0].reason == "the file holds no labels"
+
+
+def test_a_conversation_is_refused_with_a_reason() -> None:
+    text = lines({"prompt": [{"role": "user", "content": "x"}], "chosen": "a", "rejected": "b"})
+    assert "conversation" in read(text, "trl").problems[0].reason
+
+
+def test_unknown_formats_are_refused() -> None:
+    with pytest.raises(InputError, match="choose jsonl, trl, pickapic"):
+        list(write(ROWS, "csv"))
+    with pytest.raises(InputError, match="choose jsonl, trl"):
+        read("", "pickapic")
