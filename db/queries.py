@@ -409,15 +409,19 @@ def sparks(
     yield from ((row[0], row[1], row[2]) for row in rows)
 
 
-def leaves_and_nodes(session: Session, group_ids: Sequence[int]) -> dict[int, list[RolloutNode]]:
-    """Nodes of the named groups, in order."""
+def leaves_and_nodes(
+    session: Session, group_ids: Sequence[int], *, leaves_only: bool = False
+) -> dict[int, list[RolloutNode]]:
+    """Nodes of the named groups, in order; with `leaves_only` those that were decoded and scored."""
     found: dict[int, list[RolloutNode]] = {group_id: [] for group_id in group_ids}
-    rows = session.scalars(
+    query = (
         select(RolloutNode)
         .where(RolloutNode.group_id.in_(list(group_ids)))
         .order_by(RolloutNode.group_id, RolloutNode.idx)
     )
-    for node in rows:
+    if leaves_only:
+        query = query.where(RolloutNode.kind == "leaf")
+    for node in session.scalars(query):
         found[node.group_id].append(node)
     return found
 

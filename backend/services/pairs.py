@@ -75,16 +75,16 @@ def make(
             for one, other in chosen
         ]
     rng.shuffle(found)
-    return insert_pairs(studio, found)
+    with studio.write() as session:
+        return add(session, found)
 
 
-def insert_pairs(studio: Studio, rows: list[dict[str, Any]]) -> list[int]:
-    """Store pairs in one transaction; returns their ids in the same order."""
+def add(session: Session, rows: list[dict[str, Any]]) -> list[int]:
+    """Store pairs in a transaction that is open; returns their ids in the same order."""
     if not rows:
         return []
-    with studio.write() as session:
-        inserted = insert(Pair).returning(Pair.id, sort_by_parameter_order=True)
-        return list(session.scalars(inserted, rows))
+    inserted = insert(Pair).returning(Pair.id, sort_by_parameter_order=True)
+    return list(session.scalars(inserted, rows))
 
 
 def next_pairs(
@@ -172,6 +172,12 @@ def view(pair: OpenPair, left: str, until: float) -> dict[str, Any]:
         "shown_left": veil(pair.media_a, pair.media_b, left),
         "lease_until": until,
     }
+
+
+def preview(pair: OpenPair) -> dict[str, Any]:
+    """A pair to look at, not to judge: {left_url, right_url, prompt}, its sides by their hashes."""
+    left, right = sorted((pair.media_a, pair.media_b))
+    return {"left_url": url(left), "right_url": url(right), "prompt": pair.prompt}
 
 
 def veil(media_a: str, media_b: str, side: str) -> str:

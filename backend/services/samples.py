@@ -12,7 +12,7 @@ from backend.errors import NotFound
 from backend.services import jobs, policies, prompts
 from backend.services.studio import Studio
 from db import queries
-from db.tables import Prompt, Reward, Sample
+from db.tables import Job, Prompt, Reward, Sample
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,15 @@ def page(
         for sample, prompt in shown
     ]
     return {"items": items, "next": shown[-1][0].id if len(found) > limit else None}
+
+
+def is_being_drawn(studio: Studio, policy_id: int) -> bool:
+    """Whether a job that waits or runs draws with this policy."""
+    with studio.read() as session:
+        open_jobs = session.scalars(
+            select(Job.args).where(Job.kind == "generate", Job.status.in_(("due", "running")))
+        )
+        return any(args.get("policy_id") == policy_id for args in open_jobs)
 
 
 def files(

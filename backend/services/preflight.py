@@ -1,0 +1,264 @@
+"""Preflight of a run: what it will cost and what would fail, each line with the change that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from backend.errors import ConfigError
+from backend.registry import policies as families
+from backend.rl.recipe import RunConfig, plans_at
+from backend.rl.tree import Cost, grow, predict_cost
+from backend.services import prompts, rewards, workers
+from backend.services import runs as run_rows
+from backend.services.studio import Studio
+from db import queries
+from db.tables import Iteration, Run
+
+GROUP_BYTES = 150_000
+"""Rough size of one recorded group: its strip of pictures, its trunk, its nodes."""
+CHECKPOINT_BYTES = 15_000_000
+"""Rough size of one checkpoint of a pocket run: adapter, optimiser, state."""
+ROOM = 3
+"""The disk should hold this many times what the run is expected to write."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One check. `fix` is {text, changes: {path: value}} or {text, url}."""
+
+    name: str
+    value: str
+    status: str = "pass"
+    reason: str = ""
+    fix: dict[str, Any] | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """As the API gives it."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "status": self.status,
+            "reason": self.reason,
+            "fix": self.fix,
+        }
+
+
+def check(studio: Studio, project_id: int, config: dict[str, Any]) -> dict[str, Any]:
+    """{lines, nfe_per_step, seconds_per_step, total_seconds}; raises ConfigError on a bad setting."""
+    read = RunConfig.read(config)
+    cost = predicted(read)
+    nfe = cost_of_step(read, cost)
+    seconds = _seconds_per_step(studio, project_id, nfe)
+    lines = [
+        _cost_line(read, cost, nfe),
+        *_prompt_lines(studio, project_id, read),
+        *_reward_lines(studio, read),
+        *_batch_lines(read, cost),
+        _model_line(read),
+        _disk_line(studio, read),
+        _worker_line(studio),
+    ]
+    total = None if seconds is None else seconds * read.num_steps
+    if total is not None and read.minutes is not None:
+        total = min(total, read.minutes * 60)
+    return {
+        "lines": [line.plain() for line in lines],
+        "nfe_per_step": nfe,
+        "seconds_per_step": seconds,
+        "total_seconds": total,
+    }
+
+
+def predicted(config: RunConfig) -> Cost:
+    """Evaluations and pictures of one iteration, grown on paper."""
+    return predict_cost(grow(plans_at(config, 0), config.sampling.num_steps))
+
+
+def cost_of_step(config: RunConfig, cost: Cost) -> int:
+    """Network evaluations of one iteration, guidance and repeated updates counted."""
+    calls = cost.sample + cost.update * config.optim.updates_per_rollout
+    return calls * (1 if config.sampling.guidance == 1 else 2)
+
+
+def _cost_line(config: RunConfig, cost: Cost, nfe: int) -> Line:
+    return Line(
+        "Cost of an iteration",
+        f"{nfe:,} evaluations, {cost.pictures:,} pictures",
+        reason=f"{config.num_steps:,} iterations make {nfe * config.num_steps:,} evaluations.",
+    )
+
+
+def _prompt_lines(studio: Studio, project_id: int, config: RunConfig) -> Iterator[Line]:
+    sets = prompts.rows(studio, project_id)
+    by_name = {row["name"]: row for row in sets}
+    chosen: dict[str, dict[str, Any]] = {}
+    wants = (
+        ("prompt_set", "Prompts to train on", "train", config.sampling.prompts_per_step),
+        ("heldout_set", "Prompts to evaluate on", "heldout", config.evaluation.num_prompts),
+    )
+    for field, title, split, need in wants:
+        name = getattr(config, field)
+        fitting = [row for row in sets if row["split"] == split]
+        row = by_name.get(name) if name else (fitting[0] if fitting else None)
+        if row is None:
+            yield _missing_set(title, field, name, split, fitting)
+            continue
+        chosen[field] = row
+        yield _set_line(title, field, row, split, need, fitting)
+    if len(chosen) == 2:
+        yield _overlap_line(studio, config, chosen)
+
+
+def _missing_set(
+    title: str, field: str, name: str, split: str, fitting: list[dict[str, Any]]
+) -> Line:
+    fix: dict[str, Any] = {"text": "Import prompts", "url": "/prompts"}
+    if fitting:
+        other = fitting[0]["name"]
+        fix = {"text": f"take '{other}'", "changes": {field: other}}
+    what = f"There is no prompt set '{name}'." if name else f"There is no set of split '{split}'."
+    return Line(title, name or "none", "fail", what, fix)
+
+
+def _set_line(
+    title: str,
+    field: str,
+    row: dict[str, Any],
+    split: str,
+    need: int,
+    fitting: list[dict[str, Any]],
+) -> Line:
+    value = f"{row['name']}, {row['num_prompts']:,}"
+    if row["split"] != split:
+        fix = None
+        if fitting:
+            other = fitting[0]["name"]
+            fix = {"text": f"take '{other}'", "changes": {field: other}}
+        return Line(title, value, "warn", f"This set is of split '{row['split']}'.", fix)
+    if row["num_prompts"] < need:
+        reason = f"{need:,} are asked for at once; there are {row['num_prompts']:,}."
+        path = "sampling.prompts_per_step" if split == "train" else "evaluation.num_prompts"
+        few = {"text": f"take {row['num_prompts']:,}", "changes": {path: row["num_prompts"]}}
+        return Line(title, value, "warn", reason, few)
+    return Line(title, value)
+
+
+def _overlap_line(studio: Studio, config: RunConfig, chosen: dict[str, dict[str, Any]]) -> Line:
+    train, heldout = chosen["prompt_set"], chosen["heldout_set"]
+    with studio.read() as session:
+        shared = queries.shared_prompts(session, train["id"], heldout["id"])
+    if not shared:
+        return Line("Train and held-out overlap", "no shared prompt")
+    return Line(
+        "Train and held-out overlap",
+        f"{shared:,} shared",
+        "fail",
+        "What is trained on would be evaluated on, which flatters the run.",
+        {"text": "Import prompts that are held out", "url": "/prompts"},
+    )
+
+
+def _reward_lines(studio: Studio, config: RunConfig) -> Iterator[Line]:
+    for at, terms in (("rewards", config.rewards), ("watch", config.watch)):
+        for number, term in enumerate(terms):
+            title = f"Reward {term.name}"
+            try:
+                rewards.read_config(studio, term.kind, term.config, f"{at}.{number}.config")
+            except ConfigError as error:
+                fix = {"text": "Train it from labels", "url": "/rewards"}
+                untrained = term.kind == "learned"
+                yield Line(title, term.kind, "fail", str(error), fix if untrained else None)
+            else:
+                use = f"weight {term.weight:g}" if at == "rewards" else "watched"
+                yield Line(title, use)
+
+
+def _batch_lines(config: RunConfig, cost: Cost) -> Iterator[Line]:
+    size = config.sampling.update_batch_size
+    left = cost.update % size
+    if not left or cost.update < size:
+        yield Line("Update batches", f"{cost.update:,} nodes in batches of {size}")
+        return
+    best = max(n for n in range(1, size + 1) if cost.update % n == 0)
+    fix = None
+    if best >= size // 2:
+        change = {"sampling.update_batch_size": best}
+        fix = {"text": f"batches of {best}", "changes": change}
+    reason = (
+        f"The last batch of an update holds {left} of {size} nodes, which wastes a little time."
+    )
+    value = f"{cost.update:,} nodes in batches of {size}"
+    yield Line("Update batches", value, "pass" if fix is None else "warn", reason, fix)
+
+
+def _model_line(config: RunConfig) -> Line:
+    settings = config.policy.config
+    weights = str(settings.get("weights", ""))
+    title = families.get(config.policy.family).TITLE
+    if weights == "pocket":
+        from backend.pocket import PIPELINE_DIR
+
+        if (PIPELINE_DIR / "model_index.json").is_file():
+            return Line("Model", f"{title}, pocket")
+        reason = (
+            f"The pocket model is not in {PIPELINE_DIR}; get the repository's static folder again."
+        )
+        return Line("Model", "pocket", "fail", reason)
+    folder = Path(weights).expanduser()
+    if (folder / "model_index.json").is_file():
+        return Line("Model", f"{title}, {folder.name}")
+    pocket = {"text": "the pocket model", "changes": {"policy.config.weights": "pocket"}}
+    if weights.count("/") == 1 and not weights.startswith((".", "/", "~")):
+        reason = "A hub id: its files are fetched when the run starts, if the worker may."
+        return Line("Model", weights, "warn", reason, pocket)
+    return Line("Model", weights, "fail", f"There is no model in the folder {weights}.", pocket)
+
+
+def _disk_line(studio: Studio, config: RunConfig) -> Line:
+    free = studio.media.free_bytes()
+    steps = config.num_steps
+    need = steps * config.record_groups * GROUP_BYTES
+    need += (steps // config.checkpoint_every + 1) * CHECKPOINT_BYTES
+    if free is None:
+        return Line("Disk", f"about {need / 1e9:.1f} GB", reason="Media are kept elsewhere.")
+    value = f"about {need / 1e9:.1f} of {free / 1e9:.1f} GB free"
+    if need > free:
+        less = {"text": "record no groups", "changes": {"record_groups": 0}}
+        return Line("Disk", value, "fail", "The run would fill the disk.", less)
+    if need * ROOM > free:
+        return Line("Disk", value, "warn", "Little would be left for anything else.")
+    return Line("Disk", value)
+
+
+def _worker_line(studio: Studio) -> Line:
+    alive = workers.alive(studio, "train")
+    if alive:
+        return Line("Worker", f"{len(alive)} on the train queue")
+    return Line(
+        "Worker",
+        "none on the train queue",
+        "warn",
+        "The run waits until a worker comes: start one with 'palate worker train'.",
+        {"text": "See the workers", "url": "/workers"},
+    )
+
+
+def _seconds_per_step(studio: Studio, project_id: int, nfe: int) -> float | None:
+    """Seconds of a step as the latest run took them, by its number of evaluations."""
+    with studio.read() as session:
+        last = session.scalar(
+            select(Run.id)
+            .where(Run.project_id == project_id, Run.step > 0)
+            .order_by(Run.id.desc())
+            .limit(1)
+        )
+        if last is None:
+            return None
+        seconds = queries.recent_step_seconds(session, [last], run_rows.RECENT).get(last)
+        measured = session.scalar(select(func.avg(Iteration.nfe)).where(Iteration.run_id == last))
+    return seconds * nfe / float(measured) if seconds and measured else None

@@ -1,0 +1,56 @@
+"""Today: one look at a project, and what to do next."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from backend.services import comparisons, labels, pairs, projects, rewards, runs, workers
+from backend.services.studio import Studio
+
+FEW = 5
+
+
+def summary(studio: Studio, project_id: int, user_id: int) -> dict[str, Any]:
+    """Everything the Today page shows, without leasing a pair."""
+    waiting = pairs.unlabelled(studio, project_id, user_id, 1)
+    recent = runs.rows(studio, project_id, limit=FEW)["items"]
+    alive = workers.rows(studio)
+    return {
+        "project": projects.get(studio, project_id),
+        "labels": labels.counts(studio, project_id, _midnight()),
+        "next_pair": pairs.preview(waiting[0]) if waiting else None,
+        "pairs": pairs.counts(studio, project_id, user_id),
+        "runs": recent,
+        "rewards": rewards.rows(studio, project_id)[:FEW],
+        "comparisons": comparisons.rows(studio, project_id)[:FEW],
+        "workers": alive,
+        "alarms": [*_of_runs(recent), *_of_workers(alive)],
+    }
+
+
+def _of_runs(recent: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for run in recent:
+        url = f"/runs/{run['id']}"
+        if run["status"] == "failed":
+            text = f"Run '{run['name']}' failed: {run['error'] or 'see its log'}"
+            found.append({"level": "error", "text": text, "url": url})
+        if run["status"] == "running":
+            found += [
+                {"level": a["level"], "text": f"{run['name']}: {a['text']}", "url": a["url"]}
+                for a in run["alarms"]
+            ]
+    return found
+
+
+def _of_workers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if any(row["state"] != "gone" for row in rows):
+        return []
+    text = "No worker is running: nothing is drawn, scored or trained until one is started."
+    return [{"level": "warning", "text": text, "url": "/workers"}]
+
+
+def _midnight() -> float:
+    """When today began on this machine's clock, in seconds since 1970."""
+    return datetime.datetime.now().replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
