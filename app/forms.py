@@ -90,19 +90,19 @@ def _fields(
                 {"path": path, "label": _label(name, raw), "help": help_text, "fields": inside}
             )
             continue
-        drawn.append(_field(name, path, field, name in required, optional))
+        drawn.append(_field(path, _label(name, raw), field, name in required, optional))
         if name in values:
             drawn[-1]["value"] = values[name]
     return drawn
 
 
-def _field(name: str, path: str, field: JsonDict, required: bool, optional: bool) -> JsonDict:
+def _field(path: str, label: str, field: JsonDict, required: bool, optional: bool) -> JsonDict:
     kind, choices = _kind(field)
     low, high = _limits(field)
     default = field.get("default")
     drawn = {
         "path": path,
-        "label": _label(name, field),
+        "label": label,
         "help": field.get("description", ""),
         "kind": kind,
         "default": default,
@@ -158,15 +158,10 @@ def _limits(field: JsonDict) -> tuple[float | None, float | None]:
 def _label(name: str, field: JsonDict) -> str:
     """The title a Config gives, or its field's name as words."""
     title = field.get("title", "")
-    if title and title != name.replace("_", " ").title() and not _names_a_class(name, title):
+    if title and title != name.replace("_", " ").title():
         return str(title)
     words = " ".join(WORDS.get(part, part) for part in name.split("_"))
     return words[:1].upper() + words[1:]
-
-
-def _names_a_class(name: str, title: str) -> bool:
-    """A referenced Config's title is its class name, which is no label."""
-    return " " not in title and title[:1].isupper() and title.lower() != name.replace("_", "")
 
 
 def read(config: type[AnyConfig], values: JsonDict) -> AnyConfig:

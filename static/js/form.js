@@ -9,7 +9,7 @@
  * @typedef {{node: HTMLElement, read: () => any, check: () => boolean, setError: (path: string, text: string) => boolean,
  *   set: (path: string, value: any) => void}} Form
  */
-import { el, fill, icon } from "/static/js/lib.js";
+import { el, fill, fmt, icon } from "/static/js/lib.js";
 
 let serial = 0;
 
@@ -67,7 +67,7 @@ export function show(field, value) {
 
 /** "between 1 and 64" for the help line, when the help does not say it. @param {Field} field */
 function range(field) {
-  if (field.min !== undefined && field.max !== undefined) return `${field.min} to ${field.max}.`;
+  if (field.min !== undefined && field.max !== undefined && Number.isInteger(field.min)) return `${fmt.int(field.min)} to ${fmt.int(field.max)}.`;
   if (field.above !== undefined && field.max !== undefined) return `Above ${field.above}, at most ${field.max}.`;
   return "";
 }

@@ -15,6 +15,7 @@ import { newId, Outbox } from "/static/js/outbox.js";
 const AHEAD = 4;
 const HISTORY = 60;
 const RETRY_MS = 3000;
+const LEASE_S = 110;
 const now = () => (performance.timeOrigin + performance.now()) / 1000;
 
 /** Two pictures, fetched and decoded. @param {Pair} pair @returns {Promise<Ready>} */
@@ -89,6 +90,7 @@ export class Judge extends EventTarget {
       const reply = await api(`label/next?${query}`);
       const waiting = this.outbox.waiting().filter((entry) => entry.path === "label").length;
       Object.assign(this.state, { done: reply.done + waiting, total: reply.total, median: reply.median_s, error: "" });
+      for (const ready of this.queue) if (ready.pair.lease_until) ready.pair.lease_until = now() + LEASE_S; // held pairs are prolonged
       const held = new Set(this.held());
       const fresh = reply.pairs.filter((pair) => !held.has(pair.pair_id));
       for (const result of await Promise.allSettled(fresh.map(decode))) {

@@ -13,6 +13,8 @@ export class ApiError extends Error {
     super(message);
     this.status = status;
     this.field = field;
+    /** @type {{line: number, reason: string}[]} */
+    this.problems = [];
   }
 }
 
@@ -35,7 +37,9 @@ export async function api(path, { method, body, signal, keepalive } = {}) {
   if (response.status === 204) return null;
   const data = await response.json().catch(() => null);
   if (response.ok) return data;
-  throw new ApiError(data?.error || `The studio answered ${response.status} without saying why.`, response.status, data?.field ?? null);
+  const error = new ApiError(data?.error || `The studio answered ${response.status} without saying why.`, response.status, data?.field ?? null);
+  error.problems = data?.problems ?? [];
+  throw error;
 }
 
 const SVG = new Set(["svg", "path", "rect", "circle", "line", "g", "text", "use", "polyline", "polygon", "title", "tspan"]);
