@@ -1,0 +1,348 @@
+/**
+ * Live charts: plain data in, SVG out. A chart is redrawn whole from its spec, which for the few
+ * hundred points a run has costs less than a frame; longer series are thinned per pixel column with
+ * their extremes kept. A missing value is a gap and stays one.
+ */
+
+import { num, svg, ticks } from "./svg.js";
+
+/**
+ * @typedef {object} Series
+ * @property {string} name            key, used in the readout
+ * @property {string} [label]         written at the line's end
+ * @property {[number, number|null][]} points
+ * @property {[number, number, number][]} [band]   step, low, high
+ * @property {string} [colour]        CSS colour
+ * @property {string|null} [dash]
+ * @property {number} [width]
+ * @property {number} [opacity]
+ * @property {boolean} [dots]         mark each point: a value measured there
+ * @property {number} [bandOpacity]
+ * @property {boolean} [quiet]        drawn, but without cursor dot and readout
+ */
+
+/**
+ * @typedef {object} ChartSpec
+ * @property {Series[]} series
+ * @property {string} label           what a screen reader hears
+ * @property {number} width
+ * @property {number} height
+ * @property {number} [xMax]          last step of the run
+ * @property {number|null} [cursor]   the selected step
+ * @property {{y: number, text: string, tone: string}[]} [floors]
+ * @property {[number, number]} [range]   y range that is always shown
+ * @property {boolean} [signed]       ticks carry a plus
+ * @property {number} [right]         room for the labels at the line ends
+ * @property {string} [empty]         said when there is nothing to draw
+ * @property {(step: number) => void} [onPick]
+ * @property {(step: number|null) => void} [onHover]
+ */
+
+const LEFT = 34;
+const TOP = 8;
+const BOTTOM = 20;
+
+/** @param {ChartSpec} spec @returns {SVGElement} */
+export function lineChart(spec) {
+  const { width, height } = spec;
+  const [low, high] = extent(spec);
+  const right = spec.right ?? roomForLabels(spec);
+  const area = { x0: LEFT, x1: width - right, y0: TOP, y1: height - BOTTOM };
+  const { ticks: yTicks, digits } = ticks(low, high, height > 200 ? 5 : 3);
+  const xMax = Math.max(spec.xMax ?? 0, ...spec.series.map((s) => s.points.at(-1)?.[0] ?? 0), 1);
+  const x = (/** @type {number} */ step) => area.x0 + (step / xMax) * (area.x1 - area.x0);
+  const y = (/** @type {number} */ v) => area.y1 - ((v - low) / (high - low || 1)) * (area.y1 - area.y0);
+  const root = svg("svg", {
+    class: "ch", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": spec.label,
+  });
+  if (!spec.series.some((s) => s.points.some(([, v]) => v !== null))) {
+    root.append(svg("text", { x: area.x0, y: height / 2 }, spec.empty ?? "no value yet"));
+    return root;
+  }
+  for (const value of yTicks) {
+    root.append(
+      svg("path", { class: "grid", d: `M${area.x0} ${y(value).toFixed(1)}H${area.x1}` }),
+      svg("text", { x: area.x0 - 6, y: y(value) + 4, "text-anchor": "end" }, tickText(value, digits, spec.signed)),
+    );
+  }
+  drawSteps(root, xMax, x, height, area.x1 - area.x0);
+  for (const floor of spec.floors ?? []) drawFloor(root, floor, y, area);
+  for (const series of spec.series) drawSeries(root, series, x, y);
+  drawLabels(root, spec.series, x, y, area);
+  if (spec.cursor !== null && spec.cursor !== undefined) drawCursor(root, spec, x, y, area);
+  if (spec.onPick || spec.onHover) listen(root, spec, area, xMax, x);
+  return root;
+}
+
+/** Labels stand at the line ends: a run that is half done has room for them inside. */
+function roomForLabels(spec) {
+  const longest = Math.max(0, ...spec.series.map((s) => (s.label ?? "").length));
+  if (!longest) return 10;
+  const last = Math.max(0, ...spec.series.map((s) => s.points.at(-1)?.[0] ?? 0));
+  const free = (1 - last / Math.max(spec.xMax ?? 0, last, 1)) * (spec.width - LEFT - 10);
+  return Math.max(10, longest * 6.2 + 14 - free);
+}
+
+/** @param {ChartSpec} spec @returns {[number, number]} */
+function extent(spec) {
+  let [low, high] = spec.range ?? [Infinity, -Infinity];
+  for (const series of spec.series) {
+    for (const [, value] of series.points) {
+      if (value !== null && Number.isFinite(value)) [low, high] = [Math.min(low, value), Math.max(high, value)];
+    }
+    for (const [, a, b] of series.quiet ? [] : (series.band ?? [])) {
+      if (Number.isFinite(a) && Number.isFinite(b)) [low, high] = [Math.min(low, a), Math.max(high, b)];
+    }
+  }
+  for (const floor of spec.floors ?? []) [low, high] = [Math.min(low, floor.y), Math.max(high, floor.y)];
+  if (!Number.isFinite(low)) return [0, 1];
+  if (high - low < 1e-12) {
+    const half = Math.max(Math.abs(high) * 0.05, 1e-6);
+    return [low - half, high + half];
+  }
+  const air = (high - low) * 0.06;
+  const floorAt = spec.range ? spec.range[0] : -Infinity;
+  return [low - air < floorAt && low >= floorAt ? floorAt : low - air, high + air];
+}
+
+function tickText(value, digits, signed) {
+  if (Math.abs(value) < 1e-12) return "0";
+  if (Math.abs(value) < 10 ** -4) return value.toExponential(0).replace(/-/g, "−");
+  return num(value, digits, { sign: signed });
+}
+
+function drawSteps(root, xMax, x, height, room) {
+  const { ticks: steps } = ticks(0, xMax, Math.max(2, Math.round(room / 90)));
+  for (const step of steps.filter(Number.isInteger)) {
+    const anchor = step === 0 ? "start" : step > xMax * 0.97 ? "end" : "middle";
+    root.append(svg("text", { x: x(step).toFixed(1), y: height - 3, "text-anchor": anchor }, String(step)));
+  }
+}
+
+function drawFloor(root, floor, y, area) {
+  const at = y(floor.y).toFixed(1);
+  root.append(
+    svg("path", { d: `M${area.x0} ${at}H${area.x1}`, style: `stroke:${floor.tone};stroke-dasharray:3 3`, fill: "none" }),
+    svg("text", { x: area.x1, y: Number(at) - 4, "text-anchor": "end", style: `fill:${floor.tone}` }, floor.text),
+  );
+}
+
+function drawSeries(root, series, x, y) {
+  const band = (series.band ?? []).filter(([, a, b]) => Number.isFinite(a) && Number.isFinite(b));
+  if (band.length > 1) {
+    const upper = band.map(([s, , b]) => `${x(s).toFixed(1)},${y(b).toFixed(1)}`);
+    const lower = band.map(([s, a]) => `${x(s).toFixed(1)},${y(a).toFixed(1)}`).reverse();
+    root.append(svg("polygon", { class: "band", points: [...upper, ...lower].join(" "), style: [series.colour && `fill:${series.colour}`, series.bandOpacity && `opacity:${series.bandOpacity}`].filter(Boolean).join(";") }));
+  }
+  const style = [
+    series.colour && `stroke:${series.colour}`, series.width && `stroke-width:${series.width}`,
+    series.dash && `stroke-dasharray:${series.dash}`, series.opacity && `opacity:${series.opacity}`,
+  ].filter(Boolean).join(";");
+  root.append(svg("path", { class: "ln", d: linePath(thin(series.points, x), x, y), style }));
+  for (const [i, [step, value]] of series.points.entries()) {
+    const alone = (series.points[i - 1]?.[1] ?? null) === null && (series.points[i + 1]?.[1] ?? null) === null;
+    if (value === null || !(series.dots || alone)) continue;
+    root.append(svg("circle", {
+      cx: x(step).toFixed(1), cy: y(value).toFixed(1), r: 1.75, style: `fill:${series.colour ?? "var(--text)"}`,
+    }));
+  }
+}
+
+/** A path that breaks where a value is missing. */
+export function linePath(points, x, y) {
+  let d = "";
+  let open = false;
+  for (const [step, value] of points) {
+    if (value === null || !Number.isFinite(value)) { open = false; continue; }
+    d += `${open ? "L" : "M"}${x(step).toFixed(1)} ${y(value).toFixed(1)}`;
+    open = true;
+  }
+  return d;
+}
+
+/** Keep, of every pixel column, the first, lowest, highest and last point (gaps are kept too). */
+export function thin(points, x) {
+  if (points.length < 1500) return points;
+  const out = [];
+  let column = null;
+  let bucket = [];
+  const flush = () => {
+    if (!bucket.length) return;
+    const byValue = [...bucket].sort((a, b) => a[1] - b[1]);
+    const keep = new Set([bucket[0], byValue[0], byValue.at(-1), bucket.at(-1)]);
+    out.push(...bucket.filter((p) => keep.has(p)));
+    bucket = [];
+  };
+  for (const point of points) {
+    if (point[1] === null || !Number.isFinite(point[1])) { flush(); out.push([point[0], null]); continue; }
+    const at = Math.floor(x(point[0]));
+    if (at !== column) { flush(); column = at; }
+    bucket.push(point);
+  }
+  flush();
+  return out;
+}
+
+/** The point of a series nearest to a step at or before it, else its first. */
+export function at(points, step) {
+  let found = null;
+  for (const point of points) {
+    if (point[1] === null) continue;
+    if (point[0] <= step || found === null) found = point;
+    if (point[0] > step) break;
+  }
+  return found;
+}
+
+function drawLabels(root, series, x, y, area) {
+  const ends = series.filter((s) => s.label && s.points.some(([, v]) => v !== null)).map((s) => {
+    const last = s.points.filter(([, v]) => v !== null).at(-1);
+    return { text: s.label, x: x(last[0]) + 8, at: y(last[1]) };
+  }).sort((a, b) => a.at - b.at);
+  for (let i = 1; i < ends.length; i += 1) ends[i].at = Math.max(ends[i].at, ends[i - 1].at + 13);
+  const spill = (ends.at(-1)?.at ?? 0) - area.y1;
+  if (spill > 0) for (const end of ends) end.at -= spill;
+  for (const end of ends) {
+    root.append(svg("text", { class: "lab", x: end.x, y: end.at + 4 }, end.text));
+  }
+}
+
+function drawCursor(root, spec, x, y, area) {
+  const cx = x(spec.cursor);
+  root.append(svg("path", { class: "cur", d: `M${cx.toFixed(1)} ${area.y0}V${area.y1}`, "data-step": spec.cursor }));
+  for (const series of spec.series.filter((s) => !s.quiet)) {
+    const point = at(series.points, spec.cursor);
+    if (point) root.append(svg("circle", { class: "curdot", cx: x(point[0]).toFixed(1), cy: y(point[1]).toFixed(1), r: 3 }));
+  }
+}
+
+function listen(root, spec, area, xMax, x) {
+  const ghost = svg("path", { class: "hover", d: "", "pointer-events": "none" });
+  const stepAt = (/** @type {MouseEvent} */ event) => {
+    const box = root.getBoundingClientRect();
+    const inside = ((event.clientX - box.left) / box.width) * spec.width;
+    return Math.max(0, Math.min(xMax, Math.round(((inside - area.x0) / (area.x1 - area.x0)) * xMax)));
+  };
+  root.append(ghost);
+  root.addEventListener("pointermove", (event) => {
+    const step = stepAt(/** @type {MouseEvent} */ (event));
+    ghost.setAttribute("d", `M${x(step).toFixed(1)} ${area.y0}V${area.y1}`);
+    spec.onHover?.(step);
+  });
+  root.addEventListener("pointerleave", () => { ghost.setAttribute("d", ""); spec.onHover?.(null); });
+  if (spec.onPick) {
+    root.style.cursor = "pointer";
+    root.addEventListener("click", (event) => spec.onPick?.(stepAt(/** @type {MouseEvent} */ (event))));
+  }
+}
+
+/** A line without axes, for a table cell. */
+export function spark(values, width = 72, height = 18) {
+  const known = values.filter((v) => v !== null && Number.isFinite(v));
+  const root = svg("svg", { class: "spark", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  if (known.length < 2) return root;
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const x = (/** @type {number} */ i) => 2 + (i / (values.length - 1)) * (width - 4);
+  const y = (/** @type {number} */ v) => height - 3 - ((v - low) / (high - low || 1)) * (height - 6);
+  const d = linePath(values.map((v, i) => [i, v]), x, y);
+  root.append(svg("path", { d, fill: "none", stroke: "var(--muted)", "stroke-width": 1.25, "stroke-linejoin": "round" }));
+  return root;
+}
+
+/**
+ * Trailing mean over `window` values with the standard error of that mean.
+ * @param {(number|null)[]} values @param {(number|null)[]|null} errors @param {number} window
+ * @returns {{mean: (number|null)[], se: (number|null)[]}}
+ */
+export function smooth(values, errors, window) {
+  const mean = [];
+  const se = [];
+  for (let i = 0; i < values.length; i += 1) {
+    const from = Math.max(0, i - window + 1);
+    const part = values.slice(from, i + 1).filter((v) => v !== null && Number.isFinite(v));
+    if (!part.length || values[i] === null) { mean.push(null); se.push(null); continue; }
+    mean.push(part.reduce((a, b) => a + b, 0) / part.length);
+    const parts = (errors ?? []).slice(from, i + 1).filter((v) => v !== null && Number.isFinite(v));
+    se.push(parts.length ? Math.sqrt(parts.reduce((a, b) => a + b * b, 0)) / parts.length : null);
+  }
+  return { mean, se };
+}
+
+/** Parts of a whole, side by side: the seconds of an iteration by phase. */
+export function shareBar(parts, height = 10) {
+  const total = parts.reduce((sum, part) => sum + part.value, 0) || 1;
+  const shades = [1, 0.62, 0.42, 0.28, 0.18];
+  const bar = document.createElement("div");
+  bar.className = "rstack";
+  bar.style.height = `${height}px`;
+  parts.forEach((part, i) => {
+    const piece = document.createElement("i");
+    piece.style.cssText = `height:${height}px;width:${(100 * part.value) / total}%;background:var(--muted);opacity:${shades[Math.min(i, 4)]}`;
+    piece.title = `${part.name} ${num(part.value, 2)} s, ${num((100 * part.value) / total, 0)} %`;
+    bar.append(piece);
+  });
+  return bar;
+}
+
+/**
+ * Phases piled on each other: what an iteration's time or work went to.
+ * @param {{steps: number[], parts: {name: string, values: (number|null)[]}[], label: string, width: number,
+ *          height: number, xMax: number, cursor: number|null, onPick?: (step: number) => void,
+ *          onHover?: (step: number|null) => void}} spec
+ */
+export function areaChart(spec) {
+  const shades = [0.62, 0.4, 0.26, 0.16, 0.1, 0.06];
+  let base = spec.steps.map(() => 0);
+  const parts = spec.parts.map((part, i) => {
+    const from = base;
+    base = base.map((value, j) => value + (part.values[j] ?? 0));
+    return { name: part.name, from, to: base, shade: shades[Math.min(i, shades.length - 1)] };
+  });
+  const points = (/** @type {number[]} */ values) => spec.steps.map((step, i) => /** @type {[number, number]} */ ([step, values[i]]));
+  return lineChart({
+    ...spec, range: [0, 0],
+    series: parts.map((part, i) => ({
+      name: part.name, label: i < 3 ? part.name : undefined, points: points(part.to), colour: "var(--muted)", width: 0.75,
+      band: spec.steps.map((step, j) => /** @type {[number, number, number]} */ ([step, part.from[j], part.to[j]])),
+      bandOpacity: part.shade, quiet: i < parts.length - 1,
+    })),
+  });
+}
+
+/**
+ * A share for every (iteration, denoising step): darker is more. Cells without a value stay empty.
+ * @param {{steps: number[], rows: {name: string, values: (number|null)[]}[], label: string, width: number,
+ *          height: number, xMax: number, cursor: number|null, empty?: string, onPick?: (step: number) => void,
+ *          onHover?: (step: number|null) => void}} spec
+ */
+export function heatChart(spec) {
+  const area = { x0: LEFT, x1: spec.width - 10, y0: TOP, y1: spec.height - BOTTOM };
+  const root = svg("svg", { class: "ch", width: spec.width, height: spec.height, viewBox: `0 0 ${spec.width} ${spec.height}`, role: "img", "aria-label": spec.label });
+  const xMax = Math.max(spec.xMax, spec.steps.at(-1) ?? 0, 1);
+  const x = (/** @type {number} */ step) => area.x0 + (step / xMax) * (area.x1 - area.x0);
+  if (!spec.rows.length) {
+    root.append(svg("text", { x: area.x0, y: spec.height / 2 }, spec.empty ?? "no value yet"));
+    return root;
+  }
+  const tall = (area.y1 - area.y0) / spec.rows.length;
+  const most = Math.max(0.02, ...spec.rows.flatMap((row) => row.values.map((v) => v ?? 0)));
+  const bin = Math.max(1, Math.ceil(xMax / 120));
+  spec.rows.forEach((row, r) => {
+    const y = area.y0 + r * tall;
+    if (r % Math.ceil(spec.rows.length / 5) === 0) root.append(svg("text", { x: area.x0 - 6, y: y + tall / 2 + 4, "text-anchor": "end" }, row.name));
+    root.append(svg("path", { class: "grid", d: `M${area.x0} ${(y + tall).toFixed(1)}H${area.x1}` }));
+    for (let from = 0; from < spec.steps.length; from += bin) {
+      const part = row.values.slice(from, from + bin).filter((v) => v !== null && Number.isFinite(v));
+      if (!part.length) continue;
+      const value = part.reduce((a, b) => a + b, 0) / part.length;
+      root.append(svg("rect", {
+        x: x(spec.steps[from] - 0.5).toFixed(1), y: (y + 0.5).toFixed(1), width: Math.max(1, x(bin) - x(0)).toFixed(1), height: (tall - 1).toFixed(1),
+        style: `fill:var(--text);opacity:${(0.07 + 0.8 * (value / most)).toFixed(2)}`,
+      }));
+    }
+  });
+  drawSteps(root, xMax, x, spec.height, area.x1 - area.x0);
+  if (spec.cursor !== null) root.append(svg("path", { class: "cur", d: `M${x(spec.cursor).toFixed(1)} ${area.y0}V${area.y1}`, "data-step": spec.cursor }));
+  if (spec.onPick || spec.onHover) listen(root, spec, area, xMax, x);
+  return root;
+}

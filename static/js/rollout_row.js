@@ -1,0 +1,160 @@
+/** One group of rollouts as a row of tiles by falling advantage, each with what its rewards added. */
+
+import { el } from "/static/js/lib.js";
+import { sheetTile } from "/static/js/run_parts.js";
+import { advantage, advantageClass, num, rewardColour, svg } from "/static/js/svg.js";
+
+/**
+ * @typedef {object} Part  how one reward came to its share of a leaf's advantage
+ * @property {number|null} raw
+ * @property {number|null} shaped
+ * @property {number|null} z
+ * @property {number|null} weight
+ * @property {number|null} share
+ * @property {string} status
+ */
+
+/**
+ * @typedef {object} Leaf
+ * @property {number} idx
+ * @property {number|null} tile
+ * @property {number} stride
+ * @property {number|null} advantage
+ * @property {number|null} total
+ * @property {Record<string, Part>} rewards
+ */
+
+/**
+ * @typedef {object} Group
+ * @property {number} id
+ * @property {number} step
+ * @property {number} tree
+ * @property {string} prompt
+ * @property {number|null} fork_step
+ * @property {number|null} mean
+ * @property {number|null} spread
+ * @property {boolean} kept
+ * @property {string} reason
+ * @property {string|null} sheet_url
+ * @property {number} tiles
+ * @property {Leaf[]} leaves
+ */
+
+const BAR = { width: 20, height: 28 };
+/** Up to this many siblings stand in one line at 64 px; more are drawn smaller. */
+const WIDE = 8;
+
+/** Why a value is missing, as people read it. @param {Part|undefined} part */
+export const cause = (part) => (part?.status && part.status !== "ok" ? `No value: ${part.status}.` : "This reward gave no value.");
+
+const attribute = (name) => `data-${name.toLowerCase().replace(/[^a-z0-9-]+/g, "-")}`;
+
+/** Do two rewards of a group pull apart: is what one likes what the other dislikes? @param {Group} group @param {string[]} names */
+export function disagree(group, names) {
+  for (let i = 0; i < names.length; i += 1) {
+    for (let j = i + 1; j < names.length; j += 1) {
+      const pairs = group.leaves.map((leaf) => [leaf.rewards[names[i]]?.z, leaf.rewards[names[j]]?.z])
+        .filter(([a, b]) => Number.isFinite(a) && Number.isFinite(b));
+      if (pairs.length > 3 && correlation(pairs) < -0.5) return `${names[i]} and ${names[j]} pull apart here`;
+    }
+  }
+  return "";
+}
+
+function correlation(pairs) {
+  const mean = (k) => pairs.reduce((sum, p) => sum + p[k], 0) / pairs.length;
+  const [ma, mb] = [mean(0), mean(1)];
+  let [ab, aa, bb] = [0, 0, 0];
+  for (const [a, b] of pairs) { ab += (a - ma) * (b - mb); aa += (a - ma) ** 2; bb += (b - mb) ** 2; }
+  return aa && bb ? ab / Math.sqrt(aa * bb) : 0;
+}
+
+/**
+ * The stacked bar: shares above and below one zero that all tiles of the group have in common.
+ * @param {Leaf} leaf @param {string[]} names @param {{up: number, down: number}} scale
+ */
+export function shareStack(leaf, names, scale, width = BAR.width) {
+  const root = svg("svg", { width, height: BAR.height, "aria-hidden": "true" });
+  const unit = (BAR.height - 1) / Math.max(1e-9, scale.up + scale.down);
+  const zero = 0.5 + scale.up * unit;
+  let [up, down] = [zero, zero];
+  names.forEach((name, i) => {
+    const share = leaf.rewards[name]?.share;
+    if (!Number.isFinite(share) || share === 0) return;
+    const tall = Math.abs(share) * unit;
+    const y = share > 0 ? up - tall : down;
+    if (share > 0) up -= tall; else down += tall;
+    root.append(svg("rect", {
+      x: 0, y: (y + 0.25).toFixed(2), width, height: Math.max(0.5, tall - 0.5).toFixed(2), style: `fill:${rewardColour(i)}`, "data-reward": name, "data-share": share,
+    }));
+  });
+  root.append(svg("path", { d: `M0 ${zero.toFixed(1)}H${width}`, style: "stroke:var(--line-control);stroke-width:1" }));
+  return root;
+}
+
+/** The largest sums of shares above and below zero in a group. @param {Group} group @param {string[]} names */
+export function shareScale(group, names) {
+  let [up, down] = [0, 0];
+  for (const leaf of group.leaves) {
+    const shares = names.map((n) => leaf.rewards[n]?.share).filter((v) => Number.isFinite(v));
+    up = Math.max(up, shares.filter((v) => v > 0).reduce((a, b) => a + b, 0));
+    down = Math.max(down, -shares.filter((v) => v < 0).reduce((a, b) => a + b, 0));
+  }
+  return { up, down };
+}
+
+/** Leaves that were compared with each other: the siblings of one stride, best first. @param {Group} group */
+export function lines(group) {
+  const strides = [...new Set(group.leaves.map((l) => l.stride))].sort((a, b) => a - b);
+  return strides.map((stride) => ({ stride, leaves: group.leaves.filter((l) => l.stride === stride) }));
+}
+
+/**
+ * @param {Group} group @param {string[]} names trained rewards in order
+ * @param {{current: boolean, leaf: number|null, picked: number[], onSelect: (leaf: number) => void}} options
+ */
+export function groupRow(group, names, { current, leaf: chosen, picked, onSelect }) {
+  const scale = shareScale(group, names);
+  const apart = disagree(group, names);
+  const shown = lines(group);
+  const small = Math.max(...shown.map((line) => line.leaves.length)) > WIDE;
+  const skipped = group.kept ? null : el("span", { class: "badge", title: group.reason }, group.reason ? `skipped, ${short(group.reason)}` : "skipped");
+  const first = shown[0]?.leaves[0]?.idx;
+  return el("article", { class: `grp ${current ? "on" : ""} ${small ? "small" : ""}`, "data-testid": "group-row", "data-group": group.id, "aria-current": current ? "true" : null },
+    el("div", { class: "grp-h" }, el("span", { class: "p clip", title: group.prompt }, group.prompt), apart && el("span", { class: "badge warn", title: apart }, "rewards disagree"), skipped,
+      el("span", { class: "grow" }), el("span", { class: "faint nowrap" }, `step ${group.step}${group.fork_step === null ? "" : ` · fork ${group.fork_step}`}`),
+      el("span", { class: "nowrap" }, num(group.mean, 2), " ", el("span", { class: "faint" }, `sd ${num(group.spread, 2)}`))),
+    shown.map((line) => [shown.length > 1 && line.stride !== shown[0].stride ? el("p", { class: "micro faint line-h" }, `stride ${line.stride}`) : null,
+      el("div", { class: "grp-t" }, line.leaves.map((leaf, i) => tile(group, leaf, names, scale, {
+        small, words: `sample ${i + 1} of ${line.leaves.length}${shown.length > 1 ? `, stride ${line.stride}` : ""}`,
+        chosen: current && leaf.idx === chosen, pick: pickSign(group, leaf, picked), onSelect, focusable: leaf.idx === (current ? chosen : first),
+      })))]));
+}
+
+const short = (reason) => {
+  const text = reason.replace(/\.$/, "");
+  return text.length > 34 ? `${text.slice(0, 33)}…` : text;
+};
+
+/** The better of two picked is +, the worse −. */
+function pickSign(group, leaf, picked) {
+  if (!picked.includes(leaf.idx)) return "";
+  const order = group.leaves.map((l) => l.idx).filter((idx) => picked.includes(idx));
+  return order.length === 2 && order[1] === leaf.idx ? "−" : "+";
+}
+
+function tile(group, leaf, names, scale, { small, words, chosen, pick, onSelect, focusable }) {
+  const values = Object.fromEntries(names.map((name) => [attribute(name), leaf.rewards[name]?.share ?? null]));
+  const missing = names.filter((name) => leaf.rewards[name]?.share === null || leaf.rewards[name]?.share === undefined);
+  const text = group.kept ? advantage(leaf.advantage) : "±0";
+  const size = small ? 41 : 64;
+  return el("button", {
+    class: "tile", type: "button", "data-testid": "sample", "data-leaf": leaf.idx, "data-advantage": leaf.advantage, ...values, tabindex: focusable ? "0" : "-1",
+    "aria-current": chosen ? "true" : null, "aria-label": `${words}, advantage ${text}`, onclick: () => onSelect(leaf.idx), title: words,
+  },
+  group.sheet_url && leaf.tile !== null ? sheetTile(group.sheet_url, group.tiles, leaf.tile, size) : el("span", { class: "gone", title: "The picture of this rollout was not kept." }, "not kept"),
+  pick && el("span", { class: "pick" }, pick),
+  el("span", { class: "u" }, shareStack(leaf, names, scale, small ? 6 : BAR.width), el("span", null,
+    el("b", { class: group.kept ? advantageClass(leaf.advantage) : "muted" }, text),
+    missing.length ? el("span", { class: "faint", title: `${missing[0]}: ${cause(leaf.rewards[missing[0]])}` }, "–") : el("span", { class: "faint" }, num(leaf.total, 2)))));
+}

@@ -1,0 +1,221 @@
+/** Run: one step drives charts, samples, figures and links; new rows appear within a second. */
+
+import { api, button, confirm, el, fill, icon, keys, live, note, setQuery, toast } from "/static/js/lib.js";
+import { lineChart } from "/static/js/charts.js";
+import { enlarge } from "/static/js/enlarge.js";
+import { cell, gains, heldOut, heroSpec, mainReward, SMALL, UPDATE } from "/static/js/run_charts.js";
+import { isLive, methodName, statusPill } from "/static/js/run_parts.js";
+import { drawSamples } from "/static/js/run_samples.js";
+import { drawAlarms, drawChanges, drawIteration, drawLog } from "/static/js/run_side.js";
+import { RunState } from "/static/js/run_state.js";
+import { scrubber } from "/static/js/scrubber.js";
+import { duration, num } from "/static/js/svg.js";
+
+const SMALL_HEIGHT = 132;
+const HERO_HEIGHT = 282;
+
+/** @param {HTMLElement} main @param {any} page */
+export async function mount(main, page) {
+  const state = new RunState(Number(page.params.run_id));
+  try {
+    await state.load();
+  } catch (error) {
+    fill(main, el("div", { class: "sec" }, note(error.status === 404 ? "There is no such run" : "The run could not be read", error.message,
+      { actions: [el("a", { class: "btn sm", href: "/runs" }, "All runs"), button("Try again", { size: "sm", onclick: () => location.reload() })] })));
+    return () => {};
+  }
+  const wanted = Number.parseInt(page.query.get("step") ?? "", 10);
+  if (Number.isInteger(wanted) && wanted < state.lastStep) state.pinned = Math.max(0, wanted);
+  const view = new RunView(main, page, state);
+  view.draw();
+  state.follow();
+  return () => view.close();
+}
+
+class RunView {
+  /** @param {HTMLElement} main @param {any} page @param {RunState} state */
+  constructor(main, page, state) {
+    Object.assign(this, { main, page, state });
+    this.page = page;
+    this.state = state;
+    this.reward = page.query.get("reward");
+    page.title(state.run.name, [["Runs", "/runs"]]);
+    const pick = (/** @type {number} */ step) => page.go(`/runs/${state.id}/rollouts?step=${step}`);
+    this.charts = SMALL.map((chart) => cell(chart, state, { onPick: pick, height: SMALL_HEIGHT }));
+    this.more = UPDATE.map((chart) => cell(chart, state, { onPick: pick, height: SMALL_HEIGHT }));
+    this.pick = pick;
+    this.slider = scrubber({ onChoose: (step) => this.choose(step) });
+    this.part = {
+      bar: el("div", { class: "bar run-bar" }), trouble: el("div", { "aria-live": "polite" }), hero: el("figure", { class: "cell hero", "data-testid": "chart-hero" }),
+      samples: el("div", { class: "samples" }), alarms: el("div"), iteration: el("div", { class: "sec", "data-testid": "this-iteration" }),
+      changes: el("div", { class: "sec" }), log: el("div", { class: "sec log-sec" }),
+    };
+    this.layout(main);
+    this.watch();
+  }
+
+  /** @param {HTMLElement} main */
+  layout(main) {
+    const p = this.part;
+    fill(main, p.bar, p.trouble, this.slider.node, el("div", { class: "panes run-panes" },
+      el("section", { class: "pane scroll", "aria-label": "Charts and samples" },
+        el("div", { class: "charts" }, p.hero, this.charts.map((c) => c.node)), p.samples,
+        el("div", { class: "pane-h more-h" }, el("h2", null, "Inside the update"), el("span", { class: "meta muted" }, "a point opens the rollouts of its step")),
+        el("div", { class: "charts4" }, this.more.map((c) => c.node))),
+      el("aside", { class: "pane scroll", "aria-label": "This run" }, p.alarms, p.iteration, p.changes, p.log)));
+  }
+
+  watch() {
+    const { state } = this;
+    state.addEventListener("change", () => { this.trouble(null); this.draw(); });
+    state.addEventListener("step", () => this.drawStep());
+    state.addEventListener("trouble", (event) => this.trouble(/** @type {CustomEvent} */ (event).detail));
+    this.sizes = new ResizeObserver(() => this.drawStep());
+    this.sizes.observe(this.main);
+    const step = (/** @type {number} */ by) => {
+      const to = Math.max(0, Math.min(state.lastStep, state.step + by));
+      this.choose(to >= state.lastStep ? null : to);
+    };
+    this.unbind = keys.bind("Run", [
+      { id: "run.earlier", keys: ["["], label: "Step before", repeat: true, run: () => step(-1) },
+      { id: "run.later", keys: ["]"], label: "Step after", repeat: true, run: () => step(1) },
+      { id: "run.rollouts", keys: ["o"], label: "Rollouts of this step", run: () => this.pick(state.step) },
+      { id: "run.clone", keys: ["c"], label: "Clone", run: () => this.page.go(`/runs/new?clone=${state.id}`) },
+    ]);
+  }
+
+  close() {
+    this.state.close();
+    this.sizes?.disconnect();
+    this.unbind?.();
+  }
+
+  /** @param {number|null} step */
+  choose(step) {
+    setQuery({ step });
+    this.state.choose(step);
+  }
+
+  /** @param {Error|null} error */
+  trouble(error) {
+    fill(this.part.trouble, error && el("div", { class: "off", "data-testid": "disconnected" }, icon("plug", "warn"), el("span", { class: "grow" }, `${error.message} What you see is of the last answer; asking again.`)));
+  }
+
+  /** Everything: new rows have come. */
+  draw() {
+    this.drawBar();
+    drawAlarms(this.state, this.part.alarms);
+    drawChanges(this.state, this.part.changes);
+    drawLog(this.state, this.part.log);
+    this.drawStep();
+    this.main.dataset.lastStep = String(this.state.lastStep);
+  }
+
+  /** What follows the chosen step. */
+  drawStep() {
+    const { state } = this;
+    const alarms = (state.run.alarms ?? []).filter((a) => Number.isFinite(a.step)).map((a) => ({ step: a.step, text: a.title ?? a.text }));
+    this.slider.draw({
+      width: Math.max(240, this.main.clientWidth - 32), max: Math.max(state.run.num_steps, state.lastStep), done: state.lastStep, step: state.step,
+      following: state.pinned === null, checkpoints: state.run.checkpoints ?? [], alarms,
+    });
+    this.drawHero();
+    this.charts.forEach((chart) => chart.draw());
+    this.more.forEach((chart) => chart.draw());
+    drawSamples(state, this.part.samples, (step) => this.choose(step >= state.lastStep ? null : step), this.hero);
+    drawIteration(state, this.part.iteration);
+    this.main.dataset.step = String(state.step);
+  }
+
+  /** The reward that the large chart shows. */
+  get hero() {
+    return this.reward && heldOut(this.state).includes(this.reward) ? this.reward : mainReward(this.state);
+  }
+
+  drawHero() {
+    const { state } = this;
+    const names = heldOut(state);
+    const shown = gains(state, this.hero).filter((g) => g.step <= state.step && g.value !== null).at(-1);
+    const spec = heroSpec(state, this.hero);
+    const wide = Math.max(280, Math.min(this.part.hero.clientWidth - 24, 760));
+    const choice = names.length > 1
+      ? el("select", { class: "sel sm-sel", "aria-label": "Reward of the large chart", "data-testid": "hero-reward", onchange: (e) => this.chooseReward(e.target.value) },
+        names.map((name) => el("option", { value: name, selected: name === this.hero }, name)))
+      : el("b", null, this.hero);
+    const open = button("", { kind: "quiet", size: "sm icon", icon: "zoom", title: "Enlarge", onclick: () => enlarge(`${this.hero} on held-out prompts`, heroSpec(state, this.hero)) });
+    open.setAttribute("aria-label", "Enlarge the held-out chart");
+    const prompts = state.run.config?.evaluation?.num_prompts;
+    if (this.part.hero.contains(document.activeElement) && document.activeElement?.tagName === "SELECT") return;
+    fill(this.part.hero,
+      el("figcaption", { class: "chart-h tall" }, choice, el("span", { class: "muted clip" }, `on ${prompts ?? ""} held-out prompts, change from the base`), el("span", { class: "grow" }),
+        el("span", { class: "figure", "data-testid": "hero-gain" }, num(shown?.value, 3, { sign: true })),
+        shown?.se ? el("span", { class: "muted nowrap" }, `± ${num(1.96 * shown.se, 3)}`) : null, open),
+      lineChart({ ...spec, width: wide, height: HERO_HEIGHT, xMax: state.run.num_steps, cursor: state.step, onPick: this.pick }));
+  }
+
+  /** @param {string} name */
+  chooseReward(name) {
+    this.reward = name;
+    setQuery({ reward: name });
+    /** @type {HTMLElement|null} */ (document.activeElement)?.blur();
+    this.drawStep();
+  }
+
+  drawBar() {
+    const run = this.state.run;
+    const rank = run.config?.optim?.lora_rank;
+    const parts = [
+      el("span", { class: "meta muted nowrap" }, "step ", el("b", { class: "strong txt", "data-testid": "run-step" }, String(this.state.lastStep)), ` of ${run.num_steps}`),
+      run.status === "running" && Number.isFinite(run.eta_s) && el("span", { class: "meta muted nowrap" }, `${duration(run.eta_s)} left`),
+      Number.isFinite(run.seconds_per_step) && el("span", { class: "meta muted nowrap" }, `${duration(run.seconds_per_step)} an iteration`),
+      el("span", { class: "meta muted clip" }, [methodName(run.method), run.config?.policy?.family, rank && `LoRA ${rank}`].filter(Boolean).join(" · ")),
+    ].filter(Boolean);
+    fill(this.part.bar, statusPill(run, { strong: true }), parts.flatMap((part) => [el("span", { class: "vsep" }), part]).slice(1),
+      el("span", { class: "grow" }), this.actions(run));
+    const old = this.main.querySelector(".run-error");
+    old?.remove();
+    if (run.status === "failed") {
+      this.part.bar.after(el("div", { class: "run-error" }, note(`The run failed at step ${run.step}`, run.error || "No reason was written; the log may tell more.")));
+    }
+  }
+
+  actions(run) {
+    const { state } = this;
+    const asked = isLive(run) && run.wanted !== "run";
+    const ask = (verb, label, sign, testid, kind = "") => button(label, { icon: sign, kind, testid, disabled: asked, onclick: () => this.act(verb) });
+    const tuned = run.tuned_policy_id;
+    const base = run.policy_id ?? run.base_policy_id;
+    return [
+      el("a", { class: "btn quiet", href: `/runs/${state.id}/rollouts?step=${state.step}`, "data-testid": "rollouts" }, icon("tree"), "Rollouts"),
+      el("a", { class: "btn quiet", href: `/runs/new?clone=${state.id}`, "data-testid": "clone" }, icon("copy"), "Clone"),
+      isLive(run) && ask("pause", run.wanted === "pause" ? "Pausing" : "Pause", "pause", "pause"),
+      isLive(run) && button(run.wanted === "stop" ? "Stopping" : "Stop after step", { icon: "stop", testid: "stop-after-step", disabled: asked, onclick: () => this.stop() }),
+      ["paused", "stopped", "failed"].includes(run.status) && ask("resume", "Resume", "play", "resume", run.status === "paused" || !tuned ? "primary" : ""),
+      tuned && !isLive(run) && run.status !== "paused" && el("a", { class: "btn primary", "data-testid": "compare-base", href: `/compare?${base ? `base=${base}&` : ""}tuned=${tuned}` }, icon("compare"), "Compare with the base"),
+    ];
+  }
+
+  async stop() {
+    const { run } = this.state;
+    const last = (run.checkpoints ?? []).at(-1);
+    const sure = await confirm({
+      title: `Stop ${run.name} after this step?`,
+      text: `The step that runs is finished and a checkpoint is written${last ? `; the last one is at step ${last}` : ""}. A stopped run can be resumed.`,
+      danger: "Stop after step", safe: "Keep running",
+    });
+    if (sure) await this.act("stop");
+  }
+
+  /** @param {string} verb */
+  async act(verb) {
+    try {
+      await api(`runs/${this.state.id}/${verb}`, { method: "POST" });
+      await this.state.fetchRun();
+      live({ pause: "Pausing after this step", stop: "Stopping after this step", resume: "The run goes on" }[verb] ?? "");
+      this.draw();
+      this.state.ask("run");
+    } catch (error) {
+      toast(error.message, { sign: "fail", tone: "bad" });
+    }
+  }
+}

@@ -1,0 +1,206 @@
+/** Which charts a run has, and what each draws from the state. The chosen step is the cursor in all of them. */
+
+import { button, el, fill } from "/static/js/lib.js";
+import { areaChart, at, heatChart, lineChart, smooth } from "/static/js/charts.js";
+import { enlarge } from "/static/js/enlarge.js";
+import { count, duration, figure, num, rewardColour, rewardDash } from "/static/js/svg.js";
+
+/** @typedef {import("/static/js/run_state.js").RunState} RunState */
+
+const WINDOW = 9;
+const Z95 = 1.96;
+
+/**
+ * @typedef {object} Chart
+ * @property {string} key
+ * @property {string} title
+ * @property {string} [about]    said beside the title, faint
+ * @property {(state: RunState) => any} build   a spec without sizes; `draw` names the drawing function
+ * @property {(state: RunState, step: number) => [string, string]} read   value and unit at a step
+ */
+
+/** Names of the run's rewards, trained first, in the order of its settings. @param {any} run */
+export function rewardNames(run) {
+  const config = run?.config ?? {};
+  return [...(config.rewards ?? []), ...(config.watch ?? [])].map((term) => term.name);
+}
+
+const one = (state, step, key) => at(state.points(key), step)?.[1] ?? null;
+
+/** The reward people look at first: the one whose held-out gain the run reports. @param {RunState} state */
+export function mainReward(state) {
+  const known = heldOut(state);
+  const wanted = state.run?.gain?.name;
+  return wanted && known.includes(wanted) ? wanted : (known[0] ?? rewardNames(state.run)[0] ?? "reward");
+}
+
+/** Rewards that an evaluation measured. @param {RunState} state */
+export function heldOut(state) {
+  const keys = new Set(state.evaluations.flatMap((e) => Object.keys(e.metrics)));
+  return rewardNames(state.run).filter((name) => keys.has(`gain/${name}`) || keys.has(`heldout/${name}`));
+}
+
+/** Held-out gain over step 0 with its standard error. @param {RunState} state @param {string} name */
+export function gains(state, name) {
+  const base = state.evaluations[0]?.metrics[`heldout/${name}`] ?? null;
+  return state.evaluations.map((e) => {
+    const stored = e.metrics[`gain/${name}`];
+    const value = stored ?? (e.step === 0 ? 0 : difference(e.metrics[`heldout/${name}`], base));
+    return { step: e.step, value: value ?? null, se: e.metrics[`gain_se/${name}`] ?? (e.step === 0 ? 0 : null) };
+  });
+}
+
+const difference = (a, b) => (a === null || a === undefined || b === null ? null : a - b);
+
+/** @param {RunState} state @param {string} name */
+export function heroSpec(state, name) {
+  const held = gains(state, name);
+  const raw = state.values(`reward/${name}`);
+  const first = raw.filter((v) => v !== null).slice(0, 5);
+  const base = first.length ? first.reduce((a, b) => a + b, 0) / first.length : 0;
+  const train = smooth(raw.map((v) => (v === null ? null : v - base)), null, WINDOW).mean;
+  return {
+    label: `${name} on held-out prompts, change from the base by step`, signed: true,
+    series: [
+      { name: "train, each iteration", points: state.steps.map((s, i) => [s, raw[i] === null ? null : raw[i] - base]), width: 0.75, opacity: 0.3, quiet: true },
+      { name: "train", label: held.length > 1 ? "train" : undefined, points: state.steps.map((s, i) => [s, train[i]]), colour: "var(--muted)", dash: "3 2", width: 1.25, quiet: true },
+      { name: "held-out", label: "held-out", points: held.map((h) => [h.step, h.value]), dots: true,
+        band: held.filter((h) => h.value !== null && h.se !== null).map((h) => [h.step, h.value - Z95 * h.se, h.value + Z95 * h.se]) },
+    ],
+    empty: "The base is being evaluated on held-out prompts.",
+  };
+}
+
+/** Change of each reward in standard errors of its first iteration, so that scales compare. */
+function rewardsSpec(state) {
+  const names = rewardNames(state.run).filter((name) => state.values(`reward/${name}`).some((v) => v !== null));
+  const single = names.length === 1;
+  return {
+    label: "Rewards of the rollouts by part, with 95 % intervals", signed: !single,
+    series: names.map((name, i) => {
+      const { mean, se } = smooth(state.values(`reward/${name}`), state.values(`reward_se/${name}`), WINDOW);
+      const zero = single ? 0 : (mean.find((v) => v !== null) ?? 0);
+      const unit = single ? 1 : (state.values(`reward_se/${name}`).find((v) => v) ?? 1);
+      const points = state.steps.map((s, j) => [s, mean[j] === null ? null : (mean[j] - zero) / unit]);
+      return {
+        name, label: single ? undefined : name, points, colour: rewardColour(i), dash: rewardDash(i), width: 1.75,
+        band: points.flatMap(([s, v], j) => (v === null || se[j] === null ? [] : [[s, v - (Z95 * se[j]) / unit, v + (Z95 * se[j]) / unit]])),
+      };
+    }),
+  };
+}
+
+const plain = (key, label, extra = {}) => (/** @type {RunState} */ state) => ({
+  label, series: [{ name: label, points: state.points(key) }], ...extra,
+});
+
+function diversitySpec(state) {
+  const own = state.points("diversity").filter(([, v]) => v !== null);
+  const points = own.length ? own : state.evaluations.map((e) => [e.step, e.metrics.diversity ?? null]);
+  const first = points.find(([, v]) => v)?.[1] ?? null;
+  const dots = !own.length;
+  const share = first ? points.map(([s, v]) => [s, v === null ? null : v / first]) : points;
+  return { label: "Diversity of samples, share of the first", series: [{ name: "diversity", points: share, dots }], floors: [{ y: 0.7, text: "warn", tone: "var(--warn)" }] };
+}
+
+function ratioSpec(state) {
+  const mean = state.points("ratio_mean");
+  const off = state.values("ratio_max_dev");
+  return {
+    label: "Probability ratio, mean and largest deviation",
+    series: [{ name: "mean ratio", points: mean, band: mean.flatMap(([s, v], i) => (v === null || off[i] === null ? [] : [[s, v - off[i], v + off[i]]])) }],
+  };
+}
+
+function clipSpec(state) {
+  const keys = state.keys("clip_share/").sort((a, b) => Number(a.split("/")[1]) - Number(b.split("/")[1]));
+  if (!keys.length) return plain("clip_share", "Share of edges whose ratio was clipped")(state);
+  return {
+    draw: heatChart, label: "Share of edges whose ratio was clipped, by denoising step", steps: state.steps,
+    rows: keys.map((key) => ({ name: `k ${key.split("/")[1]}`, values: state.values(key) })),
+  };
+}
+
+const PHASES = { sample: "sampling", decode: "decoding", reward: "rewards", credit: "credit", update: "update", record: "record" };
+
+/** Seconds by phase at a step, in the order of work. @param {RunState} state @param {number} step */
+export function phases(state, step) {
+  const row = state.rows.get(step);
+  return Object.entries(PHASES).filter(([key]) => row?.seconds[key] !== undefined).map(([key, name]) => ({ name, value: row?.seconds[key] ?? 0 }));
+}
+
+function secondsSpec(state) {
+  const used = Object.entries(PHASES).filter(([key]) => [...state.rows.values()].some((row) => row.seconds[key] !== undefined));
+  return {
+    draw: areaChart, label: "Seconds of an iteration by phase", steps: state.steps,
+    parts: used.map(([key, name]) => ({ name, values: state.steps.map((s) => state.rows.get(s)?.seconds[key] ?? 0) })),
+  };
+}
+
+function nfeSpec(state) {
+  const keys = state.keys("nfe/");
+  if (!keys.length) return { label: "Network evaluations", series: [{ name: "NFE", points: state.steps.map((s) => [s, state.rows.get(s)?.nfe ?? null]) }] };
+  return { draw: areaChart, label: "Network evaluations by phase", steps: state.steps, parts: keys.map((key) => ({ name: key.split("/")[1], values: state.values(key) })) };
+}
+
+const total = (state, step) => state.rows.get(step)?.seconds.total ?? phases(state, step).reduce((sum, p) => sum + p.value, 0);
+
+/** @type {Chart[]} */
+export const SMALL = [
+  { key: "rewards", title: "Rewards", build: rewardsSpec, read: (s) => ["", rewardNames(s.run).length > 1 ? "first step's se" : "mean"] },
+  { key: "spread", title: "Group spread", build: (s) => ({ ...plain("spread", "Spread of the rewards inside a group")(s), floors: floorOf(s) }), read: (s, k) => [figure(one(s, k, "spread")), "sd"] },
+  { key: "diversity", title: "Diversity", build: diversitySpec, read: (s, k) => [num(at(diversitySpec(s).series[0].points, k)?.[1], 2), "of step 0"] },
+  { key: "kl", title: "KL to the base", build: plain("kl", "KL divergence from the base policy"), read: (s, k) => [figure(one(s, k, "kl")), "nats"] },
+];
+
+/** @type {Chart[]} */
+export const UPDATE = [
+  { key: "ratio", title: "Ratio", build: ratioSpec, read: (s, k) => [num(one(s, k, "ratio_mean"), 4), `max off ${figure(one(s, k, "ratio_max_dev"), 2)}`] },
+  { key: "clip", title: "Clipped share by step", build: clipSpec, read: (s, k) => [num(one(s, k, "clip_share"), 3), "of edges"] },
+  { key: "grad", title: "Gradient norm", build: plain("grad_norm", "Norm of the gradient before clipping"), read: (s, k) => [figure(one(s, k, "grad_norm")), ""] },
+  { key: "seconds", title: "Time by phase", build: secondsSpec, read: (s, k) => [duration(total(s, k)), "an iteration"] },
+  { key: "nfe", title: "Network evaluations", build: nfeSpec, read: (s, k) => [count(s.rows.get(k)?.nfe), "NFE"] },
+  { key: "kept", title: "Groups kept", build: plain("groups_kept", "Groups with enough spread to teach"), read: (s, k) => [count(one(s, k, "groups_kept")), `of ${count(one(s, k, "groups_total"))}`] },
+  { key: "advantage", title: "Advantage", build: plain("advantage_std", "Standard deviation of the advantages"), read: (s, k) => [figure(one(s, k, "advantage_std")), "sd"] },
+  { key: "loss", title: "Loss", build: plain("loss", "Loss"), read: (s, k) => [figure(one(s, k, "loss")), ""] },
+];
+
+function floorOf(state) {
+  const floor = state.run?.config?.compose?.floor;
+  const most = Math.max(0, ...state.values("spread").filter((v) => v !== null));
+  return floor && floor > most / 20 ? [{ y: floor, text: "floor", tone: "var(--bad)" }] : [];
+}
+
+/**
+ * One chart with its caption. Redraw by calling the returned function.
+ * @param {Chart} chart @param {RunState} state @param {{onPick: (step: number) => void, height: number}} options
+ */
+export function cell(chart, state, { onPick, height }) {
+  const value = el("span", { class: "v" });
+  const unit = el("span", { class: "faint clip" });
+  const host = el("div", { class: "plot" });
+  const open = button("", { kind: "quiet", size: "sm icon", icon: "zoom", title: `Enlarge ${chart.title}`, onclick: () => enlarge(chart.title, plotted(chart.build(state))) });
+  open.setAttribute("aria-label", `Enlarge ${chart.title}`);
+  const node = el("figure", { class: "cell", "data-testid": `chart-${chart.key}`, "data-key": chart.key },
+    el("figcaption", { class: "chart-h" }, el("b", null, chart.title), el("span", { class: "grow" }), value, unit, open), host);
+  const read = (/** @type {number} */ step) => {
+    const [text, word] = chart.read(state, step);
+    fill(value, text);
+    fill(unit, word);
+  };
+  const draw = () => {
+    const width = Math.floor(host.clientWidth || 232);
+    const spec = { ...chart.build(state), width, height, xMax: state.run?.num_steps ?? 1, cursor: state.step, onPick, onHover: (s) => read(s ?? state.step) };
+    fill(host, (spec.draw ?? lineChart)(spec));
+    read(state.step);
+  };
+  return { node, draw };
+}
+
+/** A spec as plain lines, for the enlarged chart. */
+export function plotted(spec) {
+  if (spec.series) return spec;
+  const rows = spec.rows ?? spec.parts ?? [];
+  return { label: spec.label, series: rows.map((row, i) => ({ name: row.name, colour: rewardColour(i), points: spec.steps.map((s, j) => [s, row.values[j]]) })) };
+}
+

@@ -1,0 +1,94 @@
+/** The column beside the charts: alarms, the chosen iteration in figures, what was changed, the log. */
+
+import { button, dialog, el, fill, fmt, icon } from "/static/js/lib.js";
+import { shareBar } from "/static/js/charts.js";
+import { phases } from "/static/js/run_charts.js";
+import { count, duration, figure, num } from "/static/js/svg.js";
+
+/** @typedef {import("/static/js/run_state.js").RunState} RunState */
+
+const LOG_LINES = 200;
+
+/** @param {RunState} state @param {HTMLElement} host */
+export function drawAlarms(state, host) {
+  const alarms = state.run?.alarms ?? [];
+  fill(host, el("div", { class: "pane-h" }, el("h2", null, "Alarms"),
+    alarms.length ? el("span", { class: "badge warn" }, `${alarms.length} open`) : el("span", { class: "meta muted" }, "none")),
+  alarms.map((alarm) => {
+    const bad = alarm.level === "error" || alarm.level === "bad";
+    return el("div", { class: "al", "data-testid": "alarm" }, icon(bad ? "fail" : "warn", bad ? "bad" : "warn"), el("div", null,
+      el("b", null, alarm.title ?? alarm.text), alarm.title && el("p", { class: "meta" }, alarm.text),
+      alarm.url && el("a", { class: "link meta", href: alarm.url }, "Show")));
+  }));
+}
+
+/** @param {RunState} state @param {HTMLElement} host */
+export function drawIteration(state, host) {
+  const step = state.step;
+  const row = state.rows.get(step);
+  if (!row) {
+    const text = step === 0 ? "Step 0 is the base: nothing has been updated yet." : "This iteration has not been recorded.";
+    return fill(host, el("div", { class: "sec-h" }, el("h2", { class: "grow" }, `Iteration ${step}`)), el("p", { class: "meta muted" }, text));
+  }
+  const parts = phases(state, step);
+  const total = row.seconds.total ?? parts.reduce((sum, p) => sum + p.value, 0);
+  const m = row.metrics;
+  const lines = [
+    ...parts.filter((p) => p.value >= total / 200).map((p) => [p.name, `${num(p.value, 2)} s`]),
+    ["NFE", count(row.nfe)], m.groups_total !== undefined && ["groups kept", `${count(m.groups_kept)} of ${count(m.groups_total)}`],
+    ["clip share", num(m.clip_share, 3)], ["KL to base", figure(m.kl)], ["gradient norm", figure(m.grad_norm)],
+    m.lr !== undefined && ["learning rate", figure(m.lr, 2)],
+  ].filter(Boolean);
+  return fill(host,
+    el("div", { class: "sec-h" }, el("h2", { class: "grow" }, `Iteration ${step}`), el("span", { class: "meta muted" }, duration(total))),
+    shareBar(parts), el("dl", { class: "kv", style: "margin-top:8px" }, lines.map(([word, value]) => [el("dt", null, word), el("dd", null, value)])),
+    el("a", { class: "link meta", href: `/runs/${state.id}/rollouts?step=${step}`, "data-testid": "open-rollouts", style: "display:inline-block;margin-top:8px" }, `Rollouts of step ${step}`));
+}
+
+/** @param {RunState} state @param {HTMLElement} host */
+export function drawChanges(state, host) {
+  const run = state.run;
+  const flat = flatten(run.config);
+  const diff = run.diff ?? [];
+  const open = button(`all ${flat.length} settings`, { kind: "quiet", size: "sm", testid: "open-config", onclick: () => showConfig(run, flat) });
+  fill(host, el("div", { class: "sec-h" }, el("h2", { class: "grow" }, run.parent_id ? "Changed from run " : "Settings",
+    run.parent_id && el("a", { class: "link", href: `/runs/${run.parent_id}` }, String(run.parent_id))), open),
+  run.parent_id
+    ? diff.length
+      ? el("dl", { class: "kv mono" }, diff.slice(0, 8).map((d) => [el("dt", { class: "clip", title: d.key }, d.key), el("dd", null, el("s", { class: "faint" }, text(d.parent)), " ", text(d.mine))]))
+      : el("p", { class: "meta muted" }, "No differences: the same settings again.")
+    : el("p", { class: "meta muted" }, `Recipe ${run.recipe || "none"}, seed ${run.seed}${run.code_version ? `, code ${run.code_version.slice(0, 12)}` : ""}.`));
+}
+
+/** @param {RunState} state @param {HTMLElement} host */
+export function drawLog(state, host) {
+  const lines = state.log.slice(-LOG_LINES).reverse();
+  const now = state.ended ? "" : state.connected ? "live" : "asking every 2 s";
+  fill(host, el("div", { class: "sec-h" }, el("h2", { class: "grow" }, "Log"), el("span", { class: "meta muted", "data-testid": "live-state" }, now)),
+    lines.length ? el("ol", { class: "log", "data-testid": "run-log", tabindex: "0", "aria-label": "Log" }, lines.map((line) => el("li", { class: line.level === "error" ? "bad" : line.level === "warning" ? "warn" : "", title: line.text },
+      el("span", { class: "faint" }, clock(line.at)), " ", line.text)))
+      : el("p", { class: "meta muted" }, "Nothing written yet."));
+}
+
+const clock = (at) => new Date(at * 1000).toLocaleTimeString("en-GB");
+
+const text = (value) => (typeof value === "number" && value !== 0 && Math.abs(value) < 1e-2 ? figure(value, 3) : value === null || value === undefined ? "none" : typeof value === "object" ? JSON.stringify(value) : String(value));
+
+/** Nested settings as (path, value) lines. @returns {[string, any][]} */
+export function flatten(data, prefix = "") {
+  if (data === null || typeof data !== "object" || (Array.isArray(data) && data.every((v) => typeof v !== "object"))) return [[prefix, data]];
+  return Object.entries(data).flatMap(([key, value]) => flatten(value, prefix ? `${prefix}.${key}` : key));
+}
+
+function showConfig(run, flat) {
+  return dialog(`Settings of ${run.name}`, () => {
+    const table = el("tbody");
+    const draw = (/** @type {string} */ query) => fill(table, flat.filter(([key]) => key.includes(query)).map(([key, value]) =>
+      el("tr", null, el("td", { class: "mono" }, key), el("td", { class: "mono num wrap" }, text(value)))));
+    draw("");
+    const copy = button("Copy as JSON", { size: "sm", icon: "copy", onclick: () => navigator.clipboard.writeText(JSON.stringify(run.config, null, 2)).then(() => { copy.textContent = "Copied"; }) });
+    return [el("div", { class: "row" }, el("input", { class: "inp", type: "search", placeholder: "Find a setting", "aria-label": "Find a setting", oninput: (e) => draw(e.target.value.trim()) }), copy),
+      el("div", { class: "config-table", tabindex: "0" }, el("table", { class: "tbl", "data-testid": "config-table" }, table)),
+      el("p", { class: "meta muted" }, `Seed ${run.seed}, code ${run.code_version || "unknown"}, made ${fmt.ago(run.created_at)}.`)];
+  }, { wide: true });
+}
