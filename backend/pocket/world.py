@@ -274,16 +274,22 @@ def render(scene: Scene, seed: int) -> NDArray[np.uint8]:
     picture = np.broadcast_to(ground, (SIDE, SIDE, 3)).copy()
     way = RELATIONS[scene.relation] if scene.relation is not None else None
     for sign, thing in zip((1, -1), scene.things, strict=False):
-        colour = np.array(COLOURS[thing.colour], dtype=np.float32)
         for x, y, radius in _places(thing, way, sign, rng):
-            top, left = max(int(y - radius - 2), 0), max(int(x - radius - 2), 0)
-            bottom, right = min(int(y + radius + 3), SIDE), min(int(x + radius + 3), SIDE)
-            rows = np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5 - y
-            columns = np.arange(left, right, dtype=np.float32)[None, :] + 0.5 - x
-            cover = np.clip(0.5 - distance(thing.shape, columns, rows, radius), 0, 1)[..., None]
-            patch = picture[top:bottom, left:right]
-            patch += cover * (colour - patch)
+            paint(picture, thing.shape, x, y, radius, COLOURS[thing.colour])
     return np.rint(picture).astype(np.uint8)
+
+
+def paint(
+    picture: NDArray[np.float32], shape: str, x: float, y: float, radius: float, colour: Rgb
+) -> None:
+    """Draw one object into `picture` (64, 64, 3) in place, its middle at (x, y) pixels."""
+    top, left = max(int(y - radius - 2), 0), max(int(x - radius - 2), 0)
+    bottom, right = min(int(y + radius + 3), SIDE), min(int(x + radius + 3), SIDE)
+    rows = np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5 - y
+    columns = np.arange(left, right, dtype=np.float32)[None, :] + 0.5 - x
+    cover = np.clip(0.5 - distance(shape, columns, rows, radius), 0, 1)[..., None]
+    patch = picture[top:bottom, left:right]
+    patch += cover * (np.array(colour, dtype=np.float32) - patch)
 
 
 def render_many(prompts: list[str], seed: int) -> NDArray[np.uint8]:

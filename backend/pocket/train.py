@@ -1,0 +1,124 @@
+"""Train the pocket weights: `python -m backend.pocket.train --stage vae|model|encoder`.
+
+The stages run in this order; each writes its part below `static/pocket` and its figures into
+`figures.json` there. On two cores: autoencoder 10 minutes, model 25, encoder 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import time
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+
+from backend.pocket import (
+    ENCODER_PATH,
+    FIGURES_PATH,
+    HELDOUT_PROMPTS_PATH,
+    PIPELINE_DIR,
+    TRAIN_PROMPTS_PATH,
+    models,
+    train_encoder,
+    train_model,
+    train_vae,
+    world,
+)
+from backend.pocket.models import Parts
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run the stages named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    stages = ("vae", "model", "encoder", "measure", "prompts")
+    parser.add_argument("--stage", choices=stages, required=True)
+    parser.add_argument("--clean-steps", type=int, default=train_model.Plan.clean_steps)
+    parser.add_argument("--corrupted-steps", type=int, default=train_model.Plan.corrupted_steps)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(args.threads)
+    if args.stage == "vae":
+        record("vae", train_vae.train(PIPELINE_DIR / "vae"))
+    elif args.stage == "model":
+        plan = train_model.Plan(
+            clean_steps=args.clean_steps, corrupted_steps=args.corrupted_steps
+        )
+        record("model", train_model.train(PIPELINE_DIR, plan))
+        record("measured", measure())
+    elif args.stage == "encoder":
+        record("encoder", train_encoder.train(ENCODER_PATH))
+    elif args.stage == "measure":
+        record("measured", measure())
+    else:
+        write_prompts()
+
+
+def record(name: str, figures: dict[str, Any]) -> None:
+    """Put `figures` under `name` into figures.json, beside what is there."""
+    known = json.loads(FIGURES_PATH.read_text("utf-8")) if FIGURES_PATH.is_file() else {}
+    known[name] = figures
+    FIGURES_PATH.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    log.info("%s: %s", name, figures)
+
+
+def write_prompts() -> None:
+    """Write the sample prompts of both splits."""
+    for path, num, split in (
+        (TRAIN_PROMPTS_PATH, 512, "train"), (HELDOUT_PROMPTS_PATH, 256, "heldout")
+    ):  # fmt: skip
+        path.write_text("\n".join(world.draw(num, 2024, split)) + "\n", encoding="utf-8")
+
+
+def load_parts() -> Parts:
+    """The trained parts as they lie in the repository."""
+    pipeline = models.load_pipeline()
+    encoders = (pipeline.text_encoder, pipeline.text_encoder_2)
+    vae: AutoencoderKL = pipeline.vae
+    return Parts(vae, pipeline.transformer, encoders, pipeline.tokenizer)
+
+
+def measure() -> dict[str, Any]:
+    """Verifier by aspect, spread inside groups, parameters, size and speed of the trained model."""
+    parts = load_parts()
+    modules = {"transformer": parts.transformer, "vae": parts.vae}
+    modules |= {"text_encoder": parts.text_encoders[0]}
+    size = sum(path.stat().st_size for path in PIPELINE_DIR.rglob("*") if path.is_file())
+    return {
+        "heldout": {k: round(v, 3) for k, v in train_model.evaluate(parts).items()},
+        "group_spread": round(train_model.group_spread(parts), 3),
+        "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in modules.items()},
+        "megabytes": round(size / 1e6, 1),
+        **speed(parts),
+    }
+
+
+@torch.inference_mode()
+def speed(parts: Parts, batch: int = 64, repeats: int = 10) -> dict[str, float]:
+    """Network evaluations and decoded pictures a second, batch 64, under bf16 autocast."""
+    x = torch.randn(batch, models.LATENT_CHANNELS, models.LATENT_SIDE, models.LATENT_SIDE)
+    prompts = world.draw(batch, 0, "heldout")
+    ids = torch.tensor([train_model.token_ids(parts, prompt) for prompt in prompts])
+    tokens, pooled = train_model.embed(parts, ids)
+    calls = {
+        "evaluations_per_s": lambda: parts.transformer(x, tokens, pooled, torch.ones(batch)),
+        "decodes_per_s": lambda: parts.vae.decode(x),
+    }
+    figures = {}
+    with torch.autocast("cpu", torch.bfloat16):
+        for name, call in calls.items():
+            call()
+            start = time.perf_counter()
+            for _ in range(repeats):
+                call()
+            figures[name] = round(batch * repeats / (time.perf_counter() - start))
+    return figures
+
+
+if __name__ == "__main__":
+    main()
