@@ -28,11 +28,11 @@ log = logging.getLogger(__name__)
 
 BATCH = 128
 NEAR_MISSES = 3
-NUM_PICTURES = 24_000
+NUM_PICTURES = 16_000
 THING_KINDS = ("count", "size", "colour", "shape")
 
 
-def train(path: Path, *, steps: int = 900, seed: int = 0) -> dict[str, float]:
+def train(path: Path, *, steps: int = 600, seed: int = 0) -> dict[str, float]:
     """Train, save to `path`, and return the figures measured."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
