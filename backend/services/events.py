@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from backend.services.studio import Studio
 from db.tables import Event
 
+PAGE = 500
 LATE_S = 5.0
 """On PostgreSQL a lower id may be committed after a higher one; this far back is read again."""
 
@@ -68,7 +69,7 @@ def newest_id(studio: Studio) -> int:
         return session.scalar(select(func.max(Event.id))) or 0
 
 
-def after(studio: Studio, last: int, limit: int = 500) -> list[Signal]:
+def after(studio: Studio, last: int, limit: int = PAGE) -> list[Signal]:
     """Events of all runs and jobs with an id above `last`, rising.
 
     On PostgreSQL those of the last seconds come again, whatever their id: the caller drops what it

@@ -71,6 +71,16 @@ def current(studio: Studio, user_id: int) -> dict[str, Any]:
     return named(studio, FIRST)
 
 
+def current_id(studio: Studio, user: dict[str, Any]) -> int:
+    """As `current`, the id alone: one short read."""
+    chosen = user["settings"].get("project")
+    with studio.read() as session:
+        if chosen is not None and session.get(Project, chosen) is not None:
+            return int(chosen)
+        first = session.scalar(select(Project.id).order_by(Project.id).limit(1))
+    return int(current(studio, user["id"])["id"]) if first is None else first
+
+
 def open_project(studio: Studio, user_id: int, project_id: int) -> dict[str, Any]:
     """Make a project the one this user has open."""
     row = get(studio, project_id)

@@ -17,6 +17,7 @@ from db import queries
 from db.tables import Checkpoint, Evaluation, Iteration, Job, PromptSet, Run
 
 STATUSES = ("waiting", "running", "paused", "done", "stopped", "failed")
+WHOLE = ("settings", "config")
 WISHES = ("run", "pause", "stop")
 RECENT = 20
 """Iterations over which the time of a step is averaged."""
@@ -303,10 +304,14 @@ def _checked_name(name: str) -> str:
 
 
 def _lay(config: dict[str, Any], path: list[str], value: Any) -> None:
-    """Put a value at a path; a dict is laid over a dict key by key."""
+    """Put a value at a path; a dict is laid over a dict key by key.
+
+    The settings of a method, a model or a reward are taken whole: those of another kind must go.
+    """
     key, rest = path[0], path[1:]
     inside = config.get(key)
-    if rest or (isinstance(value, dict) and isinstance(inside, dict)):
+    both = isinstance(value, dict) and isinstance(inside, dict) and key not in WHOLE
+    if rest or both:
         if not isinstance(inside, dict):
             inside = config[key] = {}
         for name, inner in [(rest[0], value)] if rest else value.items():

@@ -1,0 +1,34 @@
+"""The JSON API under /api/v1, media, health, and the errors they share."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+
+from app.api import (
+    comparisons,
+    errors,
+    health,
+    jobs,
+    label,
+    media,
+    projects,
+    prompts,
+    rewards,
+    rollouts,
+    runs,
+    samples,
+)
+
+PREFIX = "/api/v1"
+NOUNS = (projects, prompts, samples, label, rewards, runs, rollouts, comparisons, jobs)
+
+
+def install(app: FastAPI) -> None:
+    """Put every route of the API, media and health on `app`."""
+    api = APIRouter(prefix=PREFIX)
+    for noun in NOUNS:
+        api.include_router(noun.router)
+    app.include_router(api)
+    app.include_router(media.router)
+    app.include_router(health.router)
+    errors.install(app)

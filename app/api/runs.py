@@ -1,0 +1,150 @@
+"""Runs: recipes, preflight, create, list, read, stop, pause, resume, clone, metrics, live events."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request
+from pydantic import Field
+from sse_starlette import EventSourceResponse
+from starlette.concurrency import run_in_threadpool
+
+from app.api.deps import Body, Limit, Offset, ProjectDep, StudioDep
+from app.api.live import Live
+from backend import recipes
+from backend.registry import methods
+from backend.rl.recipe import RunConfig
+from backend.services import preflight, runs
+
+router = APIRouter(tags=["runs"])
+
+
+class Settings(Body):
+    """A config to look at before it runs."""
+
+    config: dict[str, Any]
+
+
+class NewRun(Body):
+    """A run to start."""
+
+    name: str = ""
+    """Empty takes the recipe's."""
+    config: dict[str, Any]
+    """Settings of a RunConfig; what is left out takes its default."""
+    policy_id: int | None = None
+    """Start from a policy that an earlier run has taught."""
+
+
+class Clone(Body):
+    """The same run again, with changes."""
+
+    changes: dict[str, Any] = Field(default_factory=dict)
+    """Laid over the config, nested or by dotted path; `name` names the clone."""
+
+
+@router.get("/recipes")
+def list_recipes() -> list[dict[str, Any]]:
+    """Recipes: a card each, and the whole config behind it."""
+    return [
+        {**recipes.card(name), "config": recipes.load(name).plain()} for name in recipes.names()
+    ]
+
+
+@router.get("/run-schema")
+def run_schema(method: str = "g2rpo") -> dict[str, Any]:
+    """JSON schema of a run's settings, and of one method's."""
+    module = methods.get(method)
+    return {
+        "run": RunConfig.model_json_schema(),
+        "method": module.Config.model_json_schema(),
+        "methods": [_method(name) for name in methods.names()],
+    }
+
+
+@router.post("/runs/preflight")
+def run_preflight(body: Settings, studio: StudioDep, project: ProjectDep) -> dict[str, Any]:
+    """What a run would cost and what would fail, each line with the change that helps."""
+    return preflight.check(studio, project, body.config)
+
+
+@router.post("/runs", status_code=201)
+def create_run(body: NewRun, studio: StudioDep, project: ProjectDep) -> dict[str, Any]:
+    """Start a run."""
+    return runs.create(studio, project, body.name, body.config, policy_id=body.policy_id)
+
+
+@router.get("/runs")
+def list_runs(
+    studio: StudioDep,
+    project: ProjectDep,
+    status: str | None = None,
+    offset: Offset = 0,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """Runs, newest first."""
+    return runs.rows(studio, project, status=status, offset=offset, limit=limit)
+
+
+@router.get("/runs/{run_id}")
+def read_run(run_id: int, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
+    """One run with its config, its difference from its parent, checkpoints, alarms and log."""
+    return runs.get(studio, run_id)
+
+
+@router.post("/runs/{run_id}/stop")
+def stop_run(run_id: int, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
+    """Ask a run to stop after the update it is at, with a checkpoint."""
+    return runs.want(studio, run_id, "stop")
+
+
+@router.post("/runs/{run_id}/pause")
+def pause_run(run_id: int, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
+    """Ask a run to pause after the update it is at, with a checkpoint."""
+    return runs.want(studio, run_id, "pause")
+
+
+@router.post("/runs/{run_id}/resume")
+def resume_run(run_id: int, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
+    """Go on from the last checkpoint."""
+    return runs.want(studio, run_id, "run")
+
+
+@router.post("/runs/{run_id}/clone", status_code=201)
+def clone_run(run_id: int, body: Clone, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
+    """Start the same run again, with changes."""
+    return runs.clone(studio, run_id, body.changes)
+
+
+@router.get("/runs/{run_id}/metrics")
+def run_metrics(
+    run_id: int, studio: StudioDep, _project: ProjectDep, since: int = -1
+) -> dict[str, Any]:
+    """Series of all iterations and evaluations after step `since`."""
+    return runs.metrics(studio, run_id, since)
+
+
+@router.get("/runs/{run_id}/events", response_class=EventSourceResponse)
+async def run_events(
+    run_id: int,
+    request: Request,
+    studio: StudioDep,
+    last_event_id: Annotated[str | None, Header()] = None,
+    last: Annotated[int | None, Query(ge=0, description="Resume after this event.")] = None,
+) -> EventSourceResponse:
+    """Server-sent events: iteration, evaluation, status, log; ids rise, Last-Event-ID resumes."""
+    await run_in_threadpool(runs.get, studio, run_id)
+    live: Live = request.app.state.live
+    resume = int(last_event_id) if last_event_id and last_event_id.isdigit() else last
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return EventSourceResponse(live.stream(run_id, resume), ping=15, headers=headers)
+
+
+def _method(name: str) -> dict[str, str]:
+    module = methods.get(name)
+    return {
+        "name": name,
+        "title": module.TITLE,
+        "summary": module.SUMMARY,
+        "source": module.SOURCE,
+    }
