@@ -20,6 +20,7 @@ from app import api
 from app.api.guard import Guard
 from app.api.live import Live
 from app.shell import mount_pages
+from app.vendor import mount_vendor
 from backend.errors import EnvironmentProblem, PalateError
 from backend.services.studio import Studio, open_studio
 from backend.settings import ROOT, Settings, settings
@@ -67,6 +68,7 @@ def create_app(studio: Studio | None = None) -> FastAPI:
     app.state.live = Live(opened)
     api.install(app)
     app.mount("/static", Static(directory=ROOT / "static"), name="static")
+    mount_vendor(app)
     mount_pages(app)
     app.add_middleware(Guard, settings=chosen)
     return app

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import Field
 
+from app import forms
 from app.api.deps import Body, Limit, ProjectDep, StudioDep
 from backend.services import rewards
 
@@ -41,8 +42,8 @@ class ScoreSamples(Body):
 
 @router.get("/reward-kinds")
 def list_kinds() -> list[dict[str, Any]]:
-    """Every kind of reward, with the JSON schema of its settings."""
-    return rewards.kind_rows()
+    """Every kind of reward, with the JSON schema of its settings and the form drawn from it."""
+    return [{**row, "fields": forms.fields(row["schema"])} for row in rewards.kind_rows()]
 
 
 @router.get("/rewards")

@@ -9,10 +9,11 @@ from pydantic import Field
 from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 
+from app import forms
 from app.api.deps import Body, Limit, Offset, ProjectDep, StudioDep
 from app.api.live import Live
 from backend import recipes
-from backend.registry import methods
+from backend.registry import methods, policies
 from backend.rl.recipe import RunConfig
 from backend.services import preflight, runs
 
@@ -52,10 +53,15 @@ def list_recipes() -> list[dict[str, Any]]:
 
 
 @router.get("/run-schema")
-def run_schema(method: str = "g2rpo") -> dict[str, Any]:
-    """JSON schema of a run's settings, and of one method's."""
+def run_schema(method: str = "g2rpo", family: str = "sd3") -> dict[str, Any]:
+    """JSON schema of a run's settings, and of one method's; `fields` is the same as a drawn form."""
     module = methods.get(method)
     return {
+        "fields": {
+            "run": forms.form(RunConfig),
+            "method": forms.form(module.Config),
+            "policy": forms.form(policies.get(family).Config),
+        },
         "run": RunConfig.model_json_schema(),
         "method": module.Config.model_json_schema(),
         "methods": [_method(name) for name in methods.names()],

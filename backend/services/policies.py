@@ -94,6 +94,7 @@ def _row(policy: Policy) -> dict[str, Any]:
         "id": policy.id,
         "name": policy.name,
         "family": policy.family,
+        "config": policy.config,
         "run_id": policy.run_id,
         "step": policy.step,
         "created_at": policy.created_at,
