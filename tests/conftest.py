@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,12 +37,6 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
     GRADIO_ANALYTICS_ENABLED="False",
 )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Say what the marks mean."""
-    config.addinivalue_line("markers", "slow: takes more than about ten seconds")
-    config.addinivalue_line("markers", "gpu: needs an accelerator; never needed for green")
 
 
 # --- stores -------------------------------------------------------------------------------------------
@@ -83,8 +78,15 @@ def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty, migrated database; the test runs once for each kind of store."""
+    with empty_database(request, tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def empty_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """An empty, migrated database of the kind that the fixture's parameter names."""
     if request.param == "sqlite":
-        path = tmp_path / "palate.db"
+        path = folder / "palate.db"
         shutil.copy(request.getfixturevalue("_migrated_sqlite"), path)
         yield f"sqlite:///{path}"
         return

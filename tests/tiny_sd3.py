@@ -16,7 +16,9 @@ import torch
 from backend.policies import sd3
 
 NUM_TOKENS = 16
-WORDS = ("red", "blue", "green", "circle", "square", "on", "a", "white")
+WORDS = (  # longer ones first: a word's pieces must not be taken by a shorter one's merges
+    *("background", "green", "large", "red", "blue", "circle", "square", "white", "on", "a"),
+)
 PROMPTS = ["a red circle", "a blue square", "a green circle on a blue square", "a white square"]
 
 
@@ -86,6 +88,20 @@ def tiny_sd3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the tiny checkpoint, without a third text encoder."""
     torch.set_num_threads(1)
     return save_tiny(tmp_path_factory.mktemp("tiny") / "sd3")
+
+
+@pytest.fixture
+def tiny_policy(tiny_sd3: Path) -> sd3.Sd3Policy:
+    """The tiny checkpoint as a policy without an adapter; each test has its own."""
+    return load_tiny(tiny_sd3)
+
+
+def fill_adapter(policy: sd3.Sd3Policy, size: float = 0.3) -> None:
+    """Give a fresh adapter random weights, so that it changes pictures."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in policy.trainable().values():
+            parameter.copy_(size * torch.randn_like(parameter))
 
 
 def _clip_tokenizer(folder: Path) -> Any:

@@ -11,11 +11,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from backend.errors import PalateError
 from backend.services import jobs
+from backend.services.studio import Studio
 from backend.types import Wanted
+from workers import models
+from workers.queues import worker_name
 from workers.stop import STOP
 
 log = logging.getLogger(__name__)
@@ -33,17 +36,17 @@ class Interrupted(Exception):
 class JobFrame:
     """A claimed job: how its work reports progress and hears what people want (a `Control`)."""
 
-    def __init__(self, job_id: int, attempt: int, args: dict[str, Any]) -> None:
-        self.job_id, self.attempt, self.args = job_id, attempt, args
+    def __init__(self, studio: Studio, job_id: int, attempt: int, args: dict[str, Any]) -> None:
+        self.studio, self.job_id, self.attempt, self.args = studio, job_id, attempt, args
         self.is_lost = False
         self._asked_at = self._told_at = 0.0
-        self._wanted: Wanted = "run"
+        self._wanted = "run"
         self._lock = threading.Lock()
 
     def beat(self) -> None:
         """Tell the store that the job lives; learn whether it is still ours."""
         with self._lock:
-            if not self.is_lost and not jobs.heartbeat(self.job_id, self.attempt):
+            if not self.is_lost and not jobs.heartbeat(self.studio, self.job_id, self.attempt):
                 log.warning("Job %s was given to another worker; ending it here.", self.job_id)
                 self.is_lost = True
 
@@ -53,8 +56,9 @@ class JobFrame:
             return "stop"
         now = time.monotonic()
         if now - self._asked_at > ASK_S:
-            self._asked_at, self._wanted = now, jobs.wanted(self.job_id)
-        return self._wanted
+            self._asked_at = now
+            self._wanted = jobs.wanted(self.studio, self.job_id, self.attempt)
+        return cast(Wanted, self._wanted)
 
     def progress(self, done: int, total: int, message: str) -> None:
         """Say how far the work is; the last step is always written."""
@@ -62,7 +66,7 @@ class JobFrame:
         if done >= total or now - self._told_at > ASK_S:
             self._told_at = now
             share = done / total if total else 0.0
-            jobs.progress(self.job_id, self.attempt, share, message)
+            jobs.progress(self.studio, self.job_id, self.attempt, share, message)
 
     def step(self, done: int, total: int, message: str) -> None:
         """`progress`, and the place where a job without a loop of its own lets itself be stopped."""
@@ -76,19 +80,18 @@ def current() -> JobFrame | None:
     return _current[-1] if _current else None
 
 
-def run_job(
-    job_id: int, attempt: int, work: Callable[[JobFrame], dict[str, Any]], worker: str = ""
-) -> None:
+def run_job(job_id: int, attempt: int, work: Callable[[JobFrame], dict[str, Any]]) -> None:
     """Claim the job, do `work` and write its end; nothing it raises leaves the process.
 
     `work` returns the job's result. A result with {"ended": "paused"} or {"ended": "stopped"} says
     that the work broke off because it was asked to.
     """
-    claimed = jobs.claim(job_id, attempt, worker)
+    studio = models.studio()
+    claimed = jobs.claim(studio, job_id, attempt, worker_name())
     if claimed is None:
         log.info("Job %s, attempt %s, is not to be done any more.", job_id, attempt)
         return
-    frame = JobFrame(job_id, attempt, claimed.args)
+    frame = JobFrame(studio, job_id, attempt, claimed.args)
     _current.append(frame)
     try:
         _finish(frame, work(frame))
@@ -96,10 +99,10 @@ def run_job(
         _finish(frame, {"ended": "stopped"})
     except PalateError as error:
         log.warning("Job %s ended with a problem: %s", job_id, error)
-        jobs.fail(job_id, attempt, str(error))
+        jobs.fail(studio, job_id, attempt, str(error))
     except Exception as error:
         log.exception("Job %s failed.", job_id)
-        jobs.fail(job_id, attempt, sentence(error))
+        jobs.fail(studio, job_id, attempt, sentence(error))
     finally:
         _current.remove(frame)
 
@@ -111,12 +114,13 @@ def sentence(error: BaseException) -> str:
 
 
 def _finish(frame: JobFrame, result: dict[str, Any]) -> None:
+    studio, job_id, attempt = frame.studio, frame.job_id, frame.attempt
     ended = result.pop("ended", "done")
     if frame.is_lost:
         return
     if ended == "done":
-        jobs.finish(frame.job_id, frame.attempt, result)
-    elif STOP.is_set():
-        jobs.release(frame.job_id, frame.attempt)
+        jobs.finish(studio, job_id, attempt, result)
+    elif jobs.wanted(studio, job_id, attempt) == "run":  # not people, but this process must end
+        jobs.hand_back(studio, job_id, attempt)
     else:
-        jobs.stopped(frame.job_id, frame.attempt, ended)
+        jobs.end(studio, job_id, attempt, ended)

@@ -6,8 +6,10 @@ runs only `workers.jobs.<kind>.run` with two numbers, and ignores call-backs.
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import re
+import socket
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -17,9 +19,14 @@ from rq import Queue
 from rq.job import Job
 
 from backend.errors import EnvironmentProblem
+from backend.services import jobs
 
-QUEUES = ("generate", "score", "train")
+QUEUES = tuple(dict.fromkeys(jobs.QUEUES.values()))
 SERIALIZER = "json"
+BEAT_S = 4.0
+"""A worker tells the store that it lives, and its job, this often."""
+DEAD_S = 12.0
+"""A running job not heard of for this long was left by its worker."""
 
 _NAME = re.compile(r"workers\.jobs\.([a-z][a-z_]*)\.run")
 
@@ -67,6 +74,11 @@ class StudioJob(Job):
 
     def send_webhooks(self, *_args: object, **_options: object) -> None:
         """Addresses from Redis are not called."""
+
+
+def worker_name() -> str:
+    """This process as the store names it: unique among the machines of a studio."""
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def connect(url: str) -> redis.Redis:

@@ -8,15 +8,17 @@ claiming a job by number and attempt keeps it from being done twice.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 
 import redis
+from rq.exceptions import NoSuchJobError
 
 from backend.services import jobs
-from workers.queues import QUEUES, rq_queue
-from workers.studio_worker import DEAD_S
+from backend.services.studio import Studio
+from workers.queues import DEAD_S, QUEUES, SERIALIZER, StudioJob, rq_queue
 
 log = logging.getLogger(__name__)
 
@@ -26,37 +28,48 @@ ROUND_S = 5.0
 class Reconciler:
     """Compares the store with the queues; `round()` is one look."""
 
-    def __init__(self, connection: redis.Redis) -> None:
-        self.connection = connection
-        self._missing: set[str] = set()
+    def __init__(self, studio: Studio, connection: redis.Redis) -> None:
+        self.studio, self.connection = studio, connection
+        self._missing: set[str] | None = None
         self._looked_at = time.time()
 
     def round(self) -> None:
-        """One look at both; what is missing from the queues twice running is enqueued again."""
+        """One look at both. The first one enqueues what an earlier studio left due at once."""
         now = time.time()
         slept = now - self._looked_at > 2 * ROUND_S
         self._looked_at = now
         if slept:  # the machine was asleep: everybody's heartbeat looks old, so let them beat first
             return
-        for job in jobs.abandon(DEAD_S):
-            log.warning("Job %s was left by its worker; it is queued again.", job.id)
-        queued = self._queued()
-        due = {f"{job.id}-{job.attempt}": job for job in jobs.due()}
+        for job in jobs.abandoned(self.studio, DEAD_S):
+            status = jobs.release(self.studio, job["id"], job["attempt"])
+            log.warning("Job %s was left by its worker; it is %s.", job["id"], status)
+        self._enqueue_missing()
+
+    def _enqueue_missing(self) -> None:
+        queued = {key for name in QUEUES for key in rq_queue(name, self.connection).get_job_ids()}
+        due = {f"{job['id']}-{job['attempt'] + 1}": job["id"] for job in jobs.due(self.studio)}
         missing = {key for key in due if key not in queued}
-        for key in missing & self._missing:  # once may be a job on its way into or out of Redis
-            log.warning("Job %s was due but in no queue; it is queued again.", due[key].id)
-            jobs.enqueue(due[key])
+        # Missing once may be a job on its way into or out of Redis; twice running it is lost.
+        lost = missing if self._missing is None else missing & self._missing
+        for key in sorted(lost):
+            log.warning("Job %s was due but in no queue; it is queued again.", key)
+            self._forget(key)
+            jobs.enqueue(self.studio, due[key])
         self._missing = missing
 
-    def _queued(self) -> set[str]:
-        return {key for name in QUEUES for key in rq_queue(name, self.connection).get_job_ids()}
+    def _forget(self, key: str) -> None:
+        """Remove what Redis still has of a job that a worker took and never began."""
+        with contextlib.suppress(NoSuchJobError):
+            StudioJob.fetch(key, connection=self.connection, serializer=SERIALIZER).delete()
 
 
-def run(connection: redis.Redis, ended: threading.Event) -> None:
+def run(studio: Studio, connection: redis.Redis, ended: threading.Event) -> None:
     """Look every 5 s until `ended`; a store or Redis that is away for a moment is only logged."""
-    reconciler = Reconciler(connection)
-    while not ended.wait(ROUND_S):
+    reconciler = Reconciler(studio, connection)
+    while True:
         try:
             reconciler.round()
         except Exception as error:  # noqa: BLE001 - it must outlive whatever Redis or the store says
             log.warning("The reconciler could not look: %s", error)
+        if ended.wait(ROUND_S):
+            return

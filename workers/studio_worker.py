@@ -20,14 +20,12 @@ from rq.job import Job
 from rq.worker import WorkerStatus
 
 from backend.services import workers as worker_rows
-from workers import frame
-from workers.queues import SERIALIZER, StudioJob, rq_queue
+from backend.services.studio import Studio
+from workers import frame, models
+from workers.queues import BEAT_S, DEAD_S, SERIALIZER, StudioJob, rq_queue, worker_name
 from workers.stop import STOP
 
 log = logging.getLogger(__name__)
-
-BEAT_S = 4.0
-DEAD_S = 12.0
 
 
 class StudioWorker(SimpleWorker):
@@ -73,9 +71,9 @@ class StudioWorker(SimpleWorker):
 class Pulse(threading.Thread):
     """Writes to the store, every 4 s, that this worker lives and which job it is at."""
 
-    def __init__(self, name: str, queues: Sequence[str]) -> None:
+    def __init__(self, studio: Studio, queues: Sequence[str]) -> None:
         super().__init__(daemon=True, name="pulse")
-        self.worker, self.queues = name, "+".join(queues)
+        self.studio, self.queues = studio, ",".join(queues)
         self._ended = threading.Event()
         self._parent = os.getppid()
 
@@ -95,14 +93,15 @@ class Pulse(threading.Thread):
         """Stop beating and say in the store that this worker is gone."""
         self._ended.set()
         self.join(BEAT_S)
-        worker_rows.gone(self.worker)
+        worker_rows.gone(self.studio, worker_name())
 
     def _beat(self) -> None:
         current = frame.current()
         job_id = current.job_id if current else None
         state = "busy" if current else "idle"
         worker_rows.beat(
-            self.worker,
+            self.studio,
+            worker_name(),
             queue=self.queues,
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -115,12 +114,11 @@ class Pulse(threading.Thread):
 
 def work(queues: Sequence[str], connection: redis.Redis) -> None:
     """Take work from `queues` until a signal asks for the end."""
-    name = f"{'-'.join(queues)}-{socket.gethostname()}-{os.getpid()}"
-    pulse = Pulse(name, queues)
+    pulse = Pulse(models.studio(), queues)
     pulse.start()
     worker = StudioWorker(
         [rq_queue(queue, connection) for queue in queues],
-        name=name,
+        name=worker_name(),
         connection=connection,
         serializer=SERIALIZER,
         job_class=StudioJob,

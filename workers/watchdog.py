@@ -23,6 +23,8 @@ from typing import IO
 
 GRACE_S = 8.0
 """Seconds between asking a program to end and ending it."""
+CANNOT_RUN_HERE = 78
+"""Exit code of a program that starting again would not help (EX_CONFIG)."""
 
 
 def spawn(
@@ -48,26 +50,33 @@ def spawn(
 
 
 def watch(command: Sequence[str]) -> int:
-    """Run `command` until it ends, a signal asks for its end, or standard input closes."""
+    """Run `command` until it ends; a signal, or the end of standard input, asks it to end.
+
+    Whoever has been asked and is asked again, or has not ended after `GRACE_S`, is killed.
+    """
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     except OSError as error:
         sys.stderr.write(f"Could not start {command[0]}: {error.strerror}.\n")
         return 127
 
+    asked = threading.Event()
+
     def stop(_signal: int, _frame: object) -> None:
-        _send(child.pid, signal.SIGTERM)
+        _send(child.pid, signal.SIGKILL if asked.is_set() else signal.SIGTERM)
+        asked.set()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    threading.Thread(target=_end_with_parent, args=(child.pid,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(child.pid, asked), daemon=True).start()
     code = child.wait()
     return code if code >= 0 else 128 - code
 
 
-def _end_with_parent(pid: int) -> None:
+def _end_with_parent(pid: int, asked: threading.Event) -> None:
     while os.read(0, 4096):  # blocks until the studio is gone
         pass
+    asked.set()
     _send(pid, signal.SIGTERM)
     time.sleep(GRACE_S)  # the main thread ends this process as soon as the program does
     _send(pid, signal.SIGKILL)

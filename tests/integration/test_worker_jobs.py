@@ -1,0 +1,144 @@
+"""Jobs done by real worker processes on a real Redis, over both stores."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from redis import Redis
+
+from backend.services import events, jobs, labels, pairs, rewards, samples, users
+from tests.conftest import empty_database
+from tests.tiny_sd3 import tiny_sd3  # noqa: F401
+from tests.workshop import Workshop, opened
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_sd3: Path  # noqa: F811
+) -> Iterator[Workshop]:
+    folder = tmp_path_factory.mktemp("workshop")
+    with empty_database(request, folder) as url:
+        with opened(folder / "home", url, tiny_sd3, "generate") as workshop:
+            yield workshop
+
+
+@pytest.fixture
+def workshop(running: Workshop) -> Workshop:
+    """The same running workers, an empty project."""
+    running.new_project()
+    return running
+
+
+def generate(workshop: Workshop, **changes: object) -> dict[str, object]:
+    args = {
+        "prompt_set_id": workshop.prompt_set_id,
+        "policy_id": workshop.policy_id,
+        "num_prompts": 6,
+        "samples_per_prompt": 2,
+        "num_steps": 3,
+        "seed": 7,
+        "make_pairs": True,
+    }
+    return {**args, **changes}
+
+
+def test_pictures_are_drawn_paired_judged_and_scored(workshop: Workshop) -> None:
+    studio, project = workshop.studio, workshop.project
+    assert workshop.done("generate", generate(workshop)) == {"samples": 12, "pairs": 6, "nfe": 36}
+    drawn = samples.page(studio, project)["items"]
+    assert len({row["seed"] for row in drawn}) == 12
+    media = drawn[0]["url"].removeprefix("/media/")
+    with Image.open(io.BytesIO(studio.media.read(media))) as picture:
+        assert picture.size == (drawn[0]["width"], drawn[0]["height"])
+
+    judging = {"project_id": project, "annotators": 2, "labels": 5, "seed": 0}
+    assert workshop.done("simulate", judging) == {"labels": 5, "annotators": 2}
+    rows = list(labels.judged(studio, project, simulated=True))
+    assert len(rows) == 5 and {row.kind for row in rows} == {"simulated"}
+    assert not list(labels.judged(studio, project)), "simulated labels are not people's"
+    me = users.local(studio)["id"]
+    assert pairs.counts(studio, project, me)["open"] == 6, "people are still asked"
+
+    reward = rewards.create(studio, project, "light", "brightness", {})
+    scoring = {"reward_id": reward["id"], "project_id": project, "policy_id": None, "limit": None}
+    assert workshop.done("score", scoring) == {"samples": 12, "missing": 0}
+    best = rewards.scored_samples(studio, reward["id"], order="high", limit=1)[0]
+    light = [_light(studio.media.read(row["url"].removeprefix("/media/"))) for row in drawn]
+    assert best["sample"]["id"] == drawn[int(np.argmax(light))]["id"]
+
+
+def test_drawing_again_finds_the_same_pictures_and_adds_none(workshop: Workshop) -> None:
+    first = workshop.done("generate", generate(workshop, make_pairs=False))
+    again = workshop.done("generate", generate(workshop, make_pairs=False))
+    assert (first["nfe"], again["nfe"]) == (36, 0)
+    assert len(samples.page(workshop.studio, workshop.project)["items"]) == 12
+
+
+def test_bad_jobs_end_with_a_sentence_and_the_worker_goes_on(workshop: Workshop) -> None:
+    judging = {"project_id": workshop.project, "annotators": 2, "labels": 5, "seed": 0}
+    ended = workshop.job("simulate", judging)
+    assert ended["status"] == "failed" and "generate pairs first" in ended["error"]
+    learning = {"project_id": workshop.project, "name": "r", "include_simulated": True, "seed": 0}
+    ended = workshop.job("learn", learning)
+    assert ended["status"] == "failed" and "no labels to learn from" in ended["error"]
+    ended = workshop.job("generate", generate(workshop, policy_id=999))
+    assert ended["status"] == "failed" and "There is no policy 999" in ended["error"]
+    ended = workshop.job("generate", generate(workshop))
+    assert ended["status"] == "done"
+
+
+def test_a_job_survives_an_emptied_redis_and_a_killed_one(workshop: Workshop) -> None:
+    studio, server = workshop.studio, workshop.supervisor.redis
+    assert server is not None
+    many = {"num_prompts": 6, "samples_per_prompt": 40, "num_steps": 20, "make_pairs": False}
+    running = jobs.create(studio, "generate", generate(workshop, **many))
+    waiting = jobs.create(studio, "generate", generate(workshop, seed=8))
+    workshop.until(lambda: jobs.get(studio, running)["status"] == "running")
+    Redis.from_url(server.url).flushall()
+    assert workshop.end_of(running)["status"] == "done"
+    assert workshop.end_of(waiting)["status"] == "done", workshop.last_words()
+    assert [jobs.get(studio, one)["attempt"] for one in (running, waiting)] == [1, 1]
+
+    assert server.process is not None
+    server.process.kill()
+    after = jobs.create(studio, "generate", generate(workshop, seed=9))
+    assert workshop.end_of(after)["status"] == "done", workshop.last_words()
+
+
+def test_a_killed_worker_is_noticed_within_thirty_seconds(workshop: Workshop) -> None:
+    studio = workshop.studio
+    many = {"num_prompts": 6, "samples_per_prompt": 60, "num_steps": 40, "make_pairs": False}
+    job = jobs.create(studio, "generate", generate(workshop, **many))
+    workshop.until(lambda: jobs.get(studio, job)["progress"] > 0.1)
+    workshop.kill_worker("generate")
+    killed = time.monotonic()
+    workshop.until(lambda: jobs.get(studio, job)["attempt"] == 2, 30)
+    assert time.monotonic() - killed < 30
+    done = workshop.end_of(job)
+    assert done["status"] == "done" and done["result"]["samples"] == 360
+    assert done["result"]["nfe"] < 360 * 40, "what was drawn before is not drawn again"
+    assert len(samples.page(studio, workshop.project, limit=500)["items"]) == 360
+    assert any("worker of attempt 1 was lost" in signal.text for signal in events.after(studio, 0))
+
+
+def test_a_stopped_job_ends_as_stopped(workshop: Workshop) -> None:
+    studio = workshop.studio
+    many = {"num_prompts": 6, "samples_per_prompt": 60, "num_steps": 40, "make_pairs": False}
+    job = jobs.create(studio, "generate", generate(workshop, **many))
+    workshop.until(lambda: jobs.get(studio, job)["progress"] > 0)
+    jobs.want(studio, job, "stop")
+    asked = time.monotonic()
+    assert workshop.end_of(job)["status"] == "stopped"
+    assert time.monotonic() - asked < 10
+
+
+def _light(data: bytes) -> float:
+    with Image.open(io.BytesIO(data)) as picture:
+        return float(np.asarray(picture.convert("RGB")).mean())
+

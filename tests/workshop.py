@@ -1,0 +1,128 @@
+"""A studio's workers without its app: real Redis, real worker processes, a tiny random model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from backend.services import jobs, policies, projects, prompts
+from backend.services.studio import Studio
+from backend.settings import read_settings
+from workers.supervisor import Supervisor, log_file
+
+COLOURS, SHAPES = ("red", "blue", "green"), ("circle", "square")
+PROMPTS = [f"a large {c} {s} on a white background" for c in COLOURS for s in SHAPES]
+
+
+class Workshop:
+    """Running workers and the store they share; `project` has prompts and the tiny policy."""
+
+    def __init__(self, home: Path, database_url: str, tiny: Path, *queues: str) -> None:
+        self.settings = read_settings(home=home, database_url=database_url, threads=1)
+        self.supervisor = Supervisor(self.settings, with_app=False)
+        if queues:
+            wanted = [p for p in self.supervisor.parts if any(q in p.name for q in queues)]
+            self.supervisor.parts = wanted
+        self.tiny = tiny
+
+    def open(self) -> None:
+        """Start everything, and make the project when the store is empty."""
+        self.studio: Studio = self.supervisor.start()
+        self._watch = threading.Thread(target=self.supervisor.watch, daemon=True)
+        self._watch.start()
+        self.new_project()
+
+    def new_project(self) -> None:
+        """Go on in an empty project with prompts and the tiny policy."""
+        self.project = projects.create(self.studio, f"Test {uuid.uuid4().hex[:6]}")["id"]
+        for split, size in (("train", "large"), ("heldout", "small")):
+            text = "\n".join(prompt.replace("large", size) for prompt in PROMPTS)
+            prompts.import_text(self.studio, self.project, split, split, text)
+        config = {"weights": str(self.tiny)}
+        policies.create(self.studio, self.project, "tiny", "sd3", config)
+
+    def close(self) -> None:
+        """Stop everything."""
+        self.supervisor.stop()
+        self._watch.join(5)
+
+    @property
+    def policy_id(self) -> int:
+        """The tiny policy."""
+        return int(policies.rows(self.studio, self.project)[0]["id"])
+
+    @property
+    def prompt_set_id(self) -> int:
+        """The prompts to train on."""
+        return int(prompts.named(self.studio, self.project, "train")["id"])
+
+    def job(self, kind: str, args: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
+        """Have a job done and wait for its end, however it ends."""
+        return self.end_of(jobs.create(self.studio, kind, args), seconds)
+
+    def done(self, kind: str, args: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
+        """Have a job done; its result."""
+        ended = self.job(kind, args, seconds)
+        assert ended["status"] == "done", f"{ended['error']}\n{self.last_words()}"
+        return dict(ended["result"])
+
+    def end_of(self, job_id: int, seconds: float = 60) -> dict[str, Any]:
+        """Wait for the end of a job."""
+        self.until(lambda: jobs.get(self.studio, job_id)["status"] in jobs.OVER, seconds)
+        return jobs.get(self.studio, job_id)
+
+    def until(self, holds: Callable[[], Any], seconds: float = 60) -> None:
+        """Wait until something holds; fails with the workers' last words."""
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, f"not within {seconds} s; {self.last_words()}"
+            time.sleep(0.05)
+
+    def last_words(self) -> str:
+        """The ends of the workers' logs."""
+        parts = [part.name for part in self.supervisor.parts]
+        said = [log_file(self.settings, name).read_text(errors="replace") for name in parts]
+        return "\n".join(f"--- {n}\n{text[-1500:]}" for n, text in zip(parts, said, strict=True))
+
+    def worker_pid(self, queue: str) -> int | None:
+        """The process that serves a queue now, as the store knows it."""
+        from backend.services import workers
+
+        alive = [
+            row
+            for row in workers.rows(self.studio)
+            if queue in row["queue"].split(",") and row["state"] != "gone" and _runs(row["pid"])
+        ]
+        return int(alive[-1]["pid"]) if alive else None
+
+    def kill_worker(self, queue: str) -> None:
+        """`kill -9` on the process that serves a queue."""
+        pid = self.worker_pid(queue)
+        assert pid is not None, f"no worker serves {queue}"
+        os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def opened(home: Path, database_url: str, tiny: Path, *queues: str) -> Iterator[Workshop]:
+    """A workshop that is closed at the end; its workers serve `queues`, or all."""
+    workshop = Workshop(home, database_url, tiny, *queues)
+    workshop.open()
+    try:
+        yield workshop
+    finally:
+        workshop.close()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

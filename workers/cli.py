@@ -1,0 +1,254 @@
+"""The command line: `palate up`, `worker`, `loop`, `import`, `export`, `user`, `doctor`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from backend.errors import InputError, PalateError
+from backend.settings import Settings, read_settings, settings
+
+app = typer.Typer(
+    name="palate",
+    help="Teach an image model your taste: label pairs, learn a reward, run RL, compare blind.\n\n"
+    "`palate up` starts the studio and prints its address. Settings come from PALATE_* variables "
+    "and a .env file; `palate doctor` shows whether anything is missing.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+importing = typer.Typer(help="Bring prompts or labels into a project.", no_args_is_help=True)
+users_app = typer.Typer(help="The people of a studio.", no_args_is_help=True)
+app.add_typer(importing, name="import")
+app.add_typer(users_app, name="user")
+
+Home = Annotated[
+    Path | None, typer.Option("--home", help="Data folder.", show_default="PALATE_HOME or .palate")
+]
+Project = Annotated[str, typer.Option(help="Name of the project.", show_default="the first one")]
+
+
+@app.command()
+def up(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    home: Home = None,
+    demo: Annotated[bool, typer.Option(help="Fill an empty studio with the demo project.")] = True,
+) -> None:
+    """Start the whole studio: app, Redis, workers. Ctrl-C stops everything."""
+    from workers import up as studio_up
+
+    with _sentences():
+        chosen = _settings(home, PALATE_HOST=host, PALATE_PORT=port)
+        studio_up.run(chosen, say=typer.echo, demo=demo)
+
+
+@app.command()
+def worker(
+    queues: Annotated[list[str], typer.Argument(help="generate, score or train; one or several.")],
+    threads: Annotated[int, typer.Option(help="Threads of the model; 0: torch decides.")] = 0,
+    home: Home = None,
+) -> None:
+    """Run one worker here, for a studio whose store and Redis this machine can reach."""
+    from workers import main as worker_main
+    from workers.queues import QUEUES
+
+    with _sentences():
+        unknown = [name for name in queues if name not in QUEUES]
+        if unknown:
+            raise InputError(
+                f"There is no queue '{unknown[0]}'; the queues are {', '.join(QUEUES)}."
+            )
+        chosen = _settings(home)
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        raise typer.Exit(worker_main.serve(queues, threads or chosen.threads))
+
+
+@app.command()
+def loop(
+    recipe: Annotated[str, typer.Option(help="How to train: a recipe's name.")] = "g2rpo",
+    labels: Annotated[int, typer.Option(min=10, help="Pairs that are judged.")] = 400,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Budget for the RL runs.")] = 15.0,
+    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+    json: Annotated[Path, typer.Option(help="Where the figures are written.")] = Path("out.json"),
+    rounds: Annotated[
+        int, typer.Option(min=1, max=8, help="Label, learn, train: how many times round.")
+    ] = 1,
+    home: Home = None,
+) -> None:
+    """Go once round the whole loop with simulated annotators, without a browser."""
+    from workers import loop as whole_loop
+
+    with _sentences():
+        plan = whole_loop.LoopPlan(recipe, labels, minutes, seed, json, rounds)
+        whole_loop.run(plan, home, say=typer.echo)
+
+
+@importing.command("prompts")
+def import_prompts(
+    file: Annotated[Path, typer.Argument(help="One prompt a line, or JSONL with a key 'prompt'.")],
+    name: Annotated[str, typer.Option(help="Name of the set.", show_default="the file's")] = "",
+    split: Annotated[str, typer.Option(help="train or heldout.")] = "train",
+    project: Project = "",
+    home: Home = None,
+) -> None:
+    """Import a file of prompts, whole or not at all."""
+    from backend.services import prompts
+
+    with _sentences(), _studio(home) as studio:
+        text = _read(file)
+        title = name or file.stem
+        found = prompts.import_text(
+            studio, _project(studio, project), title, split, text, file.name
+        )
+        typer.echo(f"Imported {found['num_prompts']} prompts as '{name or file.stem}'.")
+
+
+@app.command()
+def export(
+    what: Annotated[str, typer.Argument(help="labels")] = "labels",
+    out: Annotated[Path | None, typer.Option(help="File.", show_default="standard output")] = None,
+    form: Annotated[str, typer.Option("--format", help="jsonl, trl or pickapic.")] = "jsonl",
+    simulated: Annotated[bool, typer.Option(help="Simulated annotators' labels too.")] = False,
+    project: Project = "",
+    home: Home = None,
+) -> None:
+    """Write the labels of a project as lines of JSON."""
+    from backend.services import labels
+
+    with _sentences(), _studio(home) as studio:
+        if what != "labels":
+            raise InputError(f"'{what}' cannot be exported; only 'labels' can.")
+        lines = labels.export(studio, _project(studio, project), form, simulated=simulated)
+        if out is None:
+            for line in lines:
+                typer.echo(line.rstrip("\n"))
+            return
+        with _written(out) as file:
+            count = sum(bool(file.write(line.rstrip("\n") + "\n")) for line in lines)
+        typer.echo(f"Wrote {count} labels to {out}.")
+
+
+@users_app.command("list")
+def list_users(home: Home = None) -> None:
+    """Everybody who has labelled or may label."""
+    from backend.services import users
+
+    with _sentences(), _studio(home) as studio:
+        for row in users.rows(studio):
+            typer.echo(f"{row['id']:>4}  {row['name']:<24} {row['kind']:<10} {row['role']}")
+
+
+@users_app.command("create")
+def create_user(
+    name: Annotated[str, typer.Argument(help="Name, once in a studio.")],
+    role: Annotated[str, typer.Option(help="annotator, researcher or admin.")] = "annotator",
+    home: Home = None,
+) -> None:
+    """Add a person."""
+    from backend.services import users
+
+    with _sentences(), _studio(home) as studio:
+        row = users.create(studio, name, role)
+        typer.echo(f"Added {row['name']} ({row['role']}).")
+
+
+@app.command()
+def doctor(home: Home = None) -> None:
+    """Say what is there, what is missing, and how to get it."""
+    from workers import doctor as examination
+
+    signs = {"ok": "ok      ", "missing": "MISSING ", "optional": "optional"}
+    with _sentences():
+        missing = 0
+        for finding in examination.examine(_settings(home)):
+            missing += finding.status == "missing"
+            typer.echo(f"{signs[finding.status]}  {finding.name:<21} {finding.found}")
+            if finding.remedy:
+                typer.echo(f"          {'':<21} → {finding.remedy}")
+        typer.echo("Nothing is missing." if not missing else f"{missing} missing.")
+        raise typer.Exit(1 if missing else 0)
+
+
+def main() -> None:
+    """Entry point of the `palate` command."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    app()
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Errors that were foreseen are one sentence on standard error, and exit code 1."""
+    try:
+        yield
+    except PalateError as error:
+        typer.echo(f"palate: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _settings(home: Path | None, **given: Any) -> Settings:
+    """The settings of this process and of those it starts: options win over the environment."""
+    if home is not None:
+        os.environ["PALATE_HOME"] = str(home.expanduser().resolve())
+    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
+    settings.cache_clear()
+    return read_settings()
+
+
+@contextmanager
+def _studio(home: Path | None) -> Iterator[Any]:
+    from backend.services.studio import open_studio
+
+    studio = open_studio(_settings(home), migrate=True)
+    try:
+        yield studio
+    finally:
+        studio.close()
+
+
+def _project(studio: Any, name: str) -> int:
+    from backend.services import projects, users
+
+    if not name:
+        return int(projects.current(studio, users.local(studio)["id"])["id"])
+    for row in projects.rows(studio):
+        if row["name"] == name:
+            return int(row["id"])
+    known = ", ".join(f"'{row['name']}'" for row in projects.rows(studio)) or "none"
+    raise InputError(f"There is no project '{name}'; there are: {known}.")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"The file {file} cannot be read: {error.strerror}.") from None
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[Any]:
+    """A file that appears whole or not at all."""
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            yield file
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"The file {path} cannot be written: {error.strerror}.") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Draws samples and stores them batch by batch; what an earlier attempt has drawn is not drawn again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from backend.rl.randomness import seed_of
+from backend.services import samples
+from backend.services.policies import PolicySpec
+from backend.services.samples import NewSample
+from workers import models
+from workers.frame import JobFrame
+from workers.sheets import png
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A picture that is wanted."""
+
+    prompt_id: int
+    prompt: str
+    seed: int
+
+    @classmethod
+    def of(cls, prompt: tuple[int, str], seed: int, number: int) -> Wish:
+        """The `number`-th picture of a prompt (id, text) under a job's seed, whoever draws it."""
+        return cls(*prompt, seed_of(seed, "picture", prompt[1], number))
+
+
+@dataclass
+class Drawing:
+    """Draws for one job, and counts what it costs. `total` is the pictures of the whole job."""
+
+    frame: JobFrame
+    num_steps: int
+    total: int
+    guidance: float = 1.0
+    done: int = 0
+    nfe: int = 0
+    ids: list[int] = field(default_factory=list)
+
+    def draw(self, policy: PolicySpec, wishes: Sequence[Wish]) -> list[int]:
+        """The samples' ids, in the order of the wishes."""
+        from backend.rl.sampler import Field, draw
+
+        studio = self.frame.studio
+        settings = {"num_steps": self.num_steps, "guidance": self.guidance}
+        known = samples.drawn_before(
+            studio, policy.id, sorted({wish.prompt_id for wish in wishes}), settings
+        )
+        missing = [wish for wish in wishes if (wish.prompt_id, wish.seed) not in known]
+        self._told(len(wishes) - len(missing), policy)
+        for start in range(0, len(missing), BATCH):
+            part = missing[start : start + BATCH]
+            model = models.policy(policy.family, policy.config, policy.adapter)
+            velocity = Field(model, self.guidance)
+            texts, seeds = [wish.prompt for wish in part], [wish.seed for wish in part]
+            pictures = draw(velocity, texts, seeds, model.schedule(self.num_steps))
+            self.nfe += velocity.nfe.total()
+            height, width = pictures.shape[1:3]
+            rows = [
+                NewSample(wish.prompt_id, wish.seed, studio.media.put(png(picture)), width, height, settings)
+                for wish, picture in zip(part, pictures, strict=True)
+            ]
+            ids = samples.add(studio, policy.project_id, policy.id, rows)
+            known |= {(row.prompt_id, row.seed): i for row, i in zip(rows, ids, strict=True)}
+            self._told(len(part), policy)
+        return [known[wish.prompt_id, wish.seed] for wish in wishes]
+
+    def _told(self, more: int, policy: PolicySpec) -> None:
+        self.done += more
+        self.frame.step(self.done, self.total, f"{self.done} of {self.total} pictures drawn")

@@ -1,0 +1,1 @@
+"""One kind of job a file: `run(job_id, attempt)` loads, calls the backend and saves."""

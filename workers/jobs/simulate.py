@@ -1,0 +1,71 @@
+"""Simulated annotators judge open pairs; their labels are stored as simulated, apart from people's."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from backend.errors import InputError
+from backend.preferences.simulated import Annotator, annotators
+from backend.services import labels, pairs, users
+from backend.services.labels import NewLabel
+from workers.frame import JobFrame, run_job
+from workers.sheets import stack
+
+CHUNK = 50
+
+
+def run(job_id: int, attempt: int) -> None:
+    """Args: project_id, annotators, labels, seed, and comparison_id to judge a blind test."""
+    run_job(job_id, attempt, work)
+
+
+def work(frame: JobFrame) -> dict[str, Any]:
+    """Deal the open pairs out among the annotators, judge them all, then store each one's labels."""
+    studio, args = frame.studio, frame.args
+    people = annotators(args["annotators"], args["seed"])
+    rows = [users.simulated(studio, person.name, asdict(person)) for person in people]
+    where = args["project_id"], rows[0]["id"], args["labels"], args.get("comparison_id")
+    waiting = pairs.unlabelled(studio, *where)
+    if not waiting:
+        raise InputError("No pair waits for a simulated annotator; generate pairs first.")
+    stored = done = 0
+    for number, (person, row) in enumerate(zip(people, rows, strict=True)):
+        mine, answers = waiting[number :: len(people)], []
+        for start in range(0, len(mine), CHUNK):
+            part = mine[start : start + CHUNK]
+            answers += _judge(frame, person, part)
+            done += len(part)
+            frame.step(done, len(waiting), f"{done} of {len(waiting)} pairs judged")
+        stored += labels.store_many(studio, row["id"], answers)
+    return {"labels": stored, "annotators": len(people)}
+
+
+def _judge(frame: JobFrame, person: Annotator, part: list[Any]) -> list[NewLabel]:
+    """One annotator's answers; which side each sample is shown on is drawn for each pair."""
+    media = frame.studio.media
+    sides = [
+        "ab"[np.random.default_rng([person.seed, pair.pair_id]).integers(2)] for pair in part
+    ]
+    a = stack([media.read(pair.media_a) for pair in part])
+    b = stack([media.read(pair.media_b) for pair in part])
+    is_a_left = np.array([side == "a" for side in sides])[:, None, None, None]
+    prompts, keys = [pair.prompt for pair in part], [pair.pair_id for pair in part]
+    left, right = np.where(is_a_left, a, b), np.where(is_a_left, b, a)
+    now = time.time()
+    return [
+        NewLabel(
+            client_id=f"simulated-{pair.pair_id}",
+            pair_id=pair.pair_id,
+            choice=answer.choice,
+            shown_left=side,
+            t_shown=now - answer.seconds,
+            t_answer=now,
+        )
+        for pair, side, answer in zip(
+            part, sides, person.judge_many(left, right, prompts, keys), strict=True
+        )
+    ]

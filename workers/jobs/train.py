@@ -1,0 +1,66 @@
+"""Trains a run: loads its model, rewards and last checkpoint, and keeps what the loop records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backend.errors import CheckpointError, NotFound
+from backend.services import policies, records, rewards, runs
+from backend.services.records import Fence
+from backend.services.studio import Studio
+from backend.types import CheckpointState
+from workers import models
+from workers.frame import JobFrame, run_job
+from workers.sink import StoreSink
+
+
+def run(job_id: int, attempt: int) -> None:
+    """Args: run_id. Goes on from the run's last checkpoint if there is one."""
+    run_job(job_id, attempt, work)
+
+
+def work(frame: JobFrame) -> dict[str, Any]:
+    """Train until done, paused or stopped; then deliver the adapter as a policy."""
+    from backend.rl.loop import train
+
+    studio, run_id = frame.studio, frame.args["run_id"]
+    fence = Fence(frame.job_id, frame.attempt)
+    config = runs.config_of(studio, run_id)
+    prompts, heldout = runs.prompts_of(studio, run_id)
+    terms = [*config.rewards, *config.watch]
+    scorers = {term.name: rewards.load_term(studio, term.kind, term.config) for term in terms}
+    saved = last_checkpoint(studio, run_id)
+    records.rewind(studio, run_id, saved.step if saved else -1, fence=fence)
+    start = policies.spec(studio, runs.get(studio, run_id)["policy_id"])
+    sink = StoreSink(studio, run_id, fence)
+    result = train(
+        config,
+        policy=models.fresh(start.family, start.config, start.adapter),
+        rewards=scorers,
+        prompts=prompts,
+        heldout=heldout,
+        sink=sink,
+        control=frame,
+        resume=saved,
+    )
+    if result.status != "paused":
+        records.save_tuned_policy(studio, run_id, sink.delivered, result.step, fence=fence)
+    return {"ended": result.status, "step": result.step, "nfe": result.nfe}
+
+
+def last_checkpoint(studio: Studio, run_id: int) -> CheckpointState | None:
+    """The state a run goes on from, read back from the media; None before its first checkpoint."""
+    from backend.rl.checkpoint import unpack
+
+    row = records.latest_checkpoint(studio, run_id)
+    if row is None:
+        return None
+    names = {"adapter": row.adapter, "optimiser": row.optimiser, "ema": row.ema}
+    try:
+        files = {part: studio.media.read(name) for part, name in names.items() if name}
+    except NotFound as error:
+        raise CheckpointError(
+            f"Run {run_id} cannot go on: a file of its checkpoint at step {row.step} is gone "
+            f"({error}) Put the file back, or clone the run to begin anew."
+        ) from error
+    return unpack(row.step, files, row.state)
