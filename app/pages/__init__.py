@@ -1,1 +1,1 @@
-"""The pages. One file each: TITLE, PATH, build(); ORDER and ICON if it stands on the rail (see app/shell.py)."""
+"""The pages. One file each: TITLE, PATH, build(); ORDER and ICON if it stands on the rail."""

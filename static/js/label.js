@@ -4,7 +4,8 @@
  */
 import { button, el, empty, fill, fmt, icon, kbd, keys, live, note } from "/static/js/lib.js";
 import { Judge } from "/static/js/judge.js";
-import { fit, savedPill } from "/static/js/views.js";
+import { Stage } from "/static/js/stage.js";
+import { savedPill } from "/static/js/views.js";
 
 const ANSWERS = [
   { choice: "left", label: "Left", phone: "Upper", keys: ["ArrowLeft", "1"] },
@@ -15,16 +16,15 @@ const ANSWERS = [
 const REASONS = [["q", "count"], ["w", "colour"], ["e", "place"], ["r", "looks better"], ["t", "artefact"]];
 const DRAFT = "palate.label.draft";
 const SPOKEN = { left: "Left", right: "Right", tie: "Tie", both_bad: "Both bad", skip: "Skipped" };
-const phone = matchMedia("(max-width: 640px)");
 
 /** @param {HTMLElement} main @param {any} page */
 export async function mount(main, page) {
   const judge = new Judge();
   /** @type {Set<string>} */
   const reasons = new Set();
+  const stage = new Stage({ onpick: vote });
   const ui = draw();
   const unbind = keys.bind("Label", bindings());
-  const resize = new ResizeObserver(place);
 
   judge.addEventListener("pair", () => { place(); restoreDraft(); });
   judge.addEventListener("state", drawState);
@@ -32,7 +32,7 @@ export async function mount(main, page) {
   fill(document.getElementById("trail"), el("a", { class: "only-phone", href: "/", "aria-label": "Today" }, icon("home")));
   drawState();
   await judge.start();
-  return () => { judge.stop(); unbind(); resize.disconnect(); phone.removeEventListener("change", place); };
+  return () => { judge.stop(); unbind(); stage.dispose(); };
 
   // acting ------------------------------------------------------------------------------------------------
 
@@ -68,13 +68,7 @@ export async function mount(main, page) {
     drawReasons();
   }
 
-  function zoom() {
-    ui.pair.classList.toggle("zoom");
-    ui.zoom.setAttribute("aria-pressed", String(ui.pair.classList.contains("zoom")));
-  }
-
-  /** @param {boolean} on the right picture lies where the left one is, for as long as the key is held */
-  function flick(on) { ui.pair.classList.toggle("flick", on); }
+  function zoom() { ui.zoom.setAttribute("aria-pressed", String(stage.zoom())); }
 
   // the draft survives a reload ---------------------------------------------------------------------------
 
@@ -99,23 +93,12 @@ export async function mount(main, page) {
 
   // drawing -----------------------------------------------------------------------------------------------
 
-  /** Put the current pair's decoded pictures on the stage, as large as it allows. */
+  /** Put the current pair's decoded pictures on the stage. */
   function place() {
     const ready = judge.current;
     if (!ready) return;
-    const box = ui.pair.getBoundingClientRect();
-    const narrow = phone.matches;
-    const roomX = narrow ? box.width - 16 : (box.width - 40) / 2;
-    const roomY = narrow ? (box.height - 14) / 2 : box.height - 12;
-    const width = Math.max(ready.pair.left.width, ready.pair.right.width);
-    const height = Math.max(ready.pair.left.height, ready.pair.right.height);
-    const size = fit(width, height, Math.max(roomX, 32), Math.max(roomY, 32));
-    ui.pair.classList.toggle("small", size.small);
-    for (const [name, value] of Object.entries({ "--w": size.width, "--h": size.height, "--dx": narrow ? 0 : size.width + 8, "--dy": narrow ? size.height + 6 : 0 })) {
-      ui.pair.style.setProperty(name, `${value}px`);
-    }
-    if (ui.left.firstChild !== ready.left) ui.left.replaceChildren(ready.left);
-    if (ui.right.firstChild !== ready.right) ui.right.replaceChildren(ready.right);
+    const { left, right } = ready.pair;
+    stage.show(ready.left, ready.right, { width: Math.max(left.width, right.width), height: Math.max(left.height, right.height) });
     ui.prompt.textContent = ready.pair.prompt;
     ui.prompt.title = ready.pair.prompt;
   }
@@ -170,12 +153,9 @@ export async function mount(main, page) {
     const answers = ANSWERS.map((answer) => el("button", { type: "button", class: "btn", "data-testid": `answer-${answer.choice}`, onclick: () => vote(answer.choice) },
       el("span", { class: answer.phone === answer.label ? "" : "not-phone" }, answer.label),
       answer.phone !== answer.label && el("span", { class: "only-phone", style: "width:auto;height:auto" }, answer.phone), kbd(answer.keys[0])));
-    const frame = (side) => el("div", { class: "frame", "data-side": side, "data-testid": `img-${side}`, onpointerup: (e) => {
-      if (phone.matches && e.pointerType === "touch" && !ui.pair.classList.contains("zoom")) vote(side);
-    } });
     const parts = {
       progress: el("div", { class: "prog", role: "progressbar", "aria-label": "judged", "aria-valuemin": "0" }, el("b")),
-      prompt: el("span"), left: frame("left"), right: frame("right"),
+      prompt: el("span"),
       comment: el("input", { class: "inp comment", "data-testid": "comment", "aria-label": "Comment", placeholder: "What should be known about this pair? Enter keeps it", hidden: true,
         maxlength: 500, oninput: saveDraft, onkeydown: (e) => { if (e.key === "Enter" || e.key === "Escape") { e.preventDefault(); writeComment(false); } } }),
       chips: el("div", { class: "row" }, el("span", { class: "meta muted nowrap" }, "Why, if you like"), REASONS.map(([key, name]) =>
@@ -185,30 +165,16 @@ export async function mount(main, page) {
       undo: button("Undo", { kind: "quiet", size: "sm", icon: "undo", key: "z", onclick: undo, testid: "undo" }),
       off: el("div", { class: "off", hidden: true }, icon("plug", "warn"), el("span"), button("Try now", { kind: "quiet", size: "sm", onclick: () => judge.outbox.flush() })),
     };
-    const pair = el("div", { class: "pair stage", onpointermove: follow }, parts.left, parts.right);
     const tools = el("div", { class: "row tools" },
       el("button", { type: "button", class: "btn quiet sm", "data-testid": "comment-open", onclick: () => writeComment(ui.comment.hidden) }, icon("note"), "Comment", parts.written, kbd("c")),
       el("span", { class: "vsep" }), parts.zoom,
-      el("button", { type: "button", class: "btn quiet sm flicker", "data-testid": "flicker", onpointerdown: () => flick(true), onpointerup: () => flick(false), onpointerleave: () => flick(false) }, "Flicker", kbd(" ")),
+      el("button", { type: "button", class: "btn quiet sm flicker", "data-testid": "flicker", onpointerdown: () => stage.flick(true), onpointerup: () => stage.flick(false), onpointerleave: () => stage.flick(false) }, "Flicker", kbd(" ")),
       el("span", { class: "vsep" }), button("Why", { kind: "quiet", size: "sm only-phone", onclick: () => lab.classList.toggle("why-open") }),
       button("Skip", { kind: "quiet", size: "sm", key: "s", onclick: () => vote("skip"), testid: "skip" }), parts.undo);
     const lab = el("div", { class: "lab", "data-testid": "label" }, parts.progress, el("p", { class: "prompt", "data-testid": "prompt" }, parts.prompt),
-      el("div", { class: "stagewrap" }, pair, parts.off), el("div", { class: "ans" }, answers),
+      el("div", { class: "stagewrap" }, stage.node, parts.off), el("div", { class: "ans" }, answers),
       el("div", { class: "tray", "data-testid": "reason-tray" }, el("div", { class: "row why" }, parts.chips, parts.comment), tools));
-    const all = { ...parts, pair, lab };
-    queueMicrotask(() => resize.observe(pair));
-    phone.addEventListener("change", place);
-    return all;
-  }
-
-  /** While zoomed both pictures show the same spot: the one under the pointer. @param {PointerEvent} e */
-  function follow(e) {
-    if (!ui.pair.classList.contains("zoom")) return;
-    const frame = e.target instanceof Element ? e.target.closest(".frame") : null;
-    if (!frame) return;
-    const box = frame.getBoundingClientRect();
-    ui.pair.style.setProperty("--zx", `${(100 * (e.clientX - box.left)) / box.width}%`);
-    ui.pair.style.setProperty("--zy", `${(100 * (e.clientY - box.top)) / box.height}%`);
+    return { ...parts, lab };
   }
 
   function bindings() {
@@ -216,7 +182,7 @@ export async function mount(main, page) {
       ...ANSWERS.map((answer) => ({ id: `label.${answer.choice}`, keys: answer.keys, label: answer.label, run: () => vote(answer.choice) })),
       { id: "label.skip", keys: ["s"], label: "Skip", run: () => vote("skip") },
       { id: "label.undo", keys: ["z"], label: "Undo", run: () => undo() },
-      { id: "label.flicker", keys: [" "], label: "Flicker while held", run: () => flick(true), up: () => flick(false) },
+      { id: "label.flicker", keys: [" "], label: "Flicker while held", run: () => stage.flick(true), up: () => stage.flick(false) },
       { id: "label.zoom", keys: ["f"], label: "Zoom both", run: zoom },
       { id: "label.comment", keys: ["c"], label: "Comment", run: () => writeComment() },
       ...REASONS.map(([key, name]) => ({ id: `label.reason.${name}`, keys: [key], label: `Because of: ${name}`, run: () => toggleReason(name) })),

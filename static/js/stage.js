@@ -1,0 +1,140 @@
+/**
+ * Two pictures on the light table: beside each other or under a wipe, as large as fits, zoomed together, one laid over the
+ * other while a key is held. Label and Compare stand on it.
+ */
+import { el } from "/static/js/lib.js";
+import { fit } from "/static/js/views.js";
+
+const GAP = 8;
+const STEP = 2;
+const phone = matchMedia("(max-width: 640px)");
+
+export class Stage {
+  /** @param {{tags?: [string, string] | null, onpick?: (side: "left"|"right") => void, onwipe?: (at: number) => void}} [options] */
+  constructor({ tags = null, onpick, onwipe } = {}) {
+    const frame = (side, tag) => el("div", { class: "frame", "data-side": side, "data-testid": `img-${side}`,
+      onpointerup: (e) => { if (phone.matches && e.pointerType === "touch" && !this.zoomed) onpick?.(side); } },
+    el("div", { class: "shown" }), tag && el("span", { class: "tag" }, tag));
+    this.left = frame("left", tags?.[0]);
+    this.right = frame("right", tags?.[1]);
+    this.grip = el("div", { class: "grip", role: "slider", tabindex: "0", "aria-label": "Wipe", "aria-valuemin": 0, "aria-valuemax": 100, "data-testid": "wipe",
+      onkeydown: (e) => this.key(e) }, el("i"), el("i"));
+    this.print = el("span", { class: "at tn" });
+    this.wipeUi = el("div", { class: "wipe-ui", hidden: true, onpointerdown: (e) => this.drag(e) }, el("div", { class: "edge" }), this.grip, this.print);
+    this.node = el("div", { class: "pair stage", onpointermove: (e) => this.follow(e) }, this.left, this.right, this.wipeUi);
+    this.onwipe = onwipe;
+    this.view = "side";
+    this.at = 50;
+    this.size = { width: 1, height: 1 };
+    this.resize = new ResizeObserver(() => this.place());
+    this.resize.observe(this.node);
+    this.again = () => this.place();
+    phone.addEventListener("change", this.again);
+    this.wipeTo(50);
+  }
+
+  dispose() {
+    this.resize.disconnect();
+    phone.removeEventListener("change", this.again);
+  }
+
+  /** Put two decoded pictures up. @param {HTMLElement} left @param {HTMLElement} right @param {{width: number, height: number}} size */
+  show(left, right, size) {
+    const [a, b] = [this.left.firstElementChild, this.right.firstElementChild];
+    if (a.firstChild !== left) a.replaceChildren(left);
+    if (b.firstChild !== right) b.replaceChildren(right);
+    if (this.size.width !== size.width || this.size.height !== size.height || !this.node.style.getPropertyValue("--w")) {
+      this.size = size;
+      this.place();
+    }
+  }
+
+  /** Letters on the pictures, or names. @param {[string, string]} tags */
+  tag(tags) {
+    [this.left, this.right].forEach((frame, i) => { const node = frame.querySelector(".tag"); if (node) node.textContent = tags[i]; });
+  }
+
+  /** @param {"side" | "wipe"} view */
+  setView(view) {
+    this.view = view;
+    this.node.classList.toggle("wipe", view === "wipe");
+    this.wipeUi.hidden = view !== "wipe";
+    this.place();
+  }
+
+  /** As large as the stage allows. */
+  place() {
+    const box = this.node.getBoundingClientRect();
+    if (!box.width) return;
+    const stacked = phone.matches && this.view === "side";
+    const beside = this.view === "side" && !stacked;
+    const roomX = stacked || !beside ? box.width - 16 : (box.width - 32 - GAP) / 2;
+    const roomY = stacked ? (box.height - 14) / 2 : box.height - 12;
+    const size = fit(this.size.width, this.size.height, Math.max(roomX, 32), Math.max(roomY, 32));
+    this.node.classList.toggle("small", size.small);
+    const set = (name, px) => this.node.style.setProperty(name, `${px}px`);
+    set("--w", size.width);
+    set("--h", size.height);
+    set("--dx", beside ? size.width + GAP : 0);
+    set("--dy", stacked ? size.height + 6 : 0);
+  }
+
+  get zoomed() { return this.node.classList.contains("zoom"); }
+
+  /** Both at twice the size, showing the spot under the pointer. */
+  zoom() {
+    this.node.classList.toggle("zoom");
+    return this.zoomed;
+  }
+
+  /** While on, the right picture lies where the left one is. @param {boolean} on */
+  flick(on) { this.node.classList.toggle("flick", on); }
+
+  /** @param {PointerEvent} e */
+  follow(e) {
+    if (!this.zoomed) return;
+    const frame = e.target instanceof Element ? e.target.closest(".frame, .wipe-ui") : null;
+    if (!frame) return;
+    const box = frame.getBoundingClientRect();
+    this.node.style.setProperty("--zx", `${(100 * (e.clientX - box.left)) / box.width}%`);
+    this.node.style.setProperty("--zy", `${(100 * (e.clientY - box.top)) / box.height}%`);
+  }
+
+  // wipe ----------------------------------------------------------------------------------------------------
+
+  /** @param {number} at share of the left picture that shows, in percent */
+  wipeTo(at) {
+    this.at = Math.max(0, Math.min(100, Math.round(at)));
+    this.node.style.setProperty("--cut", `${this.at}%`);
+    this.grip.setAttribute("aria-valuenow", String(this.at));
+    this.grip.setAttribute("aria-valuetext", `${this.at} % left, ${100 - this.at} % right`);
+    this.print.textContent = `${this.at} %`;
+    this.onwipe?.(this.at);
+  }
+
+  /** @param {number} steps */
+  nudge(steps) { this.wipeTo(this.at + steps * STEP); }
+
+  /** @param {KeyboardEvent} e */
+  key(e) {
+    const move = { ArrowLeft: -1, ArrowRight: 1, PageDown: -5, PageUp: 5 }[e.key];
+    if (move) this.nudge(move * (e.shiftKey ? 5 : 1));
+    else if (e.key === "Home") this.wipeTo(0);
+    else if (e.key === "End") this.wipeTo(100);
+    else return;
+    e.preventDefault();
+  }
+
+  /** @param {PointerEvent} e */
+  drag(e) {
+    const box = this.wipeUi.getBoundingClientRect();
+    const to = (event) => this.wipeTo((100 * (event.clientX - box.left)) / box.width);
+    const end = () => { this.wipeUi.removeEventListener("pointermove", to); };
+    this.wipeUi.setPointerCapture(e.pointerId);
+    this.wipeUi.addEventListener("pointermove", to);
+    this.wipeUi.addEventListener("pointerup", end, { once: true });
+    this.wipeUi.addEventListener("pointercancel", end, { once: true });
+    to(e);
+    this.grip.focus({ preventScroll: true });
+  }
+}
