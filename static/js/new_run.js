@@ -12,6 +12,8 @@ import { advantageClass, num } from "/static/js/svg.js";
 /** Settings people set for every run; all others stand under Advanced. Method settings come first. */
 const MAIN = ["sampling.num_steps", "sampling.prompts_per_step", "optim.lr", "num_steps", "minutes", "seed"];
 const MAIN_METHOD = ["fork_steps", "forks_per_prompt", "group_size", "strides", "eta"];
+/** Names that say more here than the field's own. */
+const LABELS = { "sampling.num_steps": "Denoising steps", "num_steps": "Updates", "minutes": "At most", "sampling.prompts_per_step": "Prompts a step" };
 /** Drawn by parts of their own. */
 const OWN = ["recipe", "rewards", "watch", "prompt_set", "heldout_set", "method.name", "method.settings", "policy.family", "policy.config"];
 
@@ -77,7 +79,7 @@ class NewRun {
       this.recipes.map((recipe) => el("button", {
         class: "rec", type: "button", "data-testid": "recipe-card", "data-recipe": recipe.name, "aria-pressed": String(!this.clone && this.config.recipe === recipe.name),
         title: [recipe.summary, recipe.cost, recipe.source].filter(Boolean).join("\n"), onclick: () => this.fromRecipe(recipe),
-      }, glyph(recipe.config?.method?.name), el("span", null, el("b", null, recipe.title), el("span", { class: "meta muted" }, recipe.summary), recipe.cost && el("span", { class: "meta faint" }, recipe.cost)))),
+      }, glyph(recipe.config?.method?.name), el("span", null, el("b", null, recipe.title), el("span", { class: "meta muted two" }, recipe.summary), recipe.cost && el("span", { class: "meta faint two" }, short(recipe.cost))))),
       others.length ? el("div", { class: "sec", style: "border-top:1px solid var(--line)" }, el("div", { class: "sec-h" }, el("h2", null, "Start from a run")),
         el("table", { class: "tbl picks" }, el("tbody", null, others.map((run) => el("tr", { "aria-selected": String(run.id === this.clone) },
           el("td", { class: "clip" }, el("button", { class: "link", style: "color:inherit", onclick: () => this.fromRun(run.id) }, run.name)),
@@ -169,7 +171,7 @@ class NewRun {
     const method = prefixed(this.schema.fields.method, "method.settings.");
     const all = this.schema.fields.run;
     const leaves = all.flatMap((item) => ("fields" in item ? item.fields : [item]));
-    const main = [...MAIN_METHOD.map((key) => method.find((f) => f.path === `method.settings.${key}`)), ...MAIN.map((path) => leaves.find((f) => f.path === path))].filter(Boolean);
+    const main = [...MAIN_METHOD.map((key) => method.find((f) => f.path === `method.settings.${key}`)), ...MAIN.map((path) => leaves.find((f) => f.path === path))].filter(Boolean).map((f) => ({ ...f, label: LABELS[f.path] ?? f.label }));
     const taken = new Set([...OWN, ...main.map((f) => f.path)]);
     const rest = all.filter((item) => "fields" in item && !["method", "policy"].includes(item.path)).map((group) => ({ ...group, fields: group.fields.filter((f) => !taken.has(f.path)) }));
     const loose = all.filter((item) => !("fields" in item) && !taken.has(item.path));
@@ -241,6 +243,9 @@ class NewRun {
     }
   }
 }
+
+/** A recipe's cost in fewer words. */
+const short = (cost) => cost.replace("about ", "≈ ").replace("network evaluations", "NFE").replace("an update", "a step");
 
 const prefixed = (fields, prefix) => fields.map((field) => ({ ...field, path: prefix + field.path }));
 
