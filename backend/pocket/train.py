@@ -7,13 +7,14 @@ The stages run in this order; each writes its part below `static/pocket` and its
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
 
 from backend.pocket import (
     ENCODER_PATH,
@@ -37,8 +38,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     stages = ("vae", "model", "encoder", "measure", "prompts")
     parser.add_argument("--stage", choices=stages, required=True)
-    parser.add_argument("--clean-steps", type=int, default=train_model.Plan.clean_steps)
-    parser.add_argument("--corrupted-steps", type=int, default=train_model.Plan.corrupted_steps)
+    parser.add_argument("--name", default="model", help="under which the figures are kept")
+    for field in dataclasses.fields(train_model.Plan):
+        flag = "--" + field.name.replace("_", "-")
+        if isinstance(field.default, bool):
+            parser.add_argument(flag, action="store_true")
+        else:
+            parser.add_argument(flag, type=type(field.default), default=field.default)
+    parser.add_argument("--folder", type=Path, default=PIPELINE_DIR, help="of the model")
+    parser.add_argument("--cache", type=Path, help="a file that keeps encoded pictures")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -46,11 +54,9 @@ def main() -> None:
     if args.stage == "vae":
         record("vae", train_vae.train(PIPELINE_DIR / "vae"))
     elif args.stage == "model":
-        plan = train_model.Plan(
-            clean_steps=args.clean_steps, corrupted_steps=args.corrupted_steps
-        )
-        record("model", train_model.train(PIPELINE_DIR, plan))
-        record("measured", measure())
+        names = [field.name for field in dataclasses.fields(train_model.Plan)]
+        plan = train_model.Plan(**{name: getattr(args, name) for name in names})
+        record(args.name, train_model.train(args.folder, plan, args.cache))
     elif args.stage == "encoder":
         record("encoder", train_encoder.train(ENCODER_PATH))
     elif args.stage == "measure":
@@ -75,17 +81,9 @@ def write_prompts() -> None:
         path.write_text("\n".join(world.draw(num, 2024, split)) + "\n", encoding="utf-8")
 
 
-def load_parts() -> Parts:
-    """The trained parts as they lie in the repository."""
-    pipeline = models.load_pipeline()
-    encoders = (pipeline.text_encoder, pipeline.text_encoder_2)
-    vae: AutoencoderKL = pipeline.vae
-    return Parts(vae, pipeline.transformer, encoders, pipeline.tokenizer)
-
-
 def measure() -> dict[str, Any]:
     """Verifier by aspect, spread inside groups, parameters, size and speed of the trained model."""
-    parts = load_parts()
+    parts = train_model.load_parts(PIPELINE_DIR)
     modules = {"transformer": parts.transformer, "vae": parts.vae}
     modules |= {"text_encoder": parts.text_encoders[0]}
     size = sum(path.stat().st_size for path in PIPELINE_DIR.rglob("*") if path.is_file())

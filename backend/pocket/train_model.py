@@ -1,8 +1,8 @@
 """Training of the pocket model: text encoders and transformer together, by flow matching.
 
-Two parts of one run. First clean captions, until pictures are crisp. Then corrupted captions, each content
-word replaced by another of its kind now and then: the model goes on drawing crisply and is wrong in meaning
-about every fifth time, which is what people can see and a reward can teach (docs/pocket.md).
+Two parts. First clean captions, until pictures are crisp. Then corrupted captions, each content word
+replaced by another of its kind now and then: the model goes on drawing crisply and is now and then wrong in
+meaning, which is what people can see and a reward can teach (docs/pocket.md).
 
     x_σ = (1 − σ) x + σ ε        loss = |v(x_σ, σ, text) − (ε − x)|²        σ ~ logit-normal(0.6, 1)
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from backend.pocket import models, train_vae, verifier, world
@@ -29,8 +30,6 @@ log = logging.getLogger(__name__)
 
 BATCH = 64
 EMA = 0.998
-CORRUPTION = 0.20
-"""Chance that a content word of a caption is replaced in the second part."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,51 +37,76 @@ class Plan:
     """How long and on what to train."""
 
     num_pictures: int = 40_000
-    clean_steps: int = 3_000
-    corrupted_steps: int = 1_500
+    steps: int = 4_000
     learning_rate: float = 1e-3
+    """Peak; it decays in a straight line to a share `last_rate` of itself."""
+    last_rate: float = 0.05
+    corruption: float = 0.0
+    """Chance that a content word of a caption is replaced; 0 keeps captions clean."""
+    resume: bool = False
+    """Go on from the averaged weights that lie in the folder."""
     seed: int = 0
     eval_every: int = 250
 
 
-def train(folder: Path, plan: Plan) -> dict[str, object]:
-    """Train both parts, keep the pipeline with averaged weights in `folder`, and return the figures."""
+def train(folder: Path, plan: Plan, cache: Path | None = None) -> dict[str, object]:
+    """Train one part, keep the pipeline with averaged weights in `folder`, and return the figures.
+
+    `cache` is a file that keeps the encoded pictures between parts of one run.
+    """
     torch.manual_seed(plan.seed)
     rng = np.random.default_rng(plan.seed)
     vae = AutoencoderKL.from_pretrained(folder / "vae").eval()
-    parts = new_parts(vae)
-    scenes = [world.parse(prompt) for prompt in world.draw(plan.num_pictures, plan.seed, "train")]
-    latents = render_latents(vae, scenes, plan.seed)
-    clean = torch.tensor([token_ids(parts, scene.prompt) for scene in scenes])
+    parts = load_parts(folder) if plan.resume else new_parts(vae)
+    prompts = world.draw(plan.num_pictures, 0, "train")
+    scenes = [world.parse(prompt) for prompt in prompts]
+    latents = cached_latents(vae, scenes, cache)
+    ids = torch.tensor([token_ids(parts, prompt) for prompt in prompts])
     average = copy.deepcopy(parts)
     weights, averages = list(trainable(parts)), list(trainable(average))
     optimiser = torch.optim.AdamW(
         weights, lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
     )
-    total = plan.clean_steps + plan.corrupted_steps
     start, curve = time.perf_counter(), []
-    for step in range(1, total + 1):
-        rate = min(step / 100, 1) * (1 - 0.95 * step / total)
+    for step in range(1, plan.steps + 1):
+        rate = min(step / 100, 1) * (1 - (1 - plan.last_rate) * step / plan.steps)
         for group in optimiser.param_groups:
             group["lr"] = plan.learning_rate * rate
         pick = torch.randint(len(scenes), (BATCH,))
-        ids = clean[pick]
-        if step > plan.clean_steps:
-            wrong = [corrupt(scenes[i], rng).prompt for i in pick.tolist()]
-            ids = torch.tensor([token_ids(parts, prompt) for prompt in wrong])
-        loss = flow_loss(parts, latents[pick].float(), ids)
+        captions = ids[pick]
+        if plan.corruption > 0:
+            wrong = [corrupt(scenes[i], rng, plan.corruption).prompt for i in pick.tolist()]
+            captions = torch.tensor([token_ids(parts, prompt) for prompt in wrong])
+        loss = flow_loss(parts, latents[pick].float(), captions)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         update_average(averages, weights, min(EMA, step / (step + 10)))
-        if step % plan.eval_every == 0 or step == total:
+        if step % plan.eval_every == 0 or step == plan.steps:
             seconds = round(time.perf_counter() - start)
             reward = evaluate(average)["total"]
             curve.append({"step": step, "seconds": seconds, "verifier": round(reward, 3)})
             log.info("step %d loss %.3f verifier %.3f %d s", step, loss.item(), reward, seconds)
             models.build_pipeline(average).save_pretrained(folder)
-    return {"plan": dataclasses.asdict(plan), "corruption": CORRUPTION, "curve": curve}
+    return {"plan": dataclasses.asdict(plan), "curve": curve}
+
+
+def load_parts(folder: Path) -> Parts:
+    """The trained parts as they lie in `folder`."""
+    pipeline = models.load_pipeline(folder)
+    encoders = (pipeline.text_encoder, pipeline.text_encoder_2)
+    return Parts(pipeline.vae, pipeline.transformer, encoders, pipeline.tokenizer)
+
+
+def cached_latents(vae: AutoencoderKL, scenes: list[Scene], cache: Path | None) -> Tensor:
+    """`render_latents`, or what `cache` holds of it."""
+    if cache is not None and cache.is_file():
+        return load_file(cache)["latents"]
+    latents = render_latents(vae, scenes, 0)
+    if cache is not None:
+        save_file({"latents": latents}, cache)
+    return latents
 
 
 def new_parts(vae: AutoencoderKL) -> Parts:
@@ -107,7 +131,7 @@ def update_average(averages: list[nn.Parameter], weights: list[nn.Parameter], de
 # ---------------------------------------------------------------- captions and pictures
 
 
-def corrupt(scene: Scene, rng: np.random.Generator, chance: float = CORRUPTION) -> Scene:
+def corrupt(scene: Scene, rng: np.random.Generator, chance: float) -> Scene:
     """Replace each content word by another of its kind with probability `chance`.
 
     The result is again a prompt of the train split, so held-out combinations stay unseen in captions too.
