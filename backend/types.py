@@ -1,7 +1,8 @@
-"""The nouns that cross a wall: what a policy, a scorer, a sink and a control are, and what a run records.
+"""The nouns that cross a wall: what a policy, a scorer, a sink and a control are, and what a run
+records.
 
 Nothing here imports torch, a store, a queue or a web framework, so every process may import it.
-Letters in shapes: P prompts · N nodes of the trees · L leaves · E explored edges · B batch · C H W latent.
+Letters in shapes: P prompts · N nodes · L leaves · E explored edges · B batch · C H W latent.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ Pictures = NDArray[np.uint8]
 Wanted = Literal["run", "pause", "stop"]
 
 
-# --- policies -----------------------------------------------------------------------------------------
+# --- policies -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Cond:
-    """What a policy knows of its prompts: named tensors, one row a prompt. Opaque to everyone else."""
+    """What a policy knows of its prompts: named tensors, a row a prompt; opaque to all others."""
 
     tensors: Mapping[str, Tensor]
 
@@ -53,7 +54,7 @@ class Cond:
 
 
 class Policy(Protocol):
-    """One image model. It supplies its network and its constants; every loop lives in `backend.rl`."""
+    """One image model: its network and its constants. Every loop lives in `backend.rl`."""
 
     latent_shape: tuple[int, int, int]
     """(C, H, W) of a latent."""
@@ -69,7 +70,10 @@ class Policy(Protocol):
         ...
 
     def velocity(self, latent: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
-        """v(x, sigma, c) ≈ noise − data, (B, C, H, W); one network evaluation for each row."""
+        """v(x, sigma, c) ≈ noise − data, (B, C, H, W); one network evaluation for each row.
+
+        Returned in the precision of `latent`, whatever the network runs in.
+        """
         ...
 
     def decode(self, latents: Tensor) -> Pictures:
@@ -77,7 +81,7 @@ class Policy(Protocol):
         ...
 
     def add_lora(self, rank: int, alpha: float, targets: Sequence[str] | None, seed: int) -> int:
-        """Put a fresh adapter on the network, the same for the same seed; returns its parameter count."""
+        """Put on a fresh adapter, the same for the same seed; returns its parameter count."""
         ...
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
@@ -89,7 +93,7 @@ class Policy(Protocol):
         ...
 
     def merged(self) -> AbstractContextManager[None]:
-        """Within it the adapter is folded into the weights: the same network, faster, no gradient."""
+        """Within it the adapter is folded into the weights: faster, and without gradient."""
         ...
 
     def adapter_state(self) -> dict[str, Tensor]:
@@ -117,7 +121,7 @@ class Policy(Protocol):
         ...
 
 
-# --- rewards ------------------------------------------------------------------------------------------
+# --- rewards ------------------------------------------------------------------------------------
 
 
 class Scorer(Protocol):
@@ -128,7 +132,7 @@ class Scorer(Protocol):
         ...
 
 
-# --- what a run records -------------------------------------------------------------------------------
+# --- what a run records -------------------------------------------------------------------------
 
 
 @dataclass
@@ -187,12 +191,12 @@ class IterationRecord:
 
 @dataclass
 class EvaluationRecord:
-    """Held-out rewards after `step` updates; step 0 is the base, and later gains are paired with it."""
+    """Held-out rewards after `step` updates; step 0 is the base, later gains are paired with it."""
 
     step: int
     metrics: dict[str, float]
     samples: list[dict[str, Any]]
-    """{prompt, seed, image: uint8 (h, w, 3), rewards: {name: float | None}} on the fixed prompts."""
+    """{prompt, seed, image: uint8 (h, w, 3), rewards: {name: float or None}}, fixed prompts."""
     nfe: int
 
 
@@ -213,21 +217,33 @@ class CheckpointState:
 class Sink(Protocol):
     """Where the loop hands its records; it never learns what becomes of them."""
 
-    def iteration(self, record: IterationRecord) -> None: ...
+    def iteration(self, record: IterationRecord) -> None:
+        """One update is done; a record of the same step replaces an earlier one."""
+        ...
 
-    def evaluation(self, record: EvaluationRecord) -> None: ...
+    def evaluation(self, record: EvaluationRecord) -> None:
+        """One held-out evaluation is done."""
+        ...
 
-    def checkpoint(self, state: CheckpointState) -> None: ...
+    def checkpoint(self, state: CheckpointState) -> None:
+        """Keep this: the run can go on from here."""
+        ...
 
-    def log(self, level: str, text: str, data: dict[str, Any] | None = None) -> None: ...
+    def log(self, level: str, text: str, data: dict[str, Any] | None = None) -> None:
+        """Tell people something; `level` is info, warning or error."""
+        ...
 
 
 class Control(Protocol):
     """How people reach a running loop; asked before every update."""
 
-    def wanted(self) -> Wanted: ...
+    def wanted(self) -> Wanted:
+        """What people want of the run now."""
+        ...
 
-    def progress(self, done: int, total: int, message: str) -> None: ...
+    def progress(self, done: int, total: int, message: str) -> None:
+        """How far the run is, in updates."""
+        ...
 
 
 @dataclass(frozen=True)

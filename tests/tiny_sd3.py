@@ -119,7 +119,12 @@ def _clip_tokenizer(folder: Path) -> Any:
     folder.mkdir(parents=True)
     (folder / "vocab.json").write_text(json.dumps(vocab))
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *dict.fromkeys(merges)]) + "\n")
-    marks = {"bos_token": "<start>", "eos_token": "<end>", "pad_token": "<end>", "unk_token": "<end>"}
+    marks = {
+        "bos_token": "<start>",
+        "eos_token": "<end>",
+        "pad_token": "<end>",
+        "unk_token": "<end>",
+    }
     return CLIPTokenizer.from_pretrained(folder, model_max_length=NUM_TOKENS, **marks)
 
 

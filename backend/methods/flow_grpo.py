@@ -1,8 +1,8 @@
 """Flow-GRPO: whole noisy trajectories, compared with the others of their prompt.
 
-G chains grow from their own noise; every step but the last explores with the score SDE; each chain's
-advantage is given to all of its steps, and the ratio of every step is clipped. Nothing is shared, so an
-update costs as many forward/backward passes as the sampling had steps.
+G chains grow from their own noise; every step but the last explores with the score SDE; each
+chain's advantage is given to all of its steps, and the ratio of every step is clipped. Nothing is
+shared, so an update costs as many forward/backward passes as the sampling had steps.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ SUMMARY = "Explore at every step of whole trajectories; simple, and the yardstic
 
 
 class Config(Settings):
-    """Defaults are the paper's; the clip is its 1e-4 at D = 65,536, its KL is on μ and ours on v."""
+    """Defaults are the paper's, the clip its 1e-4 at D = 65,536; its KL is on μ, ours on v."""
 
     group_size: int = Field(24, json_schema_extra={"unit": "pictures"})
     """Trajectories of each prompt; they are compared with each other."""
     same_noise: bool = False
-    """All trajectories of a prompt begin from one noise (DanceGRPO, MixGRPO) instead of their own."""
+    """All trajectories of a prompt begin from one noise (DanceGRPO, MixGRPO), not their own."""
     kernel: KernelName = "flow-sde"
     """How a step draws its noise."""
     eta: float = Field(0.7, ge=0)

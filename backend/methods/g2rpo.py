@@ -1,13 +1,14 @@
-"""G²RPO: fork an ODE trunk at single steps, finish every child at several granularities, sum the credit.
+"""G²RPO: fork an ODE trunk at single steps, finish every child at several granularities, sum the
+credit.
 
-For each prompt one ODE trunk is integrated. At a step k of it, G children leave by one step of noise and
-are finished by ODE once with each stride λ ∈ Λ. Children are compared with their siblings of the same
-(k, λ), and the advantages of the strides are added. All G ratios share the parent's velocity, so an
-update costs one forward/backward for each fork.
+For each prompt one ODE trunk is integrated. At a step k of it, G children leave by one step of
+noise and are finished by ODE once with each stride λ ∈ Λ. Children are compared with their
+siblings of the same (k, λ), and the advantages of the strides are added. All G ratios share the
+parent's velocity, so an update costs one forward/backward for each fork.
 
-The paper forks each prompt at every k of {0 … 7} with Λ = {1, 2, 3}. At equal cost, many prompts with
-few forks each learn faster, so `forks_per_prompt` takes some of `fork_steps` and rotates through them
-over prompts and updates; 0 takes all of them, as published.
+The paper forks each prompt at every k of {0 … 7} with Λ = {1, 2, 3}. At equal cost, many prompts
+with few forks each learn faster, so `forks_per_prompt` takes some of `fork_steps` and rotates
+through them over prompts and updates; 0 takes all of them, as published.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from backend.rl.tree import TreePlan
 
 TITLE = "G²RPO"
 SOURCE = "Zhou et al. 2025, arXiv 2510.01982"
-SUMMARY = "Fork a noiseless trunk at single steps and judge each step by what followed from it alone."
+SUMMARY = (
+    "Fork a noiseless trunk at single steps and judge each step by what followed from it alone."
+)
 
 
 class Config(Settings):

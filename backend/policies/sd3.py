@@ -1,8 +1,8 @@
 """Stable Diffusion 3: any checkpoint in the layout of diffusers' `StableDiffusion3Pipeline`.
 
-The pocket model and SD3.5-M load through the same lines. Only the network and its constants live here:
-embedding, velocity, decoding, the schedule, the adapter. The adapter is one peft LoRA named "current";
-the reference is the same network with it switched off, so no second model is held.
+The pocket model and SD3.5-M load through the same lines. Only the network and its constants live
+here: embedding, velocity, decoding, the schedule, the adapter. The adapter is one peft LoRA named
+"current"; the reference is the same network with it switched off, so no second model is held.
 
 torch, diffusers and peft are imported when a model is loaded, never when this file is.
 """
@@ -33,7 +33,16 @@ TITLE = "Stable Diffusion 3"
 
 ADAPTER = "current"
 PREFIX = "transformer."
-ATTENTION = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
+ATTENTION = (
+    "to_q",
+    "to_k",
+    "to_v",
+    "to_out.0",
+    "add_q_proj",
+    "add_k_proj",
+    "add_v_proj",
+    "to_add_out",
+)
 MLP = ("ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2")
 LORA_TARGETS = (*ATTENTION, *MLP)
 """Both streams' attention and MLP; every name is the end of a layer's name."""
@@ -71,7 +80,9 @@ def load(config: Config, device: str = "cpu") -> Sd3Policy:
     try:
         index = StableDiffusion3Pipeline.load_config(source)
         third = {part: index.get(part) for part in ("text_encoder_3", "tokenizer_3")}
-        absent = {part: None for part, kind in third.items() if not (config.use_t5 and kind and kind[0])}
+        absent = {
+            part: None for part, kind in third.items() if not (config.use_t5 and kind and kind[0])
+        }
         pipeline = StableDiffusion3Pipeline.from_pretrained(
             source, dtype=getattr(torch, config.dtype), use_safetensors=True, **absent
         )
@@ -90,16 +101,16 @@ def _source(weights: str) -> str:
         looks_local = weights.startswith((".", "/", "~")) or weights.count("/") != 1
         if looks_local and not folder.is_dir():
             raise PolicyError(
-                f"There is no folder '{weights}' to load weights from; give an existing folder, a hub "
-                "id such as 'owner/name', or 'pocket'."
+                f"There is no folder '{weights}' to load weights from; give an existing folder, a "
+                "hub id such as 'owner/name', or 'pocket'."
             )
         return str(folder) if folder.is_dir() else weights
     from backend.pocket import PIPELINE_DIR
 
     if not (PIPELINE_DIR / "model_index.json").is_file():
         raise PolicyError(
-            f"The pocket model is missing at {PIPELINE_DIR}; get the repository's static/pocket folder "
-            "again, or train it with `python -m backend.pocket.train`."
+            f"The pocket model is missing at {PIPELINE_DIR}; get the repository's static/pocket "
+            "folder again, or train it with `python -m backend.pocket.train`."
         )
     return str(PIPELINE_DIR)
 
@@ -144,7 +155,7 @@ class Sd3Policy:
         return Cond.cat([self._embed_one(prompt) for prompt in prompts])
 
     def velocity(self, latent: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
-        """v(x, σ, c); (B, C, H, W), (B,), B rows → float32 (B, C, H, W)."""
+        """v(x, σ, c); (B, C, H, W), (B,), B rows → (B, C, H, W) in the latent's precision."""
         out: Tensor = self.network(
             hidden_states=latent.to(self.network.dtype),
             timestep=sigma * TIMESTEPS,
@@ -152,7 +163,7 @@ class Sd3Policy:
             pooled_projections=cond.tensors["pooled"],
             return_dict=False,
         )[0]
-        return out.float()
+        return out.to(latent.dtype)
 
     def decode(self, latents: Tensor) -> Pictures:
         """z / scale + shift through the decoder, as the stock pipeline does; uint8 (B, h, w, 3)."""
@@ -170,7 +181,7 @@ class Sd3Policy:
     def add_lora(
         self, rank: int, alpha: float, targets: Sequence[str] | None = None, seed: int = 0
     ) -> int:
-        """Replace the adapter by a fresh one that changes nothing yet; returns its parameter count."""
+        """Replace the adapter by a fresh one that changes nothing; returns its parameter count."""
         import torch
         from peft import LoraConfig
 

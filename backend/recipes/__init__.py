@@ -1,7 +1,8 @@
 """Recipes: a whole run each, as TOML. The comment at the top of a file says what to expect of it.
 
-That comment has four lines "key: text": title, source (the paper), hardware, cost and reward, which the
-cards on the New run page show. `load("g2rpo")` finds `pocket-g2rpo.toml`: the pocket model is the default.
+That comment has four lines "key: text": title, source (the paper), hardware, cost and reward,
+which the cards on the New run page show. `load("g2rpo")` finds `pocket-g2rpo.toml`: the pocket
+model is the default.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def names() -> list[str]:
 
 
 def full_name(name: str) -> str:
-    """The file name behind `name`, which may leave out "pocket-"; raises ConfigError if there is none."""
+    """The file name behind `name`, which may leave out "pocket-"; ConfigError if there is none."""
     for candidate in (name, f"{_SHORT}{name}"):
         if candidate in names():
             return candidate

@@ -47,9 +47,7 @@ def unpack(step: int, files: Mapping[str, bytes], state: dict[str, Any]) -> Chec
         raise CheckpointError(
             f"The checkpoint of step {step} is damaged ({error}); resume from an earlier one."
         ) from error
-    return CheckpointState(
-        step, parts["adapter"], parts["optimiser"], parts.get("ema"), state, {}
-    )
+    return CheckpointState(step, parts["adapter"], parts["optimiser"], parts.get("ema"), state, {})
 
 
 def optimiser_state(optimiser: AdamW, names: Mapping[str, torch.nn.Parameter]) -> dict[str, Tensor]:
@@ -70,8 +68,8 @@ def load_optimiser(
     if flat and wanted != set(flat):
         odd = sorted(wanted ^ set(flat))[0]
         raise CheckpointError(
-            f"The optimiser of the checkpoint does not fit the adapter ('{odd}' differs); resume with the "
-            "settings the run was started with."
+            f"The optimiser of the checkpoint does not fit the adapter ('{odd}' differs); resume "
+            "with the settings the run was started with."
         )
     for name, parameter in names.items() if flat else ():
         moments = {m: flat[f"{name}/{m}"].clone() for m in _MOMENTS}

@@ -39,4 +39,6 @@ def predict(config: RunConfig, step: int = 0) -> RunCost:
     evaluation = config.evaluation
     drawn = evaluation.num_prompts + 64
     steps = evaluation.num_steps or config.sampling.num_steps
-    return RunCost(each * cost.sample, update, update if kl else 0, cost.pictures, each * drawn * steps)
+    return RunCost(
+        each * cost.sample, update, update if kl else 0, cost.pictures, each * drawn * steps
+    )

@@ -1,14 +1,14 @@
 """Credit: rewards of leaves become one advantage on every explored edge.
 
-    leaves compared with each other  = one group: same tree ("tree"), or same forking node ("fork"),
-                                       and always the same stride, for a coarse tail looks worse
-    A(leaf)                          = compose(rewards of its group)          (backend.rewards.compose)
+    leaves compared with each other = one group: same tree ("tree"), or same forking node ("fork"),
+                                      and always the same stride, for a coarse tail looks worse
+    A(leaf) = compose(rewards of its group)                             (backend.rewards.compose)
     A(edge) = clip( Σ over strides of the mean of A(leaf) over the leaves below the edge )
 
-"tree" credits every explored edge on a leaf's path with that leaf (Flow-GRPO); "fork" credits only the
-edge by which the siblings differ, so a decision is judged by what followed from it alone (TempFlow-GRPO,
-arXiv 2508.04324; summed over strides: G²RPO, arXiv 2510.01982). Where every edge has one leaf a stride,
-the advantages of a group sum to 0.
+"tree" credits every explored edge on a leaf's path with that leaf (Flow-GRPO); "fork" credits only
+the edge by which the siblings differ, so a decision is judged by what followed from it alone
+(TempFlow-GRPO, arXiv 2508.04324; summed over strides: G²RPO, arXiv 2510.01982). Where every edge
+has one leaf a stride, the advantages of a group sum to 0.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def assign(
     floor: float,
     clip: float,
 ) -> Credited:
-    """Advantages of all explored edges from the leaves' rewards, each (L,) with NaN where missing."""
+    """Advantages of all explored edges from the leaves' rewards, each (L,), NaN where missing."""
     group_L, groups = partition(shape, credit)
     composed = compose(values, group_L, terms, scale=scale, floor=floor, clip=clip)
     edge_N = np.clip(_back_up(shape, composed, credit), -clip, clip)
@@ -98,7 +98,7 @@ def assign(
 
 
 def _back_up(shape: Shape, composed: Composed, credit: Credit) -> Floats:
-    """Σ over strides of the mean over the used leaves below each credited edge; (N,), NaN elsewhere."""
+    """Σ over strides of the mean over used leaves below each credited edge; (N,), NaN elsewhere."""
     leaf = shape.leaf
     strides, column = np.unique(shape.stride[leaf], return_inverse=True)
     total = np.zeros((len(shape), len(strides)))

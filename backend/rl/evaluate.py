@@ -1,7 +1,7 @@
 """Held-out evaluation: the same prompts and the same noise at every step, so gains are paired.
 
-Pictures are drawn by ODE, as they will be at use. With the same seeds, the standard error of a gain is
-that of the per-prompt differences, several times smaller than that of two means:
+Pictures are drawn by ODE, as they will be at use. With the same seeds, the standard error of a
+gain is that of the per-prompt differences, several times smaller than that of two means:
 
     gain = mean_p (r_p − r⁰_p),   se = std_p(r_p − r⁰_p)/√P        over prompts with both values
 """
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.rl.recipe import EvaluationSettings
 from backend.rl.randomness import seed_of
+from backend.rl.recipe import EvaluationSettings
 from backend.rl.sampler import Field, draw
 from backend.types import EvaluationRecord, Pictures, Scorer
 
@@ -53,13 +53,12 @@ def evaluate(
     *,
     step: int,
     baseline: Baseline | None,
-    batch_size: int,
 ) -> tuple[EvaluationRecord, Baseline]:
     """Draw, score, compare with step 0; returns the record and this step's values per prompt.
 
     `field` is a fresh one: its count becomes the record's NFE.
     """
-    images = draw(field, held.prompts, held.seeds, sigmas, batch_size=batch_size)
+    images = draw(field, held.prompts, held.seeds, sigmas)
     values = {name: r.score(images, held.prompts).values for name, r in rewards.items()}
     metrics: dict[str, float] = {}
     for name, value in values.items():
@@ -67,7 +66,7 @@ def evaluate(
         if baseline is not None:
             first = np.array(baseline[name], dtype=np.float64)
             metrics |= _mean_and_error(value - first, f"gain/{name}", f"gain_se/{name}")
-    metrics["diversity"] = _diversity_of(field, held, sigmas, batch_size)
+    metrics["diversity"] = _diversity_of(field, held, sigmas)
     samples = [
         {
             "prompt": held.prompts[i],
@@ -82,7 +81,7 @@ def evaluate(
 
 
 def diversity(images: Pictures) -> float:
-    """Mean distance between pictures of one prompt: rms difference of their 8×8 colour thumbnails, 0 to 1."""
+    """Mean distance of pictures of one prompt: rms difference of 8×8 colour thumbnails, 0 to 1."""
     if len(images) < 2:
         return math.nan
     features = thumbnails(images)
@@ -99,13 +98,11 @@ def thumbnails(images: Pictures) -> Floats:
     return np.asarray(blocks.mean(axis=(2, 4)).reshape(num, -1))
 
 
-def _diversity_of(
-    field: Field, held: HeldOut, sigmas: Sequence[float], batch_size: int
-) -> float:
+def _diversity_of(field: Field, held: HeldOut, sigmas: Sequence[float]) -> float:
     """Mean over prompts of the distance between their pictures from four other seeds."""
     prompts = [p for p in held.prompts[:_DIVERSE_PROMPTS] for _ in range(_DIVERSE_SEEDS)]
     seeds = [seed_of(held.seeds[0], "diversity", i) for i in range(len(prompts))]
-    images = draw(field, prompts, seeds, sigmas, batch_size=batch_size)
+    images = draw(field, prompts, seeds, sigmas)
     groups = np.split(images, len(prompts) // _DIVERSE_SEEDS)
     return float(np.mean([diversity(group) for group in groups]))
 
@@ -115,7 +112,10 @@ def _mean_and_error(value: Floats, mean: str, error: str) -> dict[str, float]:
     present = value[np.isfinite(value)]
     if len(present) < 2:
         return {}
-    return {mean: float(present.mean()), error: float(present.std(ddof=1) / math.sqrt(len(present)))}
+    return {
+        mean: float(present.mean()),
+        error: float(present.std(ddof=1) / math.sqrt(len(present))),
+    }
 
 
 def _or_none(value: float) -> float | None:

@@ -4,14 +4,16 @@ With σ → σ′, dt = σ′ − σ < 0, Δ = −dt, one network call v = v_θ(
 x̂₀ = x − σv and the noise estimate x̂₁ = x + (1−σ)v. Every kernel is linear in x and v, so a whole
 schedule compiles into three numbers a step, all checked finite before a run begins:
 
-    O      (ODE, Euler)         a = 1                      b = dt                             std = 0
-    S      (score SDE)          a = 1 + s²dt/(2σ)          b = dt·(1 + s²(1−σ)/(2σ))          std = s·√Δ
-           "flow-sde"           s = η·√(σ/(1−σ)); at σ = 1 the 1−σ is that of the next step   (Flow-GRPO)
-           "const-sde"          s = η                                                         (DanceGRPO)
-    C      (CPS)                a = 1−σ′ + c               b = −σ(1−σ′) + (1−σ)c              std = σ′·sin(ηπ/2)
-                                c = √(σ′² − std²): the total noise stays exactly σ′           (arXiv 2509.05952)
+    kernel     a                       b                           std
+    O (ODE)    1                       dt                          0
+    S (SDE)    1 + s²dt/(2σ)           dt·(1 + s²(1−σ)/(2σ))       s·√Δ
+    C (CPS)    1 − σ′ + c              −σ(1−σ′) + (1−σ)c           σ′·sin(ηπ/2),  c = √(σ′² − std²)
 
-S: Liu et al. 2025, Flow-GRPO (arXiv 2505.05470) eq. 9; Xue et al. 2025, DanceGRPO (arXiv 2505.07818).
+    "flow-sde"    S with s = η·√(σ/(1−σ)); at σ = 1 the 1−σ is that of the next step
+    "const-sde"   S with s = η
+    "cps"         C: the total noise stays exactly σ′, where S leaves 2 to 7 % too much
+
+Sources: Flow-GRPO (arXiv 2505.05470) eq. 9; DanceGRPO (2505.07818); CPS (2509.05952).
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ class Coefficients:
 
 
 def compile_kernel(kernel: Kernel, sigmas: Sequence[float]) -> Coefficients:
-    """a, b, std of `kernel` for each step of the schedule; raises MethodError if any is not finite."""
+    """a, b, std of `kernel` for each step; raises MethodError if any is not finite."""
     s = np.asarray(sigmas, dtype=np.float64)
     now, then = s[:-1], s[1:]
     dt = then - now
@@ -71,7 +73,9 @@ def compile_kernel(kernel: Kernel, sigmas: Sequence[float]) -> Coefficients:
         a, b = 1 - then + kept, -now * (1 - then) + (1 - now) * kept
     else:
         rest = np.where(now >= 1.0, 1 - then, 1 - now)
-        noise = kernel.eta * (np.sqrt(now / rest) if kernel.name == "flow-sde" else np.ones_like(now))
+        noise = kernel.eta * (
+            np.sqrt(now / rest) if kernel.name == "flow-sde" else np.ones_like(now)
+        )
         a = 1 + noise**2 * dt / (2 * now)
         b = dt * (1 + noise**2 * (1 - now) / (2 * now))
         std = noise * np.sqrt(-dt)
@@ -96,9 +100,9 @@ def mean(coefficients: Coefficients, step: int, latent: Tensor, velocity: Tensor
 
 
 def log_prob(coefficients: Coefficients, step: int, target: Tensor, mu: Tensor) -> Tensor:
-    """log p(x′ | x) of an explored edge, mean over the D latent elements, float32 → (E,).
+    """log p(x′ | x) of an explored edge, mean over the D latent elements → (E,).
 
-    S: −(x′−μ)²/(2·std²) − ln std − ½ln 2π.   C: −(x′−μ)², no variance and no constants (as published).
+    S: −(x′−μ)²/(2·std²) − ln std − ½ln 2π.   C: −(x′−μ)², without variance or constants.
     x′ is a constant: the gradient reaches θ through μ only. Raises MethodError where std is 0.
     """
     std = float(coefficients.std[step])
@@ -107,7 +111,7 @@ def log_prob(coefficients: Coefficients, step: int, target: Tensor, mu: Tensor) 
             f"The transition at step {step} has no noise, so it has no log-probability; "
             "raise eta, or do not explore there."
         )
-    squared = (target.detach().float() - mu.float()).pow(2).flatten(1).mean(1)
+    squared = (target.detach() - mu).pow(2).flatten(1).mean(1)
     if coefficients.kernel.name == "cps":
         return -squared
     return -squared / (2 * std**2) - math.log(std) - 0.5 * math.log(2 * math.pi)

@@ -1,8 +1,9 @@
 """The one training loop: plan → sample → decode → reward → credit → update → record.
 
-It knows no method, model family, reward or store: a method gives plans, credit and objective; a policy
-gives velocities and pictures; scorers give values; records go to a sink. Everything random follows from
-(seed, step, purpose), so a run resumed from a checkpoint ends as one that was never interrupted.
+It knows no method, model family, reward or store: a method gives plans, credit and objective; a
+policy gives velocities and pictures; scorers give values; records go to a sink. Everything random
+follows from (seed, step, purpose), so a run resumed from a checkpoint ends as one that was never
+interrupted.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def train(
     """
     if not prompts or len(heldout) < 2:
         raise InputError(
-            f"There are {len(prompts)} prompts to train on and {len(heldout)} to evaluate on; a run "
-            "needs at least 1 and 2."
+            f"There are {len(prompts)} prompts to train on and {len(heldout)} to evaluate on; "
+            "a run needs at least 1 and 2."
         )
     trainer = Trainer(config, policy, rewards, prompts, heldout, sink)
     trainer.restore(resume) if resume is not None else trainer.begin()

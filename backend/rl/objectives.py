@@ -1,22 +1,25 @@
-"""Objectives: how an advantage on an explored edge becomes a loss. torch is imported by nobody here.
+"""Objectives: how an advantage on an explored edge becomes a loss. torch is imported by nobody
+here.
 
-Clipped ratio, per explored edge e with advantage A, old and new log-probability (means over D elements):
+Clipped ratio, per explored edge e with advantage A, old and new log-probability (means over D
+elements):
 
     r_e = exp(log p_new − log p_old)
     L   = Σ_e w_e · max(−A_e·r_e, −A_e·clip(r_e, 1 − c, 1 + c)) / number of edges
           + β · mean over deciding nodes of mean_D (v − v_ref)²
 
-The clip is given in **nats** of the joint log-ratio, c = nats / D: a clip of 1e-4 on the mean is 6.6 nats
-at D = 65,536 and 26 at D = 262,144, so a number on the mean would not survive a change of resolution.
+The clip is given in **nats** of the joint log-ratio, c = nats / D: a clip of 1e-4 on the mean is
+6.6 nats at D = 65,536 and 26 at D = 262,144, so a number on the mean would not survive a change
+of resolution.
 
 Shared parent: all children of a node depend on θ through the one vector v_θ(x_parent), so one
 forward/backward serves them all, exactly, ratios and clips included.
 
-w_e per step (scaled to mean 1 over the steps that explore), because |∂ log r/∂v| ∝ |b|/std grows 26-fold
-from the first step to the last but one of SD3.5:
+w_e per step (scaled to mean 1 over the steps that explore), because |∂ log r/∂v| ∝ |b|/std grows
+26-fold from the first step to the last but one of SD3.5:
     none        1                      (Flow-GRPO, G²RPO)
     noise       std / mean std         (TempFlow-GRPO, arXiv 2508.04324)
-    inverse-dt  1/Δ                    (GRPO-Guard, arXiv 2510.22319, without its ratio normalisation)
+    inverse-dt  1/Δ                    (GRPO-Guard, arXiv 2510.22319, but for its ratio)
 """
 
 from __future__ import annotations
@@ -64,8 +67,10 @@ class Objective(Protocol):
         """(T,) weight of an edge that leaves each step."""
         ...
 
-    def edges(self, new: Tensor, old: Tensor, advantage: Tensor, weight: float, dim: int) -> EdgeLoss:
-        """The loss of edges that leave one step; log-probabilities and advantages (E,), D = `dim`."""
+    def edges(
+        self, new: Tensor, old: Tensor, advantage: Tensor, weight: float, dim: int
+    ) -> EdgeLoss:
+        """The loss of edges that leave one step; the first three are (E,), D = `dim`."""
         ...
 
 
@@ -83,9 +88,9 @@ class ClippedRatio:
         if silent:
             kernel = coefficients.kernel
             raise ConfigError(
-                f"Step {silent[0]} explores without noise (kernel '{kernel.name}', eta {kernel.eta:g}), "
-                "so it has no probability and the clipped ratio cannot train it; raise eta, or choose "
-                "an earlier step.",
+                f"Step {silent[0]} explores without noise (kernel '{kernel.name}', eta "
+                f"{kernel.eta:g}), so it has no probability and the clipped ratio cannot train it; "
+                "raise eta, or choose an earlier step.",
                 field="eta",
             )
 
@@ -98,7 +103,9 @@ class ClippedRatio:
         chosen = np.asarray(raw[sorted(set(steps))])
         return np.asarray(raw / chosen.mean())
 
-    def edges(self, new: Tensor, old: Tensor, advantage: Tensor, weight: float, dim: int) -> EdgeLoss:
+    def edges(
+        self, new: Tensor, old: Tensor, advantage: Tensor, weight: float, dim: int
+    ) -> EdgeLoss:
         """Σ w·max(−A·r, −A·clip(r, 1 ± nats/D))."""
         clip = self.clip_nats / dim
         ratio = (new - old).exp()

@@ -1,7 +1,7 @@
 """All randomness is a pure function of (seed, step, purpose, …), so a resumed run repeats itself.
 
-There is no generator to carry over: every noise tensor and every order is made from its own seed, a hash
-of what it is for. Noise is drawn on the CPU, so it is the same on every device.
+There is no generator to carry over: every noise tensor and every order is made from its own seed,
+a hash of what it is for. Noise is drawn on the CPU, so it is the same on every device.
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ def noises(seeds: Sequence[int], shape: Sequence[int], device: torch.device | st
 
 
 def prompts_at(prompts: Sequence[str], seed: int, step: int, num: int) -> list[str]:
-    """The prompts of update `step`: endless shuffled passes over all of them, cut into `num` a step."""
+    """The prompts of update `step`: endless shuffled passes over all, cut into `num` a step."""
     picked, total = [], len(prompts)
     for position in range(step * num, (step + 1) * num):
-        order = np.random.default_rng(seed_of(seed, "prompts", position // total)).permutation(total)
+        order = np.random.default_rng(seed_of(seed, "prompts", position // total)).permutation(
+            total
+        )
         picked.append(prompts[int(order[position % total])])
     return picked

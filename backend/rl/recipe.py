@@ -1,7 +1,8 @@
 """A whole run as typed settings. A recipe file, a form and a stored run are all this one object.
 
-`RunConfig.read` also reads the settings of the method and of the policy with their own Configs, grows
-the method's plan once, and refuses what cannot be trained, so that a run that starts makes sense.
+`RunConfig.read` also reads the settings of the method and of the policy with their own Configs,
+grows the method's plan once, and refuses what cannot be trained, so that a run that starts makes
+sense.
 """
 
 from __future__ import annotations
@@ -97,9 +98,9 @@ class Sampling(Config):
     batch_size: int = Field(64, ge=1, json_schema_extra={"unit": "pictures"})
     """Network evaluations in one call while sampling."""
     update_batch_size: int = Field(32, ge=1, json_schema_extra={"unit": "nodes"})
-    """Explored nodes in one call; the update repeats these very batches, so the first ratio is exactly 1."""
+    """Explored nodes in one call; the update repeats these batches: its first ratio is exactly 1."""
     bf16: bool = True
-    """Run the network under bfloat16 autocast; noise levels and log-probabilities stay in float32."""
+    """Run the network under bfloat16 autocast; noise and log-probabilities stay in float32."""
 
 
 class Optim(Config):
@@ -182,7 +183,7 @@ class RunConfig(Config):
 
     @classmethod
     def read(cls, data: dict[str, Any] | None) -> Self:
-        """As `Config.read`, with the method's and the policy's settings read and written out too."""
+        """As `Config.read`, with the method's and the policy's settings written out too."""
         config = super().read(data)
         method = read_method(config)
         policy = _part(policies.get(config.policy.family), config.policy.config, "policy.config")
@@ -232,7 +233,9 @@ def _check_rewards(config: RunConfig) -> None:
     for term in [*config.rewards, *config.watch]:
         rewards.get(term.kind)
     if all(term.weight == 0 for term in config.rewards):
-        raise ConfigError("All rewards have weight 0, so nothing would be learned.", field="rewards")
+        raise ConfigError(
+            "All rewards have weight 0, so nothing would be learned.", field="rewards"
+        )
 
 
 def _check_plan(config: RunConfig) -> None:

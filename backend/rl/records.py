@@ -35,7 +35,7 @@ class Iteration:
     """Of the last pass of the update; None when nothing was kept."""
 
     def raw(self) -> Floats:
-        """Σ w·raw / Σ|w| over the rewards present on each leaf, (L,): the reward in its own units."""
+        """Σ w·raw / Σ|w| over the rewards present on each leaf, (L,): in the rewards' units."""
         stages = self.credited.composed.stages
         raw_KL = np.stack([stage.raw for stage in stages.values()])
         weight_KL = np.stack([stage.weight for stage in stages.values()])

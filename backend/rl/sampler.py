@@ -1,10 +1,10 @@
 """The one sampler: grows a forest of rollout trees level by level, everything batched over prompts.
 
-At each step of the schedule every inner node is evaluated exactly once, and all that leaves it (children,
-tails of several strides, the trunk) shares that velocity. Nodes that an explored edge leaves ("deciding"
-nodes) go in batches of their own, which are kept: the update evaluates the very same batches, so its
-first log-probabilities are equal to these bit for bit. All other nodes may run with the adapter folded
-into the weights, which is faster and trains nothing.
+At each step of the schedule every inner node is evaluated exactly once, and all that leaves it
+(children, tails of several strides, the trunk) shares that velocity. Nodes that an explored edge
+leaves ("deciding" nodes) go in batches of their own, which are kept: the update evaluates the very
+same batches, so its first log-probabilities equal these bit for bit. All other nodes may run with
+the adapter folded into the weights, which is faster and trains nothing.
 
 Step arithmetic, noise and log-probabilities are float32; only the network may run in bfloat16.
 Letters: N nodes · L leaves · E explored edges of a batch · B nodes of a batch · C H W latent.
@@ -31,11 +31,17 @@ from backend.types import Cond, Pictures, Policy
 
 @dataclass
 class Field:
-    """A policy's velocity field with guidance and precision settled; counts every evaluation."""
+    """A policy's velocity field and how it is run; counts every evaluation."""
 
     policy: Policy
     guidance: float = 1.0
     bf16: bool = False
+    batch_size: int = 64
+    """Evaluations in one call."""
+    update_batch_size: int = 32
+    """Deciding nodes in one call, in sampling and in the update alike."""
+    merge: bool = True
+    """Fold the adapter into the weights where nothing is trained."""
     nfe: Counter[str] = field(default_factory=Counter)
     """Network evaluations by purpose; guidance counts twice."""
 
@@ -53,12 +59,12 @@ class Field:
     def _velocity(self, latent: Tensor, sigma: float, cond: Cond) -> Tensor:
         sigma_B = torch.full((len(latent),), sigma, dtype=torch.float32, device=latent.device)
         with torch.autocast(latent.device.type, torch.bfloat16, enabled=self.bf16):
-            return self.policy.velocity(latent, sigma_B, cond).float()
+            return self.policy.velocity(latent, sigma_B, cond)
 
 
 @dataclass
 class Decisions:
-    """Deciding nodes of one step that were evaluated in one call, and the explored edges they left by."""
+    """Deciding nodes of one step that were evaluated in one call, and the edges they left by."""
 
     step: int
     nodes: Ints
@@ -103,12 +109,9 @@ def sample(
     cond: Cond,
     seed_N: Ints,
     *,
-    batch_size: int = 64,
-    update_batch_size: int = 32,
-    merge: bool = True,
     watched: frozenset[int] = frozenset(),
 ) -> Rollouts:
-    """Grow the forest. `cond` has one row a tree; `seed_N` seeds roots' noise and explored edges."""
+    """Grow the forest. `cond` has one row a tree; `seed_N` seeds roots and explored edges."""
     policy, device = field.policy, field.policy.device
     roots = np.flatnonzero(shape.parent < 0)
     start = noises(seed_N[roots].tolist(), policy.latent_shape, device)
@@ -122,10 +125,10 @@ def sample(
         here = shape.step == step
         sigma = float(coefficients.sigmas[step])
         for exact, flags, size in (
-            (True, here & deciding, update_batch_size),
-            (False, here & inner & ~deciding, batch_size),
+            (True, here & deciding, field.update_batch_size),
+            (False, here & inner & ~deciding, field.batch_size),
         ):
-            folded = policy.merged() if merge and not exact else nullcontext()
+            folded = policy.merged() if field.merge and not exact else nullcontext()
             with folded if flags.any() else nullcontext():
                 for nodes in _chunks(np.flatnonzero(flags), size):
                     latent = torch.stack([live.pop(node) for node in nodes.tolist()])
@@ -145,9 +148,6 @@ def draw(
     prompts: Sequence[str],
     seeds: Sequence[int],
     sigmas: Sequence[float],
-    *,
-    batch_size: int = 64,
-    merge: bool = True,
 ) -> Pictures:
     """Plain pictures, one for each prompt and seed, by ODE: what the stock pipeline would draw."""
     num_steps, num = len(sigmas) - 1, len(prompts)
@@ -160,8 +160,8 @@ def draw(
     quiet = kernels.compile_kernel(kernels.Kernel("flow-sde", 0.0), sigmas)
     seed_N = np.where(step == 0, np.asarray(seeds, dtype=np.int64)[tree], 0)
     cond = field.policy.embed(prompts)
-    rollouts = sample(field, chains, quiet, cond, seed_N, batch_size=batch_size, merge=merge)
-    return decode(field.policy, rollouts.leaves, batch_size)
+    rollouts = sample(field, chains, quiet, cond, seed_N)
+    return decode(field.policy, rollouts.leaves, field.batch_size)
 
 
 def decode(policy: Policy, latents: Tensor, batch_size: int = 64) -> Pictures:
@@ -197,15 +197,11 @@ def _explored_edges(
         log_prob = kernels.log_prob(coefficients, step, target, mu)
         out.log_prob_N[noisy] = log_prob.double().cpu().numpy()
         tree = shape.tree[nodes].tolist()
-        out.decisions.append(
-            Decisions(step, nodes, latent, tree, noisy, row, target, log_prob)
-        )
+        out.decisions.append(Decisions(step, nodes, latent, tree, noisy, row, target, log_prob))
     return dict(zip(noisy.tolist(), target, strict=True))
 
 
-def _keep_estimates(
-    out: Rollouts, nodes: Ints, estimate: Tensor, watched: frozenset[int]
-) -> None:
+def _keep_estimates(out: Rollouts, nodes: Ints, estimate: Tensor, watched: frozenset[int]) -> None:
     for node, clean in zip(nodes.tolist(), estimate, strict=True):
         if node in watched:
             out.estimates[node] = clean.clone()

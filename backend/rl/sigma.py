@@ -17,10 +17,11 @@ TIMESTEPS = 1000.0
 
 
 def stock_schedule(num_steps: int, shift: float = 3.0) -> list[float]:
-    """The sigmas of diffusers' FlowMatchEulerDiscreteScheduler without dynamic shifting, T + 1 values.
+    """The sigmas of diffusers' FlowMatchEulerDiscreteScheduler without dynamic shifting, T + 1
+    values.
 
-    The smallest training sigma is shifted when the scheduler is built and again here, a quirk that makes
-    the last non-zero sigma of T = 10, shift 3 only .0089. Policies ask their own scheduler; this form is
+    The smallest training sigma is shifted when the scheduler is built and again here, a quirk that
+    makes the last non-zero sigma of T = 10, shift 3 only .0089. A policy asks its scheduler; this is
     for cost estimates and tests, which have no model.
     """
     lowest = shift * 1e-3 / (1 + (shift - 1) * 1e-3)
@@ -29,18 +30,19 @@ def stock_schedule(num_steps: int, shift: float = 3.0) -> list[float]:
 
 
 def check_schedule(sigmas: Sequence[float]) -> None:
-    """Raise PolicyError unless the sigmas are finite and fall strictly from at most 1 to exactly 0."""
+    """Raise PolicyError unless the sigmas fall strictly from at most 1 to exactly 0."""
     finite = bool(np.isfinite(sigmas).all())
     falls = all(later < earlier for earlier, later in pairwise(sigmas))
     if not (len(sigmas) >= 2 and finite and falls and sigmas[0] <= 1.0 and sigmas[-1] == 0.0):
         raise PolicyError(
-            f"The schedule {[round(s, 4) for s in sigmas]} cannot be sampled: sigmas must fall strictly "
-            "from at most 1 to 0; check the policy's scheduler and the number of steps."
+            f"The schedule {[round(s, 4) for s in sigmas]} cannot be sampled: sigmas must fall "
+            "strictly from at most 1 to 0; check the policy's scheduler and the number of steps."
         )
 
 
 def tail(start: int, num_steps: int, stride: int) -> list[int]:
-    """Step indices from `start` to T in jumps of `stride`: start, start + λ, …, T (G²RPO's granularity).
+    """Step indices from `start` to T in jumps of `stride`: start, start + λ, …, T (G²RPO's
+    granularity).
 
     Its length less one is the number of network evaluations, ⌈(T − start)/λ⌉.
     """

@@ -1,4 +1,4 @@
-"""What happens in one update, one evaluation and one checkpoint of a run; `loop.train` decides when."""
+"""What one update, one evaluation and one checkpoint of a run are; `loop.train` decides when."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ class Trainer:
         """Go on from a checkpoint of the same settings."""
         if saved.state.get("settings") != self._fingerprint():
             raise CheckpointError(
-                f"The checkpoint of step {saved.step} was made with other settings; resume with the "
-                "settings the run was started with, or start a new run."
+                f"The checkpoint of step {saved.step} was made with other settings; resume with "
+                "the settings the run was started with, or start a new run."
             )
         self.policy.load_adapter(saved.adapter)
         files.load_optimiser(self.optimiser, self.parameters, saved.optimiser)
@@ -140,7 +140,6 @@ class Trainer:
                 sigmas,
                 step=self.step,
                 baseline=self.baseline,
-                batch_size=self.config.sampling.batch_size,
             )
         if self.baseline is None:
             self.baseline = values
@@ -167,9 +166,7 @@ class Trainer:
         seen, figures = self._update(field, rollouts, credited.edge_N)
         self.step += 1
         clock.lap("update")
-        it = Iteration(
-            self.config, plans, prompts, rollouts, images, scores, credited, seen
-        )
+        it = Iteration(self.config, plans, prompts, rollouts, images, scores, credited, seen)
         groups = group_records(it, chosen, self.policy)
         metrics = iteration_metrics(it) | figures
         metrics |= {f"nfe/{purpose}": float(num) for purpose, num in field.nfe.items()}
@@ -192,25 +189,17 @@ class Trainer:
         coefficients = compile_kernel(plans[0].kernel, self.sigmas)
         for plan in plans:
             if plan.kernel != plans[0].kernel:
-                raise MethodError("All trees of an update must draw their noise by the same kernel.")
+                raise MethodError(
+                    "All trees of an update must draw their noise by the same kernel."
+                )
             self.objective.check(plan, coefficients)
         random = shape.explored | (shape.parent < 0)
         seed_N = np.zeros(len(shape), dtype=np.int64)
         for node in np.flatnonzero(random):
             where = (int(shape.tree[node]), int(shape.local[node]))
             seed_N[node] = seed_of(self.config.seed, self.step, "rollout", *where)
-        sampling = self.config.sampling
         cond = self.policy.embed(prompts)
-        return sample(
-            field,
-            shape,
-            coefficients,
-            cond,
-            seed_N,
-            batch_size=sampling.batch_size,
-            update_batch_size=sampling.update_batch_size,
-            watched=watched,
-        )
+        return sample(field, shape, coefficients, cond, seed_N, watched=watched)
 
     def _score(self, shape: Shape, images: Pictures, prompts: Sequence[str]) -> dict[str, Scores]:
         """Raw rewards of all leaves; a reward that is silent altogether ends the run."""
@@ -229,7 +218,7 @@ class Trainer:
     def _update(
         self, field: Field, rollouts: Rollouts, edge_N: Floats
     ) -> tuple[Pass | None, dict[str, float]]:
-        """Optimiser steps on these rollouts; the adapter is untouched if anything is not a number."""
+        """Optimiser steps on these rollouts; none is taken on what is not a number."""
         optim, seen, norm = self.config.optim, None, 0.0
         share = self.step / self.config.num_steps
         lr = optim.lr * (1 + (optim.lr_end - 1) * share)
@@ -258,7 +247,8 @@ class Trainer:
     # --- helpers ---------------------------------------------------------------------------------
 
     def _field(self) -> Field:
-        return Field(self.policy, self.config.sampling.guidance, self.config.sampling.bf16)
+        s = self.config.sampling
+        return Field(self.policy, s.guidance, s.bf16, s.batch_size, s.update_batch_size)
 
     @contextmanager
     def _delivered(self) -> Iterator[None]:

@@ -1,17 +1,18 @@
-"""The rollout tree on paper: from a method's plan to a table of nodes, before any network is called.
+"""The rollout tree on paper: from a method's plan to a table of nodes, before any network is
+called.
 
-A node is a latent at a step of the schedule; the edge that leads to it either explores (kernel S or C)
-or is ODE; a leaf is at step T. Because the shape is known beforehand, so is the cost: **every inner node
-is evaluated exactly once**, whatever leaves it, so NFE = inner nodes, and an update costs one
-forward/backward for each node that an explored edge leaves.
+A node is a latent at a step of the schedule; the edge that leads to it either explores (kernel S
+or C) or is ODE; a leaf is at step T. Because the shape is known beforehand, so is the cost:
+**every inner node is evaluated exactly once**, whatever leaves it, so NFE = inner nodes, and an
+update costs one forward/backward for each node that an explored edge leaves.
 
-    plan                                                    gives
-    roots=G, explore=all                                    Flow-GRPO: G chains with their own noise
-    forks={0: G}, explore=window                            MixGRPO, DanceGRPO: the same with shared noise
-    forks={k: G}, trunk=True                                one fork at step k of an ODE trunk
-    forks={0: G, 1: G, …}, trunk=True, strides=(1, 2)       G²RPO
-    roots=4, forks={0: 6, 1: 6, …}, trunk=True              TempFlow-GRPO
-    forks={0: 2, 3: 2, 6: 2, 9: 2}, explore=all             BranchGRPO
+    plan                                                  gives
+    roots=G, explore=all                                  Flow-GRPO: G chains, each its own noise
+    forks={0: G}, explore=window                          MixGRPO, DanceGRPO: one noise for all
+    forks={k: G}, trunk=True                              one fork at step k of an ODE trunk
+    forks={0: G, 1: G, …}, trunk=True, strides=(1, 2)     G²RPO
+    roots=4, forks={0: 6, 1: 6, …}, trunk=True            TempFlow-GRPO
+    forks={0: 2, 3: 2, 6: 2, 9: 2}, explore=all           BranchGRPO
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class TreePlan:
     forks: Mapping[int, int] = field(default_factory=dict)
     """Step → number of explored children."""
     trunk: bool = False
-    """The forks leave an ODE trunk that goes on to the last of them; each child is finished by ODE."""
+    """The forks leave an ODE trunk that goes on to the last one; children are finished by ODE."""
     strides: tuple[int, ...] = (1,)
     """Each branch is finished once with each stride λ: every λ-th sigma of what is left."""
 
@@ -51,7 +52,8 @@ class TreePlan:
         decisions = sorted({*self.explore, *self.forks})
         if not decisions:
             raise ConfigError(
-                "The tree explores nowhere, so nothing can be compared; name a step to fork or explore.",
+                "The tree explores nowhere, so nothing can be compared; name a step to fork or to "
+                "explore.",
                 field="fork_steps",
             )
         if decisions[0] < 0 or decisions[-1] >= num_steps:
@@ -72,14 +74,15 @@ class TreePlan:
         if long or len(set(self.strides)) < len(self.strides) or not self.strides:
             raise ConfigError(
                 f"Strides {list(self.strides)} do not fit: after the last explored step "
-                f"({decisions[-1]}) {left} steps are left; give different strides from 1 to {max(left, 1)}.",
+                f"({decisions[-1]}) {left} steps are left; give different strides from 1 to "
+                f"{max(left, 1)}.",
                 field="strides",
             )
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The nodes of one or many trees as columns of length N; a parent stands before its children."""
+    """Nodes of one or many trees as columns of length N; a parent stands before its children."""
 
     num_steps: int
     tree: Ints

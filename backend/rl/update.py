@@ -1,7 +1,8 @@
 """One pass of the update: every batch of deciding nodes is evaluated again, now with gradient.
 
-One forward/backward a node serves all its children. The batches are those of the sampler, so the first
-pass finds log-probabilities equal to the stored ones bit for bit, and the ratio is exactly 1.
+One forward/backward a node serves all its children. The batches are those of the sampler, so the
+first pass finds log-probabilities equal to the stored ones bit for bit, and the ratio is exactly
+1.
 """
 
 from __future__ import annotations
@@ -32,12 +33,11 @@ class Pass:
     trained_N: NDArray[np.bool_]
 
 
-def accumulate(
-    field: Field, rollouts: Rollouts, edge_N: Floats, objective: Objective
-) -> Pass:
+def accumulate(field: Field, rollouts: Rollouts, edge_N: Floats, objective: Objective) -> Pass:
     """Add the gradient of one pass to the adapter's parameters.
 
-    `edge_N` is the advantage of the edge that leads to each node, NaN where nothing is learned. Raises
+    `edge_N` is the advantage of the edge that leads to each node, NaN where nothing is learned.
+    Raises
     MethodError, with no step taken, if the loss is not a number or nothing is left to train on.
     """
     trained_N = np.isfinite(edge_N) & np.isfinite(rollouts.log_prob_N)
@@ -48,7 +48,7 @@ def accumulate(
     for part in batches:
         velocity, new = replay(field, rollouts, part)
         chosen = torch.as_tensor(trained_N[part.child], device=new.device)
-        advantage = torch.as_tensor(edge_N[part.child], dtype=torch.float32, device=new.device)
+        advantage = torch.as_tensor(edge_N[part.child], dtype=new.dtype, device=new.device)
         dim = part.latent[0].numel()
         edges = objective.edges(
             new[chosen], part.log_prob[chosen], advantage[chosen], float(weights[part.step]), dim
@@ -77,12 +77,15 @@ def replay(field: Field, rollouts: Rollouts, part: Decisions) -> tuple[Tensor, T
 
 
 def clip_gradient(parameters: Sequence[torch.nn.Parameter], max_norm: float) -> float:
-    """Scale the gradient down to `max_norm`; returns its norm before. Raises MethodError if not finite."""
+    """Scale the gradient down to `max_norm`; returns its norm before.
+
+    Raises MethodError if it is not finite.
+    """
     norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_norm))
     if not np.isfinite(norm):
         raise MethodError(
-            "The gradient became infinite or not a number; the adapter was left as it was after the "
-            "last update. Lower the learning rate, or clip closer."
+            "The gradient became infinite or not a number; the adapter was left as it was after "
+            "the last update. Lower the learning rate, or clip closer."
         )
     return norm
 
@@ -90,8 +93,9 @@ def clip_gradient(parameters: Sequence[torch.nn.Parameter], max_norm: float) -> 
 def _check_number(loss: Tensor, step: int) -> None:
     if not bool(torch.isfinite(loss)):
         raise MethodError(
-            f"The loss became {float(loss.detach())} at denoising step {step}; the adapter was left as "
-            "it was after the last update. Lower the learning rate, or leave out the steps of least noise."
+            f"The loss became {float(loss.detach())} at denoising step {step}; the adapter was "
+            "left as it was after the last update. Lower the learning rate, or leave out the steps of "
+            "least noise."
         )
 
 
