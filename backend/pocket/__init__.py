@@ -1,4 +1,4 @@
-"""The pocket world: a picture language, its verifier, a small image model and how it was trained."""
+"""The pocket world: a picture language, its verifier, a small image model and its training."""
 
 from __future__ import annotations
 

@@ -1,13 +1,15 @@
 """The pocket CLIP: one small network for pictures, one for prompts, both into 96 dimensions.
 
-A frozen feature extractor for the preference reward learned from people: a picture lies near the prompts
-that describe it. Words are embedded by their place in the sentence, and it was trained against captions
-with one word changed, so that it sees binding and place, not only which words occur.
+A frozen feature extractor for the preference reward learned from people: a picture lies near the
+prompts that describe it. Words are embedded by their place in the sentence, and it was trained
+against captions with one word changed, so that it sees binding and place, not only which words
+occur.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +35,7 @@ class PocketEncoder(nn.Module):
         super().__init__()
         widths = (3, 32, 64, 96, 128)
         layers: list[nn.Module] = []
-        for width, wider in zip(widths, widths[1:], strict=False):
+        for width, wider in pairwise(widths):
             layers += [nn.Conv2d(width, wider, 4, stride=2, padding=1), nn.SiLU()]
         self.convolutions = nn.Sequential(*layers)
         # flattened with its 4×4 places, so that "above" and "left of" can be seen

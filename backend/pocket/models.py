@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
@@ -139,7 +140,7 @@ def _merge(pieces: list[str], merges: dict[tuple[str, str], None]) -> list[str]:
     """Byte-pair encoding: join the pair of best rank until no known pair is left."""
     ranks = {pair: rank for rank, pair in enumerate(merges)}
     while True:
-        pairs = [pair for pair in zip(pieces, pieces[1:], strict=False) if pair in ranks]
+        pairs = [pair for pair in pairwise(pieces) if pair in ranks]
         if not pairs:
             return pieces
         best = min(pairs, key=ranks.__getitem__)
@@ -150,8 +151,8 @@ def _merge(pieces: list[str], merges: dict[tuple[str, str], None]) -> list[str]:
 def check_prompt_fits(tokenizer: Any, prompt: str) -> None:
     """Raise InputError if `prompt` has more tokens than `tokenizer` lets into the model.
 
-    A tokenizer cuts what is too long without a word; a picture of half a prompt would then be judged
-    against the whole one.
+    A tokenizer cuts what is too long without a word; a picture of half a prompt would then be
+    judged against the whole one.
     """
     num = len(tokenizer(prompt, truncation=False)["input_ids"])
     if num > tokenizer.model_max_length:
@@ -179,14 +180,14 @@ def build_pipeline(parts: Parts) -> StableDiffusion3Pipeline:
 
 
 def load_pipeline(folder: Path = PIPELINE_DIR) -> StableDiffusion3Pipeline:
-    """The pocket model as a stock pipeline in single precision; call it with max_sequence_length=0."""
+    """The pocket model as a stock pipeline in fp32; call it with max_sequence_length=0."""
     import torch
     from diffusers import StableDiffusion3Pipeline
 
     if not (folder / "model_index.json").is_file():
         raise PolicyError(
-            f"The pocket model is missing at {folder}; restore static/pocket from the repository or "
-            f"run `python -m backend.pocket.train --stage model`."
+            f"The pocket model is missing at {folder}; restore static/pocket from the repository "
+            f"or run `python -m backend.pocket.train --stage model`."
         )
     return StableDiffusion3Pipeline.from_pretrained(
         folder, text_encoder_3=None, tokenizer_3=None, torch_dtype=torch.float32

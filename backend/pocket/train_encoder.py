@@ -1,8 +1,8 @@
-"""Training of the pocket CLIP: pictures against captions, among them captions with one word changed.
+"""Training of the pocket CLIP: pictures against captions, some with one word changed.
 
-Each batch has 128 renders, half of them softened, noisy or shifted in colour as a model's pictures are.
-Loss: cross-entropy of the right caption among the batch's 128 and three near misses of its own, and of the
-right picture for each caption.
+Each batch has 128 renders, half of them softened, noisy or shifted in colour as a model's pictures
+are. Loss: cross-entropy of the right caption among the batch's 128 and three near misses of its
+own, and of the right picture for each caption.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def train(path: Path, *, steps: int = 600, seed: int = 0) -> dict[str, float]:
 
 
 def accuracy(encoder: PocketEncoder, num: int = 192) -> dict[str, float]:
-    """Held-out pictures: the right caption first among `num` and as many near misses; and pairwise."""
+    """Held-out pictures: the right caption first among `num` and as many near misses; pairwise."""
     rng = np.random.default_rng(3)
     prompts = world.draw(num, 555, "heldout")
     wrong = [near_miss(world.parse(prompt), rng, "any") for prompt in prompts]

@@ -1,8 +1,8 @@
 """Training of the pocket model: text encoders and transformer together, by flow matching.
 
-Two parts. First clean captions, until pictures are crisp. Then corrupted captions, each content word
-replaced by another of its kind now and then: the model goes on drawing crisply and is now and then wrong in
-meaning, which is what people can see and a reward can teach (docs/pocket.md).
+Two parts. First clean captions, until pictures are crisp. Then corrupted captions, each content
+word replaced by another of its kind now and then: the model goes on drawing crisply and is now and
+then wrong in meaning, which is what people can see and a reward can teach (docs/pocket.md).
 
     x_σ = (1 − σ) x + σ ε        loss = |v(x_σ, σ, text) − (ε − x)|²        σ ~ logit-normal(0.6, 1)
 """
@@ -134,7 +134,8 @@ def update_average(averages: list[nn.Parameter], weights: list[nn.Parameter], de
 def corrupt(scene: Scene, rng: np.random.Generator, chance: float) -> Scene:
     """Replace each content word by another of its kind with probability `chance`.
 
-    The result is again a prompt of the train split, so held-out combinations stay unseen in captions too.
+    The result is again a prompt of the train split, so held-out combinations stay unseen in
+    captions too.
     """
     for _ in range(20):
         first = _corrupt_thing(scene.first, rng, chance)
@@ -169,13 +170,13 @@ def other(kind: str, word: str, rng: np.random.Generator, chance: float) -> str:
 
 
 def render_latents(vae: AutoencoderKL, scenes: list[Scene], seed: int) -> Tensor:
-    """Render scenes and encode them: (B, 16, 8, 8) in half precision, scaled as the pipeline does."""
+    """Render scenes and encode them: (B, 16, 8, 8) in half precision."""
     parts = []
     for at in range(0, len(scenes), 1024):
         chunk = scenes[at : at + 1024]
         pictures = np.stack([world.render(scene, seed + at + i) for i, scene in enumerate(chunk)])
         parts.append(train_vae.encode(vae, pictures).half())
-    return torch.cat(parts)
+    return torch.cat(parts).contiguous()
 
 
 def token_ids(parts: Parts, prompt: str, _known: dict[str, int] = {}) -> list[int]:  # noqa: B006
@@ -192,7 +193,7 @@ def token_ids(parts: Parts, prompt: str, _known: dict[str, int] = {}) -> list[in
 
 
 def embed(parts: Parts, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Token ids (B, 16) → token features (B, 16, 128) and pooled (B, 128), as the pipeline has them."""
+    """Token ids (B, 16) → token features (B, 16, 128) and pooled (B, 128)."""
     outputs = [encoder(ids, output_hidden_states=True) for encoder in parts.text_encoders]
     tokens = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
     return tokens, torch.cat([output.text_embeds for output in outputs], dim=-1)
@@ -248,7 +249,7 @@ def evaluate(parts: Parts, num: int = 256, seed: int = 1) -> dict[str, float]:
 
 
 def group_spread(parts: Parts, num: int = 32, group: int = 12, seed: int = 2) -> float:
-    """Mean over prompts of the standard deviation of the total among `group` pictures of one prompt."""
+    """Standard deviation of the total among `group` pictures of one prompt, mean over prompts."""
     prompts = [prompt for prompt in world.draw(num, 4321, "train") for _ in range(group)]
     rewards = verifier.score(sample(parts, prompts, seed), prompts)["total"]
     return float(rewards.reshape(num, group).std(axis=1).mean())

@@ -1,8 +1,9 @@
 """Training of the pocket autoencoder: flat coloured shapes, 64×64 → 8×8×16, crisp edges.
 
-First crowded 32×32 crops, where every patch has something to learn and a step costs a quarter; then whole
-pictures with more weight on edges. Loss: 2 |x̂ − x|² + 0.3 |x̂ − x| + w |∇x̂ − ∇x| + 10⁻⁵ KL. The decoder also learns from latents with a little extra noise, so
-that pictures stay crisp when a flow model ends not quite on the latents of real pictures.
+First crowded 32×32 crops, where every patch has something to learn and a step costs a quarter; then
+whole pictures with more weight on edges. Loss: 2 |x̂ − x|² + 0.3 |x̂ − x| + w |∇x̂ − ∇x| + 10⁻⁵ KL.
+The decoder also learns from latents with a little extra noise, so that pictures stay crisp when a
+flow model ends not quite on the latents of real pictures.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def _train_on(
     vae: AutoencoderKL, pictures: Tensor, steps: int, rate: float, *, edge_weight: float
 ) -> None:
     optimiser = torch.optim.AdamW(vae.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=steps, pct_start=0.1
+    )
     start = time.perf_counter()
     for step in range(1, steps + 1):
         batch = pictures[torch.randint(len(pictures), (BATCH,))]
@@ -67,7 +70,7 @@ def _train_on(
 
 
 def crowded(num: int, seed: int) -> np.ndarray:
-    """Pictures with twelve objects anywhere, over one another: every patch has something to learn."""
+    """Pictures with twelve objects anywhere, over one another."""
     rng = np.random.default_rng([seed, 0xC04D])
     grounds, colours = list(world.BACKGROUNDS.values()), list(world.COLOURS.values())
     shapes, radii = tuple(world.SHAPES), tuple(world.SIZES.values())

@@ -1,8 +1,8 @@
 """What a picture shows, judged against its prompt from pixels alone.
 
-Every aspect is a number in [0, 1]; with two things an aspect is the mean of both. It is strict on meaning
-and lenient to softness: a pixel is unmixed between the background and an object colour, so a blurred edge
-is part background, part object, and never a third colour.
+Every aspect is a number in [0, 1]; with two things an aspect is the mean of both. It is strict on
+meaning and lenient to softness: a pixel is unmixed between the background and an object colour, so
+a blurred edge is part background, part object, and never a third colour.
 
     present        something stands where the prompt names a thing
     colour         it has the named colour
@@ -189,8 +189,8 @@ def _relation(place: Floats, there: NDArray[np.bool_], wanted: _Wanted) -> Float
 def _assign(seen: _Seen, wanted: _Wanted) -> Ints:
     """Colour class of the group that stands for each thing, (B, 2); 0 where there is none.
 
-    The group of the right colour if there is one, else the largest group of another colour, so that a
-    wrong colour costs the colour alone.
+    The group of the right colour if there is one, else the largest group of another colour, so that
+    a wrong colour costs the colour alone.
     """
     row = np.arange(len(seen.area))[:, None]
     found = wanted.thing & (seen.area[row, wanted.colour] > 0)
@@ -377,8 +377,8 @@ def _unmixing() -> tuple[NDArray[np.uint8], Floats]:
 def _templates() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """A linear discriminant for the shape of a crop, and the mean crops it was made from.
 
-    Fitted on shapes drawn small and large, crisp and soft, at places between pixels. Returns weights
-    (144, 5), offsets (5,), templates (K, 144).
+    Fitted on shapes drawn small and large, crisp and soft, at places between pixels. Returns
+    weights (144, 5), offsets (5,), templates (K, 144).
     """
     rng = np.random.default_rng(5)
     radii = [radius * scale for radius in world.SIZES.values() for scale in (0.93, 1.0, 1.07)]

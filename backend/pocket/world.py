@@ -1,9 +1,9 @@
-"""The pocket world: a picture language of coloured shapes at 64×64, its grammar, renderer and splits.
+"""The pocket world: a language of coloured shapes at 64×64, its grammar, renderer and splits.
 
-A prompt names one or two things and a background: "two large red circles above a small blue square on
-a gray background". Everything a prompt says can be seen in the picture, so a reward can be checked from
-pixels alone (`backend.pocket.verifier`). The two things always differ in colour; object colours and
-background colours are disjoint.
+A prompt names one or two things and a background: "two large red circles above a small blue square
+on a gray background". Everything a prompt says can be seen in the picture, so a reward can be
+checked from pixels alone (`backend.pocket.verifier`). The two things always differ in colour;
+object colours and background colours are disjoint.
 
 Pure numpy; nothing here imports torch.
 """
@@ -189,8 +189,8 @@ def _known(prompt: str, kind: str, word: str, words: tuple[str, ...]) -> str:
 def is_heldout_triple(colour: str, shape: str, relation: str | None) -> bool:
     """Whether a (colour, shape, relation) combination is kept from training.
 
-    One shape in five for every colour and relation, in a Latin pattern, so that each colour, shape and
-    relation by itself is seen in training.
+    One shape in five for every colour and relation, in a Latin pattern, so that each colour, shape
+    and relation by itself is seen in training.
     """
     place = len(RELATIONS) if relation is None else tuple(RELATIONS).index(relation)
     return (tuple(COLOURS).index(colour) + 2 * tuple(SHAPES).index(shape) + 3 * place) % 5 == 0
@@ -222,7 +222,7 @@ def num_prompts() -> int:
 
 
 def draw(n: int, seed: int, split: Split = "train", *, single: float = 0.12) -> list[str]:
-    """`n` prompts of a split, distinct while the split allows; `single` is the share with one thing."""
+    """`n` distinct prompts of a split; `single` is the share with one thing."""
     rng = np.random.default_rng([seed, 0x70A1])
     found: dict[str, None] = {}
     for _ in range(200 * n + 1000):
