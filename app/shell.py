@@ -261,7 +261,7 @@ def _with_headers(scope: Scope, send: Send) -> Send:
             headers = MutableHeaders(scope=message)
             headers.setdefault("X-Content-Type-Options", "nosniff")
             if scope["path"].startswith("/static/js/"):
-                headers.setdefault("Cache-Control", "no-cache")
+                headers["Cache-Control"] = "no-cache"
         await send(message)
 
     return sender

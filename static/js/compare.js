@@ -184,6 +184,7 @@ async function one(main, page, id) {
     drawSide();
     if (state.mode === "blind") return drawBlind();
     if (!open()) return veil();
+    if (!cells) return;
     const cell = cells[state.at];
     if (!cell) return fill(ui.left, empty({ title: "No pictures", text: "This comparison has no pairs." }));
     const width = cell.width || 64;

@@ -1,0 +1,216 @@
+"""A real Chromium on a real running studio, and projects with pictures to look at.
+
+Every page that a test opens is watched: an error in its console or a request to another host fails
+the test that opened it.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+
+from backend.pocket import world
+from backend.services import comparisons, pairs, policies, projects, prompts, samples, users
+from backend.services.samples import NewSample
+from backend.services.studio import Studio
+from tests.conftest import RunningStudio
+
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+READY_MS = 30_000
+HARMLESS = ("Connection errored out", "net::ERR_INTERNET_DISCONNECTED", "net::ERR_FAILED")
+"""What a page may say when the test itself took the network away or left in mid-load."""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for the whole session."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright:
+        options: dict[str, Any] = {"executable_path": path} if path else {"channel": "chrome"}
+        browser = playwright.chromium.launch(args=list(FLAGS), **options)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visitor:
+    """One person's browser window on the studio."""
+
+    url: str
+    context: BrowserContext
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def go(self, path: str) -> Page:
+        """Open a page and wait until its module has drawn it."""
+        self.page.goto(self.url + path)
+        self.ready()
+        return self.page
+
+    def ready(self) -> None:
+        """Wait until the module of the page has drawn it."""
+        self.page.wait_for_function("document.documentElement.dataset.ready", timeout=READY_MS)
+
+    def shoot(self, name: str) -> Path:
+        """A screenshot of what is seen now."""
+        SCREENSHOTS.mkdir(exist_ok=True)
+        path = SCREENSHOTS / f"{name}.png"
+        self.page.wait_for_function("Array.from(document.images).every(i => i.complete)")
+        self.page.screenshot(path=path)
+        return path
+
+
+Opener = Callable[..., Visitor]
+
+
+@pytest.fixture
+def visit(chromium: Browser, studio: RunningStudio) -> Iterator[Opener]:
+    """Opens browser windows: `visit(width=390, height=844, theme="dark")`."""
+    visitors: list[Visitor] = []
+
+    def opened(width: int = 1440, height: int = 900, theme: str = "light", **more: Any) -> Visitor:
+        context = chromium.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if theme == "dark" else "light",
+            has_touch=width < 500,
+            is_mobile=width < 500,
+            **more,
+        )
+        page = context.new_page()
+        visitor = Visitor(studio.url, context, page)
+        page.on("console", lambda message: _listen(visitor, message.type, message.text))
+        page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
+        context.route("**/*", lambda route: _stay_here(visitor, route))
+        visitors.append(visitor)
+        return visitor
+
+    yield opened
+    complaints = [text for visitor in visitors for text in visitor.complaints]
+    for visitor in visitors:
+        visitor.context.close()
+    assert not complaints
+
+
+def _listen(visitor: Visitor, kind: str, text: str) -> None:
+    if kind == "error" and not any(part in text for part in HARMLESS):
+        visitor.complaints.append(text)
+
+
+def _stay_here(visitor: Visitor, route: Route) -> None:
+    """No page may ask another host for anything."""
+    url = route.request.url
+    if url.startswith((visitor.url, "data:", "blob:")):
+        route.continue_()
+        return
+    visitor.complaints.append(f"asked a foreign host: {url}")
+    route.abort()
+
+
+@pytest.fixture
+def store(studio: RunningStudio) -> Iterator[Studio]:
+    """The running studio's own store and media."""
+    opened = studio.open()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def project(store: Studio) -> Iterator[int]:
+    """An empty project, open while the test runs."""
+    me = users.local(store)["id"]
+    before = projects.current(store, me)["id"]
+    made = projects.create(store, f"browser {uuid.uuid4().hex[:8]}")
+    projects.open_project(store, me, made["id"])
+    yield int(made["id"])
+    projects.open_project(store, me, before)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What `draw_pairs` made."""
+
+    policy_id: int
+    prompt_set_id: int
+    pair_ids: list[int]
+
+
+def draw_pairs(store: Studio, project_id: int, num: int, *, size: int = 64, seed: int = 0) -> Drawn:
+    """Pairs without a model: each prompt rendered rightly and wrongly, `size` pixels square."""
+    policy = policies.create(store, project_id, f"pocket {seed}", "sd3", {"weights": "pocket"})
+    texts = world.draw(num, seed=seed)
+    made = prompts.import_text(store, project_id, f"set {seed}", "train", "\n".join(texts))
+    listed = prompts.texts(store, made["id"])
+    right = world.render_many([text for _, text in listed], seed)
+    wrong = np.roll(right, 1, axis=0)
+    media = [_png(store, picture, size) for picture in (*right, *wrong)]
+    new = [
+        NewSample(listed[i % num][0], seed + i, name, size, size) for i, name in enumerate(media)
+    ]
+    ids = samples.add(store, project_id, policy["id"], new)
+    rows = [
+        {
+            "project_id": project_id,
+            "prompt_id": listed[i][0],
+            "sample_a_id": ids[i],
+            "sample_b_id": ids[num + i],
+        }
+        for i in range(num)
+    ]
+    with store.write() as session:
+        pair_ids = pairs.add(session, rows)
+    return Drawn(int(policy["id"]), int(made["id"]), pair_ids)
+
+
+def _png(store: Studio, picture: np.ndarray[Any, Any], size: int) -> str:
+    image = Image.fromarray(picture)
+    if size != image.width:
+        image = image.resize((size, size), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return store.media.put(buffer.getvalue())
+
+
+def draw_comparison(store: Studio, project_id: int, num: int) -> int:
+    """A comparison that is ready to be judged, without a model and without a worker."""
+    base = draw_pairs(store, project_id, num, seed=1)
+    tuned = policies.create(store, project_id, "tuned", "sd3", {"weights": "pocket"})
+    made = comparisons.create(
+        store,
+        project_id,
+        base_policy_id=base.policy_id,
+        tuned_policy_id=tuned["id"],
+        prompt_set_id=base.prompt_set_id,
+        num_prompts=num,
+        seed=7,
+    )
+    texts = prompts.texts(store, base.prompt_set_id)
+    rendered = world.render_many([text for _, text in texts], 9)
+    drawn = []
+    for (prompt_id, _), picture in zip(texts, rendered, strict=True):
+        good, bad = _png(store, picture, 64), _png(store, picture[:, ::-1] // 2 + 60, 64)
+        first = samples.add(
+            store, project_id, base.policy_id, [NewSample(prompt_id, 7, bad, 64, 64)]
+        )
+        other = samples.add(store, project_id, tuned["id"], [NewSample(prompt_id, 7, good, 64, 64)])
+        drawn.append(comparisons.DrawnPair(prompt_id, first[0], other[0]))
+    comparisons.ready(store, int(made["id"]), drawn)
+    return int(made["id"])

@@ -1,0 +1,142 @@
+"""Every page as people meet it: pictures in both themes, accessible, sound when empty."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from backend.services.studio import Studio
+from tests.browser.conftest import Opener, draw_comparison, draw_pairs
+
+PAGES = {
+    "today": "/",
+    "label": "/label",
+    "prompts": "/prompts",
+    "compare": "/compare",
+    "workers": "/workers",
+}
+
+
+@pytest.fixture
+def filled(store: Studio, project: int) -> int:
+    """A project with something on every page of this file; returns its comparison."""
+    draw_pairs(store, project, 12)
+    return draw_comparison(store, project, 8)
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds serious or critical, one line each."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", list(PAGES))
+def test_each_page_is_drawn_and_accessible(
+    name: str, theme: str, visit: Opener, filled: int
+) -> None:
+    visitor = visit(theme=theme)
+    page = visitor.go(PAGES[name])
+    page.wait_for_timeout(600)
+    visitor.shoot(f"{name}-{theme}")
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == theme
+    assert page.locator("h1").count() == 1
+    assert page.locator(".btn.primary:visible").count() <= 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1440
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("mode", ["blind", "side", "wipe"])
+def test_a_comparison_is_drawn_and_accessible_in_each_mode(
+    mode: str, theme: str, visit: Opener, filled: int
+) -> None:
+    visitor = visit(theme=theme)
+    page = visitor.go(f"/compare?id={filled}&mode={mode}&reveal=1")
+    page.wait_for_timeout(600)
+    visitor.shoot(f"compare-{mode}-{theme}")
+    assert serious(page) == []
+
+
+def test_an_empty_studio_has_exactly_one_primary_button(visit: Opener, project: int) -> None:
+    visitor = visit()
+    page = visitor.go("/")
+    expect(page.get_by_test_id("load-demo")).to_be_visible()
+    assert page.locator(".btn.primary").count() == 1
+    visitor.shoot("today-empty-light")
+    assert serious(page) == []
+    for name in ("label", "prompts", "compare"):
+        visitor.go(PAGES[name])
+        visitor.shoot(f"{name}-empty-light")
+        assert page.locator(".btn.primary:visible").count() <= 1
+        assert serious(page) == []
+
+
+def test_today_leads_to_the_pairs_that_wait(visit: Opener, filled: int) -> None:
+    page = visit().go("/")
+    expect(page.get_by_test_id("continue-labelling")).to_contain_text("Start labelling")
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("label")).to_be_visible()
+    expect(page).to_have_url(re.compile("/label$"))
+
+
+def test_the_rail_changes_pages_and_back_goes_back(visit: Opener, filled: int) -> None:
+    page = visit().go("/")
+    page.get_by_role("link", name="Prompts").click()
+    expect(page.locator("h1")).to_have_text("Prompts")
+    expect(page.locator(".rail a[aria-current]")).to_have_text("Prompts")
+    page.keyboard.press("g")
+    page.keyboard.press("w")
+    expect(page.locator("h1")).to_have_text("Workers")
+    page.go_back()
+    expect(page.locator("h1")).to_have_text("Prompts")
+
+
+def test_a_chosen_theme_is_kept_and_beats_the_system(visit: Opener, filled: int) -> None:
+    visitor = visit(theme="light")
+    page = visitor.go("/workers")
+    page.get_by_test_id("theme").click()
+    page.get_by_test_id("theme-dark").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    visitor.ready()
+    assert "dark" in page.evaluate("document.body.className")
+
+
+def test_nothing_of_gradio_shows_through(visit: Opener, filled: int) -> None:
+    page = visit().go("/")
+    page.wait_for_timeout(500)
+    assert page.locator("footer:visible").count() == 0
+    assert "gradio" not in page.inner_text("body").lower()
+    assert page.locator("h1").evaluate("node => getComputedStyle(node).fontWeight") == "600"
+    border = "node => getComputedStyle(node).borderTopWidth"
+    assert page.locator("kbd").first.evaluate(border) == "1px"
+
+
+def test_an_address_keeps_its_query_when_its_slash_is_taken_off(visit: Opener, filled: int) -> None:
+    page = visit().go(f"/compare/?id={filled}&mode=wipe")
+    expect(page).to_have_url(re.compile(rf"/compare\?id={filled}&mode=wipe"))
+
+
+def test_keys_can_be_changed_and_put_back(visit: Opener, filled: int) -> None:
+    visitor = visit()
+    page = visitor.go("/label")
+    first = page.get_by_test_id("prompt").inner_text()
+    page.keyboard.press("?")
+    visitor.shoot("keys-light")
+    page.get_by_role("button", name="Change").first.wait_for()
+    page.get_by_title("Change the key for Left").click()
+    page.keyboard.press("j")
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_test_id("prompt")).to_have_text(first)
+    page.keyboard.press("j")
+    expect(page.get_by_test_id("prompt")).not_to_have_text(first)

@@ -1,0 +1,341 @@
+"""Runs, Run, Rollouts, New run and Rewards as people meet them, on a synthetic project (tests/seed.py)."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Page, expect
+from sqlalchemy import select
+
+from backend.services import runs as run_rows
+from backend.services.studio import Studio
+from db.tables import Pair, RolloutGroup, RolloutNode, Run, Sample
+from tests import seed
+from tests.browser.conftest import Opener
+
+PAGES = {
+    "runs": "/runs",
+    "run": "/runs/{run}",
+    "rollouts": "/runs/{run}/rollouts",
+    "new-run": "/runs/new",
+    "rewards": "/rewards",
+}
+LIVE = "g2rpo-pocket-06"
+
+
+@pytest.fixture
+def seeded(store: Studio, project: int) -> seed.Seeded:
+    """The synthetic project, open while the test runs."""
+    made = seed.project(store)
+    assert made.project == project
+    return made
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds serious or critical, one line each."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_run_pages_are_drawn_and_accessible(
+    theme: str, visit: Opener, seeded: seed.Seeded
+) -> None:
+    visitor = visit(theme=theme)
+    for name, path in PAGES.items():
+        page = visitor.go(path.format(run=seeded.runs[LIVE]))
+        page.wait_for_timeout(600)
+        visitor.shoot(f"{name}-{theme}")
+        assert page.locator("h1").count() == 1
+        assert page.locator(".btn.primary:visible").count() <= 1, name
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1440
+        assert serious(page) == [], name
+
+
+def test_the_run_pages_can_be_read_on_a_phone(visit: Opener, seeded: seed.Seeded) -> None:
+    visitor = visit(width=390, height=844)
+    for name, path in PAGES.items():
+        page = visitor.go(path.format(run=seeded.runs[LIVE]))
+        page.wait_for_timeout(400)
+        visitor.shoot(f"{name}-phone")
+        assert page.evaluate("document.getElementById('main').scrollWidth") <= 390, name
+
+
+def test_an_empty_project_says_what_will_be_there_and_the_next_move(
+    visit: Opener, project: int
+) -> None:
+    visitor = visit()
+    page = visitor.go("/runs")
+    expect(page.get_by_text("No runs yet")).to_be_visible()
+    expect(page.get_by_test_id("new-run")).to_be_visible()
+    assert serious(page) == []
+    visitor.shoot("runs-empty-light")
+    page = visitor.go("/rewards")
+    expect(page.get_by_text("No rewards yet")).to_be_visible()
+    expect(page.get_by_test_id("train-reward")).to_be_disabled()
+    assert serious(page) == []
+    visitor.shoot("rewards-empty-light")
+
+
+def test_the_filter_of_runs_lives_in_the_address_and_two_runs_open_in_compare(
+    visit: Opener, seeded: seed.Seeded
+) -> None:
+    page = visit().go("/runs?status=done")
+    expect(page.get_by_test_id("run-row")).to_have_count(2)
+    page.get_by_test_id("filter-failed").click()
+    expect(page.get_by_test_id("run-row")).to_have_count(1)
+    assert "status=failed" in page.url
+    page.get_by_test_id("filter-all").click()
+    expect(page.get_by_test_id("run-row")).to_have_count(6)
+    for name in ("flow-grpo-pocket-01", "g2rpo-pocket-02"):
+        page.get_by_label(f"Select {name}").check()
+    page.get_by_test_id("compare-runs").click()
+    page.wait_for_url("**/compare*")
+    tuned = seeded.policies
+    assert f"base={tuned['flow-grpo-pocket-01']}" in page.url
+    assert f"tuned={tuned['g2rpo-pocket-02']}" in page.url
+
+
+def test_the_scrubber_moves_charts_samples_figures_and_the_address(
+    visit: Opener, seeded: seed.Seeded
+) -> None:
+    page = visit().go(f"/runs/{seeded.runs[LIVE]}")
+    scrubber = page.get_by_test_id("step-scrubber")
+    expect(scrubber).to_have_attribute("aria-valuenow", "60")
+    scrubber.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Shift+ArrowLeft")
+    expect(scrubber).to_have_attribute("aria-valuenow", "49")
+    cursors = page.locator(".cell .cur").evaluate_all("all => all.map(c => c.dataset.step)")
+    assert len(cursors) >= 10 and set(cursors) == {"49"}
+    expect(page.locator(".smp th.now")).to_have_text("40")
+    expect(page.get_by_test_id("this-iteration")).to_contain_text("Iteration 49")
+    assert "step=49" in page.url
+    page.reload()
+    expect(page.get_by_test_id("step-scrubber")).to_have_attribute("aria-valuenow", "49")
+    page.get_by_test_id("step-scrubber").press("End")
+    expect(page.get_by_test_id("this-iteration")).to_contain_text("Iteration 60")
+    assert "step=" not in page.url
+
+
+def test_a_new_iteration_is_in_the_charts_within_a_second(
+    visit: Opener, seeded: seed.Seeded, store: Studio
+) -> None:
+    run = seeded.runs[LIVE]
+    page = visit().go(f"/runs/{run}")
+    expect(page.get_by_test_id("live-state")).to_have_text("live", timeout=15_000)
+    took = []
+    for step in (61, 62, 63):
+        seed.iteration(store, run, step)
+        began = time.perf_counter()
+        page.wait_for_function(
+            "step => document.getElementById('main').dataset.lastStep === String(step)", arg=step
+        )
+        took.append(time.perf_counter() - began)
+    assert min(took) <= 1.0, took
+    assert page.locator(".cell .cur").first.get_attribute("data-step") == "63"
+    seed.evaluation(store, run, 63)
+    expect(page.locator(".smp th.now")).to_have_text("63", timeout=5_000)
+
+
+def test_a_point_of_a_chart_opens_the_rollouts_of_its_step(
+    visit: Opener, seeded: seed.Seeded
+) -> None:
+    page = visit().go(f"/runs/{seeded.runs[LIVE]}")
+    page.get_by_test_id("chart-spread").locator("svg.ch").click(position={"x": 100, "y": 60})
+    page.wait_for_url(re.compile(r"/rollouts\?step=\d+"))
+
+
+def test_an_enlarged_chart_is_plotly_served_by_the_studio(
+    visit: Opener, seeded: seed.Seeded
+) -> None:
+    visitor = visit()
+    page = visitor.go(f"/runs/{seeded.runs[LIVE]}")
+    page.get_by_label("Enlarge the held-out chart").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-testid=big-chart][data-ready=yes]", timeout=20_000)
+    assert page.locator(".js-plotly-plot").count() == 1
+    visitor.shoot("run-enlarged-light")
+
+
+def test_the_bars_of_rollouts_are_the_stored_shares_and_add_up(
+    visit: Opener, seeded: seed.Seeded, store: Studio
+) -> None:
+    page = visit().go(f"/runs/{seeded.runs[LIVE]}/rollouts")
+    tiles = page.get_by_test_id("sample").evaluate_all(
+        """all => all.slice(0, 48).map(tile => ({
+            group: +tile.closest('.grp').dataset.group, leaf: +tile.dataset.leaf, kept: !tile.closest('.grp').querySelector('.badge:not(.warn)'),
+            advantage: +tile.dataset.advantage, verifier: tile.dataset.verifier, people: tile.dataset.people, brightness: tile.dataset.brightness,
+            bars: [...tile.querySelectorAll('rect')].map(r => [r.dataset.reward, +r.dataset.share, +r.getAttribute('height')])}))"""
+    )
+    assert len(tiles) == 48
+    with store.read() as session:
+        for tile in tiles:
+            node = session.get(RolloutNode, (tile["group"], tile["leaf"]))
+            assert node is not None
+            shown = {name: tile[name] for name in seed.REWARDS}
+            stored = {name: part["share"] for name, part in node.rewards.items()}
+            for name, value in stored.items():
+                if value is None:
+                    assert shown[name] is None
+                else:
+                    assert float(shown[name]) == pytest.approx(value, abs=1e-6)
+            known = [value for value in stored.values() if value is not None]
+            assert sum(known) == pytest.approx(tile["advantage"], abs=1e-6)
+            heights = [(abs(share), height) for _, share, height in tile["bars"] if height > 1]
+            if len(heights) > 1:  # half a pixel of each bar is the gap
+                (a, tall), (b, low) = heights[0], heights[-1]
+                assert (tall + 0.5) / (low + 0.5) == pytest.approx(a / b, rel=0.1)
+
+
+def test_a_missing_reward_is_a_dash_with_its_cause(visit: Opener, seeded: seed.Seeded) -> None:
+    page = visit().go(f"/runs/{seeded.runs['flow-grpo-pocket-01']}/rollouts")
+    dash = page.locator(".tile .u .faint", has_text="–").first
+    assert "could not be read" in str(dash.get_attribute("title"))
+    page.locator(".tile", has=page.locator(".u .faint", has_text="–")).first.click()
+    row = page.get_by_test_id("advantage-table").locator("tr[data-reward=brightness]")
+    expect(row.locator("td").nth(1)).to_have_text("–")
+
+
+def test_keys_walk_groups_and_samples_and_a_reload_finds_the_place(
+    visit: Opener, seeded: seed.Seeded
+) -> None:
+    page = visit().go(f"/runs/{seeded.runs[LIVE]}/rollouts")
+    expect(page.get_by_test_id("rollout-tree")).to_be_visible()
+    first = page.locator("#main").get_attribute("data-group")
+    page.keyboard.press("j")
+    page.keyboard.press("l")
+    expect(page.get_by_test_id("sample-detail")).to_be_visible()
+    leaf = page.get_by_test_id("sample-detail").get_attribute("data-leaf")
+    group = page.locator("#main").get_attribute("data-group")
+    assert group != first
+    expect(page.locator(".tile[aria-current=true]")).to_have_count(1)
+    page.reload()
+    expect(page.locator(f"#main[data-group='{group}']")).to_be_visible()
+    expect(page.locator(f"[data-testid=sample-detail][data-leaf='{leaf}']")).to_be_visible()
+    page.keyboard.press("[")
+    page.wait_for_url(re.compile("step=59"))
+
+
+def test_p_asks_people_about_best_and_worst_with_the_pictures_shown(
+    visit: Opener, seeded: seed.Seeded, store: Studio
+) -> None:
+    page = visit().go(f"/runs/{seeded.runs[LIVE]}/rollouts")
+    expect(page.get_by_test_id("rollout-tree")).to_be_visible()
+    page.keyboard.press("p")
+    page.wait_for_selector("#main[data-pair]")
+    pair_id = int(str(page.locator("#main").get_attribute("data-pair")))
+    group_id = int(str(page.locator("#main").get_attribute("data-group")))
+    with store.read() as session:
+        pair = session.get(Pair, pair_id)
+        group = session.get(RolloutGroup, group_id)
+        assert pair is not None and group is not None and group.sheet is not None
+        assert pair.source == "rollouts"
+        leaves = list(
+            session.scalars(
+                select(RolloutNode).where(
+                    RolloutNode.group_id == group_id,
+                    RolloutNode.kind == "leaf",
+                    RolloutNode.stride == 1,
+                )
+            )
+        )
+        leaves.sort(key=lambda leaf: -(leaf.advantage or 0.0))
+        sheet = _pixels(store, group.sheet)
+        for leaf, sample_id in ((leaves[0], pair.sample_a_id), (leaves[-1], pair.sample_b_id)):
+            sample = session.get(Sample, sample_id)
+            assert sample is not None and leaf.tile is not None
+            tile = sheet[:, 64 * leaf.tile : 64 * (leaf.tile + 1)]
+            assert np.array_equal(_pixels(store, sample.media), tile)
+
+
+def _pixels(store: Studio, media: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(store.media.read(media))).convert("RGB"))
+
+
+def test_a_recipe_becomes_a_run_with_no_typing(
+    visit: Opener, seeded: seed.Seeded, store: Studio
+) -> None:
+    visitor = visit()
+    page = visitor.go("/runs/new")
+    start = page.get_by_test_id("start-run")
+    expect(start).to_be_enabled(timeout=15_000)
+    page.get_by_test_id("fix").first.click()  # fewer held-out prompts: the set has 64
+    expect(page.get_by_test_id("changes")).to_contain_text("change")
+    expect(start).to_be_enabled(timeout=15_000)
+    start.click()
+    page.wait_for_url(re.compile(r"/runs/\d+$"), timeout=15_000)
+    expect(page.get_by_test_id("run-step")).to_be_visible()
+    run_id = int(page.url.rsplit("/", 1)[1])
+    with store.read() as session:
+        run = session.get(Run, run_id)
+        assert run is not None and run.project_id == seeded.project
+        assert run.config["evaluation"]["num_prompts"] <= 64
+    run_rows.want(store, run_id, "stop")
+
+
+def test_a_wrong_value_is_said_beside_its_field_and_keeps_start_shut(
+    visit: Opener, seeded: seed.Seeded
+) -> None:
+    visitor = visit()
+    page = visitor.go("/runs/new")
+    expect(page.get_by_test_id("start-run")).to_be_enabled(timeout=15_000)
+    rate = page.get_by_test_id("field-optim.lr")
+    rate.fill("fast")
+    expect(rate).to_have_attribute("aria-invalid", "true")
+    expect(page.locator(".err", has_text="is not a number")).to_be_visible()
+    expect(page.get_by_test_id("start-run")).to_be_disabled()
+    rate.fill("2e-4")
+    steps = page.get_by_test_id("field-method.settings.fork_steps")
+    steps.fill("0, 40")
+    expect(page.get_by_test_id("start-why")).to_contain_text("check", timeout=15_000)
+    expect(page.get_by_test_id("start-run")).to_be_disabled()
+    visitor.shoot("new-run-blocked-light")
+
+
+def test_a_clone_shows_its_difference_and_knows_its_parent(
+    visit: Opener, seeded: seed.Seeded, store: Studio
+) -> None:
+    page = visit().go(f"/runs/new?clone={seeded.runs['g2rpo-pocket-02']}")
+    expect(page.get_by_test_id("changes")).to_contain_text("No differences")
+    expect(page.get_by_test_id("start-why")).to_contain_text("reward people", timeout=15_000)
+    page.get_by_label("Remove people").click()
+    page.get_by_test_id("weight-verifier").fill("0.5")
+    expect(page.get_by_test_id("changes")).to_contain_text("change")
+    expect(page.get_by_test_id("start-run")).to_be_enabled(timeout=15_000)
+    page.get_by_test_id("start-run").click()
+    page.wait_for_url(re.compile(r"/runs/\d+$"), timeout=15_000)
+    run_id = int(page.url.rsplit("/", 1)[1])
+    with store.read() as session:
+        run = session.get(Run, run_id)
+        assert run is not None and run.parent_id == seeded.runs["g2rpo-pocket-02"]
+        assert run.config["rewards"][0]["weight"] == 0.5
+    run_rows.want(store, run_id, "stop")
+
+
+def test_a_learned_reward_shows_its_accuracy_and_five_bins_and_what_it_likes(
+    visit: Opener, seeded: seed.Seeded
+) -> None:
+    visitor = visit()
+    page = visitor.go("/rewards")
+    expect(page.get_by_test_id("reward-accuracy")).to_have_text("74.1 %")
+    expect(page.get_by_test_id("calibration-bin")).to_have_count(5)
+    for order in ("high", "low"):
+        expect(page.get_by_test_id(f"samples-{order}").locator("img")).to_have_count(8)
+    expect(page.get_by_test_id("simulate")).to_contain_text("simulated")
+    before = page.get_by_test_id("train-reward").inner_text()
+    page.get_by_test_id("include-simulated").check()
+    assert page.get_by_test_id("train-reward").inner_text() != before
+    page.get_by_test_id("use-in-run").click()
+    page.wait_for_url("**/runs/new?*")
+    expect(page.locator("[data-testid=mix-row][data-reward=people]")).to_be_visible()
