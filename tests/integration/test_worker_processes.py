@@ -15,30 +15,18 @@ from rq.job import Job
 
 from backend.errors import EnvironmentProblem
 from tests.conftest import ROOT, free_port
+from tests.processes import is_alive, wait_until
 from workers import home as data_folder
 from workers import redis_server, watchdog
 from workers.queues import is_allowed, rq_queue
 from workers.redis_server import RedisServer
 from workers.studio_worker import StudioWorker
 
-SLEEPER = "import sys, time, pathlib; pathlib.Path(sys.argv[1]).write_text(str(__import__('os').getpid())); time.sleep(600)"
+SLEEPER = (
+    "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); "
+    "time.sleep(600)"
+)
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
-
-
-def wait_until(seconds: float, condition, what: str) -> None:  # type: ignore[no-untyped-def]
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 def _pid_from(path: Path) -> int:

@@ -1,0 +1,67 @@
+"""Migrations, on both kinds of store: from nothing to today's tables, and no further apart."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+import db
+from db.session import normalise
+from db.tables import Base
+
+
+def test_the_migrated_schema_is_that_of_the_tables(store: db.Store) -> None:
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_migrating_again_changes_nothing_and_nothing_is_pending(
+    store: db.Store, database_url: str
+) -> None:
+    assert not db.pending(store)
+    db.migrate(database_url)
+    assert not db.pending(store)
+
+
+def test_a_database_of_a_newer_palate_is_refused(store: db.Store, database_url: str) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(sa.text("update alembic_version set version_num = '9999'"))
+    with pytest.raises(db.StoreProblem, match="newer"):
+        db.migrate(database_url)
+
+
+def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
+    code = "import sys, db; db.migrate(sys.argv[1])"
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    started = [subprocess.Popen([sys.executable, "-c", code, url]) for _ in range(3)]
+    assert [process.wait(240) for process in started] == [0, 0, 0]
+    store = db.Store(url)
+    assert not db.pending(store)
+    store.dispose()
+
+
+@pytest.mark.parametrize("given", ["postgres://u:p@h/d", "postgresql://u:p@h/d"])
+def test_postgresql_means_psycopg_3(given: str) -> None:
+    assert normalise(given).drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize("given", ["mysql://h/d", "sqlite://", "sqlite:///:memory:", "nonsense"])
+def test_a_store_that_cannot_be_used_is_refused_with_a_sentence(given: str) -> None:
+    with pytest.raises(db.StoreProblem, match=r"\."):
+        normalise(given)
+
+
+def test_foreign_keys_are_enforced_and_reading_does_not_write(store: db.Store) -> None:
+    with pytest.raises(sa.exc.IntegrityError), store.write() as session:
+        session.execute(sa.text("insert into lease values (77, 77, 0, 'a')"))
+    from db.tables import Project
+
+    with pytest.raises(RuntimeError, match="write"), store.read() as session:
+        session.add(Project(name="lost"))
