@@ -1,4 +1,6 @@
-"""What the tests stand on: real stores (SQLite and PostgreSQL), a real Redis, a whole running studio."""
+"""What the tests stand on: real stores (SQLite and PostgreSQL), a real Redis, a whole running
+studio.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ os.environ.update(
 )
 
 
-# --- stores -------------------------------------------------------------------------------------------
+# --- stores ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -131,7 +133,7 @@ def _named(url: str, database: str) -> str:
     return changed.render_as_string(hide_password=False)
 
 
-# --- Redis --------------------------------------------------------------------------------------------
+# --- Redis ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -152,7 +154,7 @@ def redis(redis_server: RedisServer) -> Iterator[Redis]:
     connection.close()
 
 
-# --- a whole studio -----------------------------------------------------------------------------------
+# --- a whole studio -------------------------------------------------------------------------------
 
 
 @dataclass
@@ -182,7 +184,7 @@ class RunningStudio:
         """Its store and media, opened from the test's process."""
         return open_studio(self.settings)
 
-    def start(self, seconds: float = 60.0) -> RunningStudio:
+    def start(self, seconds: float = 180.0) -> RunningStudio:
         """Start it and wait until a page is served."""
         environment = {**os.environ, **self.environment, "PALATE_HOME": str(self.home)}
         command = [sys.executable, "-m", "workers.cli", "up", "--port", str(self.port)]
@@ -230,7 +232,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
-    """A whole running studio with its demo project, shared by the session; tests add, never clear."""
+    """A whole running studio with its demo project, one a session; tests add, never clear."""
     home = tmp_path_factory.mktemp("studio") / "home"
     running = RunningStudio(home, free_port()).start()
     yield running

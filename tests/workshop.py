@@ -26,18 +26,22 @@ class Workshop:
 
     def __init__(self, home: Path, database_url: str, tiny: Path, *queues: str) -> None:
         self.settings = read_settings(home=home, database_url=database_url, threads=1)
-        self.supervisor = Supervisor(self.settings, with_app=False)
-        if queues:
-            wanted = [p for p in self.supervisor.parts if any(q in p.name for q in queues)]
-            self.supervisor.parts = wanted
-        self.tiny = tiny
+        self.tiny, self.queues = tiny, queues
 
     def open(self) -> None:
-        """Start everything, and make the project when the store is empty."""
+        """Start the workers."""
+        self.supervisor = Supervisor(self.settings, with_app=False)
+        if self.queues:
+            wanted = [p for p in self.supervisor.parts if any(q in p.name for q in self.queues)]
+            self.supervisor.parts = wanted
         self.studio: Studio = self.supervisor.start()
         self._watch = threading.Thread(target=self.supervisor.watch, daemon=True)
         self._watch.start()
-        self.new_project()
+
+    def restart(self) -> None:
+        """Stop the workers as Ctrl-C does, and start them again; the project stays."""
+        self.close()
+        self.open()
 
     def new_project(self) -> None:
         """Go on in an empty project with prompts and the tiny policy."""
@@ -114,6 +118,7 @@ def opened(home: Path, database_url: str, tiny: Path, *queues: str) -> Iterator[
     """A workshop that is closed at the end; its workers serve `queues`, or all."""
     workshop = Workshop(home, database_url, tiny, *queues)
     workshop.open()
+    workshop.new_project()
     try:
         yield workshop
     finally:

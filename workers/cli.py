@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-importing = typer.Typer(help="Bring prompts or labels into a project.", no_args_is_help=True)
+importing = typer.Typer(help="Bring prompts into a project.", no_args_is_help=True)
 users_app = typer.Typer(help="The people of a studio.", no_args_is_help=True)
 app.add_typer(importing, name="import")
 app.add_typer(users_app, name="user")
@@ -83,7 +83,9 @@ def loop(
     rounds: Annotated[
         int, typer.Option(min=1, max=8, help="Label, learn, train: how many times round.")
     ] = 1,
-    home: Home = None,
+    home: Annotated[
+        Path | None, typer.Option(help="Data folder to keep.", show_default="a temporary one")
+    ] = None,
 ) -> None:
     """Go once round the whole loop with simulated annotators, without a browser."""
     from workers import loop as whole_loop

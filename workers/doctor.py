@@ -1,4 +1,4 @@
-"""What `palate doctor` looks at: everything the studio needs, what is missing, and how to get it."""
+"""What `palate doctor` looks at: all the studio needs, what is missing, and how to get it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Draws samples and stores them batch by batch; what an earlier attempt has drawn is not drawn again."""
+"""Draws samples and stores them batch by batch; what an earlier attempt has drawn is not drawn
+again.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,14 @@ class Drawing:
             self.nfe += velocity.nfe.total()
             height, width = pictures.shape[1:3]
             rows = [
-                NewSample(wish.prompt_id, wish.seed, studio.media.put(png(picture)), width, height, settings)
+                NewSample(
+                    wish.prompt_id,
+                    wish.seed,
+                    studio.media.put(png(picture)),
+                    width,
+                    height,
+                    settings,
+                )
                 for wish, picture in zip(part, pictures, strict=True)
             ]
             ids = samples.add(studio, policy.project_id, policy.id, rows)

@@ -1,8 +1,8 @@
 """What every job has around it: claim, heartbeat, progress, stop, and an end written to the store.
 
-A job is claimed by its number and attempt. When the reconciler gives it to somebody else (this process
-was thought dead), the attempt moves on: then every write of ours is refused and the job here ends at its
-next step. So the same job may be enqueued any number of times and is done once.
+A job is claimed by its number and attempt. When the reconciler gives it to somebody else (this
+process was thought dead), the attempt moves on: then every write of ours is refused and the job
+here ends at its next step. So the same job may be enqueued any number of times and is done once.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class JobFrame:
             jobs.progress(self.studio, self.job_id, self.attempt, share, message)
 
     def step(self, done: int, total: int, message: str) -> None:
-        """`progress`, and the place where a job without a loop of its own lets itself be stopped."""
+        """`progress`, and where a job without a loop of its own lets itself be stopped."""
         if self.wanted() != "run":
             raise Interrupted
         self.progress(done, total, message)

@@ -21,8 +21,8 @@ def claim(home: Path) -> IO[str]:
         lock = (home / LOCK).open("a+")
     except OSError as error:
         raise EnvironmentProblem(
-            f"The data folder {home} cannot be written ({error.strerror}); make it writable or choose "
-            "another with PALATE_HOME or --home."
+            f"The data folder {home} cannot be written ({error.strerror}); make it writable or "
+            "choose another with PALATE_HOME or --home."
         ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,8 +31,8 @@ def claim(home: Path) -> IO[str]:
         holder = lock.read().strip() or "unknown"
         lock.close()
         raise EnvironmentProblem(
-            f"Another studio (process {holder}) already uses the data folder {home}; stop it or choose "
-            "another folder with PALATE_HOME or --home."
+            f"Another studio (process {holder}) already uses the data folder {home}; stop it or "
+            "choose another folder with PALATE_HOME or --home."
         ) from None
     lock.truncate(0)
     lock.write(str(os.getpid()))
@@ -54,13 +54,13 @@ def refuse_taken_port(host: str, port: int) -> None:
 def _port_sentence(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            f"Port {port} on {host} is already in use; stop the program that listens there, or choose "
-            "another port with PALATE_PORT or --port."
+            f"Port {port} on {host} is already in use; stop the program that listens there, or "
+            "choose another port with PALATE_PORT or --port."
         )
     if error.errno == errno.EACCES:
         return (
-            f"Port {port} may not be used by this account; choose one above 1023 with PALATE_PORT or "
-            "--port."
+            f"Port {port} may not be used by this account; choose one above 1023 with PALATE_PORT "
+            "or --port."
         )
     return (
         f"The studio cannot listen on {host}, port {port} ({error.strerror or error}); check "

@@ -1,4 +1,4 @@
-"""A worker process: `python -m workers.main train --threads 2 --nice 5`. It only imports and calls."""
+"""A worker process: `python -m workers.main train --threads 2`. It only imports and calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker process keeps between jobs: the store's door, and models with their weights loaded."""
+"""What a worker process keeps between jobs: the store's door, and models with their weights."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Queue names, the connection, and which functions a worker may run at all.
 
-Whoever reaches Redis can enqueue a dotted name, and RQ imports any name it is given. A worker therefore
-runs only `workers.jobs.<kind>.run` with two numbers, and ignores call-backs.
+Whoever reaches Redis can enqueue a dotted name, and RQ imports any name it is given. A worker
+therefore runs only `workers.jobs.<kind>.run` with two numbers, and ignores call-backs.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ QUEUES = tuple(dict.fromkeys(jobs.QUEUES.values()))
 SERIALIZER = "json"
 BEAT_S = 4.0
 """A worker tells the store that it lives, and its job, this often."""
+SUPERVISOR = "PALATE_SUPERVISOR"
+"""Environment variable by which a worker knows the mark of the supervisor that started it."""
 DEAD_S = 12.0
 """A running job not heard of for this long was left by its worker."""
 
@@ -77,8 +79,24 @@ class StudioJob(Job):
 
 
 def worker_name() -> str:
-    """This process as the store names it: unique among the machines of a studio."""
-    return f"{socket.gethostname()}-{os.getpid()}"
+    """This process as the store names it: machine, process and, if it has one, its supervisor."""
+    mark = os.environ.get(SUPERVISOR, "")
+    return f"{socket.gethostname()}-{os.getpid()}" + (f"-{mark}" if mark else "")
+
+
+def is_dead_child(name: str, mark: str) -> bool:
+    """Whether that name was a worker under the supervisor `mark`, which is here, and has ended."""
+    head, _, found = (name or "").rpartition("-")
+    pid = head.rpartition("-")[2]
+    if found != mark or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # the number belongs to somebody else's process by now
+        return True
+    return False
 
 
 def connect(url: str) -> redis.Redis:

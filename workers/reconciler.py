@@ -1,9 +1,9 @@
 """Finds what a flushed Redis, a restarted one or a killed worker left behind, and queues it again.
 
-The store is the truth: a job that is due there and in no queue is enqueued; a job that runs there but
-has not been heard of for 12 s is abandoned, which makes it due in its next attempt. Both happen within
-two rounds of 5 s, so a killed worker is noticed after at most 22 s. Several reconcilers may run at once:
-claiming a job by number and attempt keeps it from being done twice.
+The store is the truth: a job that is due there and in no queue is enqueued; a job that runs there
+but has not been heard of for 12 s is abandoned, which makes it due in its next attempt. A killed
+worker of this machine is noticed within 5 s, one of another machine within 17 s. Several
+reconcilers may run at once: claiming a job by number and attempt keeps it from being done twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rq.exceptions import NoSuchJobError
 
 from backend.services import jobs
 from backend.services.studio import Studio
-from workers.queues import DEAD_S, QUEUES, SERIALIZER, StudioJob, rq_queue
+from workers.queues import DEAD_S, QUEUES, SERIALIZER, StudioJob, is_dead_child, rq_queue
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ ROUND_S = 5.0
 class Reconciler:
     """Compares the store with the queues; `round()` is one look."""
 
-    def __init__(self, studio: Studio, connection: redis.Redis) -> None:
-        self.studio, self.connection = studio, connection
+    def __init__(self, studio: Studio, connection: redis.Redis, mark: str = "") -> None:
+        self.studio, self.connection, self.mark = studio, connection, mark
         self._missing: set[str] | None = None
         self._looked_at = time.time()
 
@@ -40,7 +40,10 @@ class Reconciler:
         self._looked_at = now
         if slept:  # the machine was asleep: everybody's heartbeat looks old, so let them beat first
             return
-        for job in jobs.abandoned(self.studio, DEAD_S):
+        for job in jobs.abandoned(self.studio, 0.0):
+            silent_s = now - (job["heartbeat_at"] or 0.0)
+            if silent_s < DEAD_S and not is_dead_child(job["worker"] or "", self.mark):
+                continue
             status = jobs.release(self.studio, job["id"], job["attempt"])
             log.warning("Job %s was left by its worker; it is %s.", job["id"], status)
         self._enqueue_missing()
@@ -63,9 +66,9 @@ class Reconciler:
             StudioJob.fetch(key, connection=self.connection, serializer=SERIALIZER).delete()
 
 
-def run(studio: Studio, connection: redis.Redis, ended: threading.Event) -> None:
+def run(studio: Studio, connection: redis.Redis, ended: threading.Event, mark: str = "") -> None:
     """Look every 5 s until `ended`; a store or Redis that is away for a moment is only logged."""
-    reconciler = Reconciler(studio, connection)
+    reconciler = Reconciler(studio, connection, mark)
     while True:
         try:
             reconciler.round()

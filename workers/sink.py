@@ -12,7 +12,9 @@ from workers.sheets import png, strip
 
 
 class StoreSink:
-    """One run's sink. Each record is one transaction, refused once the job belongs to another worker."""
+    """One run's sink. Each record is one transaction, refused once the job belongs to another
+    worker.
+    """
 
     def __init__(self, studio: Studio, run_id: int, fence: Fence) -> None:
         self.studio, self.run_id, self.fence = studio, run_id, fence

@@ -1,8 +1,8 @@
 """The worker: one process, one job at a time, its models kept warm between jobs.
 
-RQ's own clean-up notices a killed one-hour job after 3,660 s. Here a pulse writes "I live" and "my job
-lives" to the store every 4 s, and the reconciler decides from the store (INFRA §4). RQ's registries get
-a short life too, but nothing depends on them.
+RQ's own clean-up notices a killed one-hour job after 3,660 s. Here a pulse writes "I live" and "my
+job lives" to the store every 4 s, and the reconciler decides from the store (INFRA §4). RQ's
+registries get a short life too, but nothing depends on them.
 """
 
 from __future__ import annotations

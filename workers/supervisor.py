@@ -6,13 +6,14 @@
                              ├─ worker train           all cores, lower priority
                              └─ reconciler (a thread)
 
-Every part stands under a watchdog of its own (`workers.watchdog`), so that `kill -9` of this process
-ends them too. A part that dies is started again with growing pauses.
+Every part stands under a watchdog of its own (`workers.watchdog`), so that `kill -9` of this
+process ends them too. A part that dies is started again with growing pauses.
 
 Why the cores are shared like this: an update of a run must not wait half-idle for a queue that is
 usually empty, so training may use every core; it runs at a lower priority and drawing on half the
 cores, so somebody who asks for pictures gets them at once and the run gives way. One process serves
-both `generate` and `score` up to four cores, because each copy of torch and its models takes 0.4 GB.
+both `generate` and `score` up to four cores, because each copy of torch and its models takes 0.4
+GB.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +33,7 @@ from backend.errors import EnvironmentProblem
 from backend.services.studio import Studio, open_studio
 from backend.settings import ROOT, Settings
 from workers import home, reconciler, watchdog
-from workers.queues import connect
+from workers.queues import SUPERVISOR, connect
 from workers.redis_server import RedisServer, answers
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ class Part:
     has_given_up: bool = False
 
     def start(self, settings: Settings) -> None:
-        """Start it under a watchdog with the studio's settings; what it says goes to its own log."""
+        """Start it under a watchdog with the studio's settings; it writes to a log of its own."""
         path = log_file(settings, self.name)
         if path.exists() and path.stat().st_size > LONGEST_LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
@@ -120,7 +122,10 @@ class Supervisor:
         say: Callable[[str], None] = log.info,
     ) -> None:
         self.settings, self.with_app, self.say = settings, with_app, say
+        self.mark = uuid.uuid4().hex[:8]
         self.parts = parts(settings, with_app=with_app)
+        for part in self.parts:
+            part.environment[SUPERVISOR] = self.mark
         self.redis: RedisServer | None = None
         self.studio: Studio | None = None
         self.ended = threading.Event()
@@ -146,7 +151,9 @@ class Supervisor:
         """Start again what dies, until `ended` is set."""
         while not self.ended.wait(0.2):
             if self.redis is not None and not self.redis.is_running():
-                self.say("Redis has ended; starting it again. Nothing is lost: the store has the work.")
+                self.say(
+                    "Redis has ended; starting it again. Nothing is lost: the store has the work."
+                )
                 self.redis.start()
             for part in self.parts:
                 self._care_for(part)
@@ -209,8 +216,8 @@ class Supervisor:
         if self.settings.redis_url:
             if not answers(self.settings.redis_url):
                 raise EnvironmentProblem(
-                    "PALATE_REDIS_URL is set, but no Redis answers there; start that server, correct "
-                    "the address, or unset it so that the studio starts its own."
+                    "PALATE_REDIS_URL is set, but no Redis answers there; start that server, "
+                    "correct the address, or unset it so that the studio starts its own."
                 )
             return
         self.redis = RedisServer(self.settings.home)
@@ -218,7 +225,8 @@ class Supervisor:
 
     def _reconcile(self) -> None:
         assert self.studio is not None
-        reconciler.run(self.studio, connect(self.settings.redis_address), self.ended)
+        connection = connect(self.settings.redis_address)
+        reconciler.run(self.studio, connection, self.ended, self.mark)
 
     def _in_background(self, name: str, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work, name=name, daemon=True)

@@ -48,7 +48,7 @@ def address(settings: Settings) -> str:
 
 
 def _log_to(settings: Settings) -> None:
-    """The supervisor's own log stands beside those of its parts; the terminal has only sentences."""
+    """The supervisor's log stands beside those of its parts; the terminal has only sentences."""
     handlers: list[logging.Handler] = [logging.NullHandler()]
     folder = settings.home / "logs"
     try:

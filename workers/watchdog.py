@@ -1,9 +1,9 @@
 """A tiny parent for one long-running program, so that nothing outlives the studio.
 
-`spawn(command)` starts this file as a script between the studio and the program. The script holds the
-reading end of a pipe whose writing end only the studio has; when the studio ends, however it ends,
-`kill -9` included, the pipe reports its end and the script stops the program. That works the same on
-Linux and macOS, where a "die with your parent" signal does not exist.
+`spawn(command)` starts this file as a script between the studio and the program. The script holds
+the reading end of a pipe whose writing end only the studio has; when the studio ends, however it
+ends, `kill -9` included, the pipe reports its end and the script stops the program. That works the
+same on Linux and macOS, where a "die with your parent" signal does not exist.
 
 Run as a script it uses the standard library alone and starts in about 15 ms (`python -I -S`).
 """
@@ -36,7 +36,8 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start `command` under a watchdog; keep the result, for when it is forgotten the program ends.
 
-    A session of its own keeps Ctrl-C in the terminal away from it: the studio stops its parts in order.
+    A session of its own keeps Ctrl-C in the terminal away from it: the studio stops its parts in
+    order.
     """
     return subprocess.Popen(
         [sys.executable, "-I", "-S", str(Path(__file__).resolve()), *map(os.fspath, command)],

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from backend.errors import Conflict
+from backend.errors import Conflict, NotFound
 from backend.services import events, policies
 from backend.services import runs as run_rows
 from backend.services.studio import Studio
@@ -154,6 +154,17 @@ def latest_checkpoint(studio: Studio, run_id: int) -> StoredCheckpoint | None:
         if row is None:
             return None
         return StoredCheckpoint(row.step, row.adapter, row.optimiser, row.ema, row.state)
+
+
+def adapter_at(studio: Studio, run_id: int, step: int) -> str:
+    """Media hash of what a run had learned at a checkpoint: its moving average where it keeps one."""
+    with studio.read() as session:
+        row = session.scalar(
+            select(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.step == step)
+        )
+        if row is None:
+            raise NotFound(f"Run {run_id} has no checkpoint at step {step}.")
+        return row.ema or row.adapter
 
 
 def rewind(studio: Studio, run_id: int, step: int, *, fence: Fence | None = None) -> None:

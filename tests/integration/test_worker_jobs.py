@@ -20,12 +20,16 @@ from tests.workshop import Workshop, opened
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def running(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_sd3: Path  # noqa: F811
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_sd3: Path,  # noqa: F811
 ) -> Iterator[Workshop]:
     folder = tmp_path_factory.mktemp("workshop")
-    with empty_database(request, folder) as url:
-        with opened(folder / "home", url, tiny_sd3, "generate") as workshop:
-            yield workshop
+    with (
+        empty_database(request, folder) as url,
+        opened(folder / "home", url, tiny_sd3, "generate") as workshop,
+    ):
+        yield workshop
 
 
 @pytest.fixture
@@ -141,4 +145,3 @@ def test_a_stopped_job_ends_as_stopped(workshop: Workshop) -> None:
 def _light(data: bytes) -> float:
     with Image.open(io.BytesIO(data)) as picture:
         return float(np.asarray(picture.convert("RGB")).mean())
-

@@ -123,7 +123,7 @@ def test_without_a_redis_binary_a_sentence_says_how_to_get_one(
 
 def test_two_studios_do_not_share_a_data_folder(tmp_path: Path) -> None:
     lock = data_folder.claim(tmp_path)
-    with pytest.raises(EnvironmentProblem, match=f"process {os.getpid()}.*--home"):
+    with pytest.raises(EnvironmentProblem, match=rf"process {os.getpid()}\).*--home"):
         data_folder.claim(tmp_path)
     lock.close()
     data_folder.claim(tmp_path).close()
@@ -132,7 +132,7 @@ def test_two_studios_do_not_share_a_data_folder(tmp_path: Path) -> None:
 def test_a_data_folder_that_cannot_be_written_gets_a_sentence(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("I am a file")
-    with pytest.raises(EnvironmentProblem, match="cannot be written.*PALATE_HOME"):
+    with pytest.raises(EnvironmentProblem, match=r"cannot be written.*PALATE_HOME"):
         data_folder.claim(in_the_way / "home")
 
 

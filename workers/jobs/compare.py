@@ -1,4 +1,6 @@
-"""Draws a blind comparison: every prompt once with the base and once with the tuned policy, same noise."""
+"""Draws a blind comparison: every prompt once with the base and once with the tuned policy, same
+noise.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Scores stored samples with one reward; what it cannot judge is stored as missing, with the reason."""
+"""Scores stored samples with one reward; what it cannot judge is stored as missing, with the
+reason.
+"""
 
 from __future__ import annotations
 

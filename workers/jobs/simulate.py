@@ -1,4 +1,4 @@
-"""Simulated annotators judge open pairs; their labels are stored as simulated, apart from people's."""
+"""Simulated annotators judge open pairs; their labels are kept apart from people's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(job_id: int, attempt: int) -> None:
 
 
 def work(frame: JobFrame) -> dict[str, Any]:
-    """Deal the open pairs out among the annotators, judge them all, then store each one's labels."""
+    """Deal the open pairs out among the annotators; each one's labels are stored at once."""
     studio, args = frame.studio, frame.args
     people = annotators(args["annotators"], args["seed"])
     rows = [users.simulated(studio, person.name, asdict(person)) for person in people]
@@ -47,9 +47,7 @@ def work(frame: JobFrame) -> dict[str, Any]:
 def _judge(frame: JobFrame, person: Annotator, part: list[Any]) -> list[NewLabel]:
     """One annotator's answers; which side each sample is shown on is drawn for each pair."""
     media = frame.studio.media
-    sides = [
-        "ab"[np.random.default_rng([person.seed, pair.pair_id]).integers(2)] for pair in part
-    ]
+    sides = ["ab"[np.random.default_rng([person.seed, pair.pair_id]).integers(2)] for pair in part]
     a = stack([media.read(pair.media_a) for pair in part])
     b = stack([media.read(pair.media_b) for pair in part])
     is_a_left = np.array([side == "a" for side in sides])[:, None, None, None]

@@ -1,0 +1,192 @@
+"""Runs trained by a real worker that is killed, paused, stopped and cut off: the same bits in the
+end.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from backend.services import jobs, policies, records, rollouts, runs
+from tests.conftest import empty_database
+from tests.tiny_sd3 import tiny_sd3  # noqa: F401
+from tests.workshop import Workshop, opened
+
+UPDATES = 12
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def running(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_sd3: Path,  # noqa: F811
+) -> Iterator[Workshop]:
+    folder = tmp_path_factory.mktemp("workshop")
+    with (
+        empty_database(request, folder) as url,
+        opened(folder / "home", url, tiny_sd3, "train") as workshop,
+    ):
+        yield workshop
+
+
+@pytest.fixture
+def workshop(running: Workshop) -> Workshop:
+    """The same running worker, an empty project."""
+    running.new_project()
+    return running
+
+
+@pytest.fixture(scope="module")
+def undisturbed(running: Workshop) -> dict[str, Any]:
+    """What the run records when nothing happens to it."""
+    running.new_project()
+    return outcome(running, finished(running, start(running)))
+
+
+def start(workshop: Workshop, **changes: Any) -> int:
+    config = {
+        "method": {
+            "name": "g2rpo",
+            "settings": {"fork_steps": [0, 1], "forks_per_prompt": 1, "group_size": 3},
+        },
+        "policy": {"family": "sd3", "config": {"weights": str(workshop.tiny)}},
+        "rewards": [{"name": "light", "kind": "brightness"}],
+        "watch": [{"name": "colour", "kind": "saturation"}],
+        "compose": {"floor": 0.0},
+        "sampling": {"num_steps": 4, "prompts_per_step": 2, "bf16": False},
+        "optim": {"lr": 0.01, "lora_rank": 2, "lora_alpha": 4, "ema_decay": 0.5},
+        "evaluation": {"every": 4, "num_prompts": 4, "fixed_prompts": 2},
+        "num_steps": UPDATES,
+        "checkpoint_every": 3,
+        "record_groups": 2,
+    }
+    return int(runs.create(workshop.studio, workshop.project, "run", config | changes)["id"])
+
+
+def finished(workshop: Workshop, run_id: int, seconds: float = 120) -> int:
+    over = ("done", "failed", "stopped")
+    workshop.until(lambda: runs.get(workshop.studio, run_id)["status"] in over, seconds)
+    row = runs.get(workshop.studio, run_id)
+    assert row["status"] == "done", f"{row['error']}\n{workshop.last_words()}"
+    return run_id
+
+
+def outcome(workshop: Workshop, run_id: int) -> dict[str, Any]:
+    """Everything a run recorded but the time it took; weights are named by their content."""
+    studio = workshop.studio
+    found = runs.metrics(studio, run_id)
+    groups = rollouts.page(studio, run_id, limit=100)["groups"]
+    saved = records.latest_checkpoint(studio, run_id)
+    tuned = policies.spec(studio, runs.get(studio, run_id)["tuned_policy_id"])
+    assert saved is not None
+    return {
+        "steps": found["steps"],
+        "series": found["series"],
+        "nfe": found["nfe"],
+        "evaluations": found["evaluations"],
+        "groups": sorted((g["step"], g["tree"], g["prompt"], g["sheet_url"]) for g in groups),
+        "weights": (saved.step, saved.adapter, saved.optimiser, saved.ema, tuned.adapter),
+    }
+
+
+def until_step(workshop: Workshop, run_id: int, step: int) -> None:
+    workshop.until(lambda: runs.get(workshop.studio, run_id)["step"] >= step, 60)
+
+
+def test_the_undisturbed_run_records_every_update(undisturbed: dict[str, Any]) -> None:
+    assert undisturbed["steps"] == list(range(1, UPDATES + 1))
+    assert [row["step"] for row in undisturbed["evaluations"]] == [0, 4, 8, 12]
+    assert len(undisturbed["groups"]) == 2 * UPDATES
+    assert undisturbed["weights"][0] == UPDATES and undisturbed["weights"][4]
+
+
+@pytest.mark.slow
+def test_a_run_whose_worker_is_killed_three_times_ends_with_the_same_bits(
+    workshop: Workshop, undisturbed: dict[str, Any]
+) -> None:
+    moments = random.Random(time.time_ns())
+    run_id, attempts = start(workshop), set()
+    for step in sorted(moments.sample(range(UPDATES - 1), 3)):
+        until_step(workshop, run_id, step)
+        time.sleep(moments.random() * 0.1)
+        job = jobs.get(workshop.studio, runs.get(workshop.studio, run_id)["job_id"])
+        if job["status"] != "running":
+            break
+        workshop.kill_worker("train")
+        killed = time.monotonic()
+        workshop.until(
+            lambda at=job: jobs.get(workshop.studio, at["id"])["attempt"] > at["attempt"]
+        )
+        attempts.add(time.monotonic() - killed)
+    finished(workshop, run_id)
+    assert attempts and max(attempts) < 30
+    assert outcome(workshop, run_id) == undisturbed
+
+
+def test_emptying_redis_in_mid_run_changes_nothing(
+    workshop: Workshop, undisturbed: dict[str, Any]
+) -> None:
+    run_id = start(workshop)
+    until_step(workshop, run_id, 2)
+    assert workshop.supervisor.redis is not None
+    Redis.from_url(workshop.supervisor.redis.url).flushall()
+    assert outcome(workshop, finished(workshop, run_id)) == undisturbed
+
+
+def test_a_paused_run_waits_and_goes_on_to_the_same_bits(
+    workshop: Workshop, undisturbed: dict[str, Any]
+) -> None:
+    studio, run_id = workshop.studio, start(workshop)
+    until_step(workshop, run_id, 4)
+    runs.want(studio, run_id, "pause")
+    workshop.until(lambda: runs.get(studio, run_id)["status"] == "paused")
+    step = runs.get(studio, run_id)["step"]
+    assert 4 <= step < UPDATES
+    time.sleep(1)
+    assert runs.get(studio, run_id)["step"] == step
+    runs.want(studio, run_id, "run")
+    assert outcome(workshop, finished(workshop, run_id)) == undisturbed
+
+
+def test_a_stopped_run_delivers_what_it_has(workshop: Workshop) -> None:
+    studio, run_id = workshop.studio, start(workshop, num_steps=400)
+    until_step(workshop, run_id, 2)
+    runs.want(studio, run_id, "stop")
+    workshop.until(lambda: runs.get(studio, run_id)["status"] == "stopped")
+    row = runs.get(studio, run_id)
+    tuned = policies.get(studio, row["tuned_policy_id"])
+    assert tuned["step"] == row["step"] < 400
+    assert row["step"] in row["checkpoints"]
+
+
+def test_a_checkpoint_whose_file_is_gone_gets_a_sentence(workshop: Workshop) -> None:
+    studio, run_id = workshop.studio, start(workshop, num_steps=400)
+    until_step(workshop, run_id, 4)
+    runs.want(studio, run_id, "pause")
+    workshop.until(lambda: runs.get(studio, run_id)["status"] == "paused")
+    saved = records.latest_checkpoint(studio, run_id)
+    assert saved is not None
+    studio.media.local_path(saved.optimiser).unlink()
+    before = runs.metrics(studio, run_id)["steps"]
+    runs.want(studio, run_id, "run")
+    workshop.until(lambda: runs.get(studio, run_id)["status"] == "failed")
+    error = runs.get(studio, run_id)["error"]
+    assert f"checkpoint at step {saved.step}" in error and "clone the run" in error
+    assert runs.metrics(studio, run_id)["steps"] == before, "nothing was thrown away"
+
+
+def test_a_run_goes_on_after_the_studio_was_stopped_and_started(
+    workshop: Workshop, undisturbed: dict[str, Any]
+) -> None:
+    run_id = start(workshop)
+    until_step(workshop, run_id, 3)
+    workshop.restart()
+    assert outcome(workshop, finished(workshop, run_id)) == undisturbed
+    job = jobs.get(workshop.studio, runs.get(workshop.studio, run_id)["job_id"])
+    assert job["attempt"] <= 2
