@@ -98,7 +98,7 @@ class Sampling(Config):
     batch_size: int = Field(64, ge=1, json_schema_extra={"unit": "pictures"})
     """Network evaluations in one call while sampling."""
     update_batch_size: int = Field(32, ge=1, json_schema_extra={"unit": "nodes"})
-    """Explored nodes in one call; the update repeats these batches: its first ratio is exactly 1."""
+    """Explored nodes in one call; the update repeats these batches, so its first ratio is 1."""
     bf16: bool = True
     """Run the network under bfloat16 autocast; noise and log-probabilities stay in float32."""
 

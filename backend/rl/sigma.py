@@ -21,8 +21,8 @@ def stock_schedule(num_steps: int, shift: float = 3.0) -> list[float]:
     values.
 
     The smallest training sigma is shifted when the scheduler is built and again here, a quirk that
-    makes the last non-zero sigma of T = 10, shift 3 only .0089. A policy asks its scheduler; this is
-    for cost estimates and tests, which have no model.
+    makes the last non-zero sigma of T = 10, shift 3 only .0089. A policy asks its scheduler; this
+    is for cost estimates and tests, which have no model.
     """
     lowest = shift * 1e-3 / (1 + (shift - 1) * 1e-3)
     raw = np.linspace(1.0, lowest, num_steps)

@@ -50,7 +50,7 @@ class Trainer:
         self.config, self.policy, self.prompts, self.sink = config, policy, prompts, sink
         settings, method = read_method(config), method_of(config)
         self.credit, self.objective = method.credit(settings), method.objective(settings)
-        self.rewards = {term.name: checked(rewards[term.name], term.name) for term in _all(config)}
+        self.rewards = {t.name: checked(_one_of(rewards, t.name), t.name) for t in _all(config)}
         self.terms = [Term(t.name, t.weight, t.transform) for t in config.rewards]
         self.sigmas = policy.schedule(config.sampling.num_steps)
         self.held = HeldOut.of(heldout, config.evaluation)
@@ -278,6 +278,12 @@ class _Clock:
     def total(self) -> float:
         self.seconds["total"] = sum(s for name, s in self.seconds.items() if name != "total")
         return self.seconds["total"]
+
+
+def _one_of(rewards: Mapping[str, Scorer], name: str) -> Scorer:
+    if name not in rewards:
+        raise RewardError(f"Reward '{name}' is part of the run but was not loaded.")
+    return rewards[name]
 
 
 def _all(config: RunConfig) -> list[RewardTerm]:

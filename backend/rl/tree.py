@@ -150,12 +150,12 @@ class Cost:
 
 def grow(plans: Sequence[TreePlan], num_steps: int) -> Shape:
     """The table of nodes of one tree for each plan."""
-    rows: list[tuple[int, int, int, int, int, bool, int]] = []
+    rows: list[tuple[int, ...]] = []
     for tree, plan in enumerate(plans):
         plan.check(num_steps)
         _grow_one(plan, tree, num_steps, rows)
-    columns = np.array(rows, dtype=np.int64).T
-    return Shape(num_steps, *columns[:5], columns[5].astype(bool), columns[6])
+    tree_N, local, parent, step, stride, explored, anchor = np.array(rows, dtype=np.int64).T
+    return Shape(num_steps, tree_N, local, parent, step, stride, explored.astype(bool), anchor)
 
 
 def predict_cost(shape: Shape) -> Cost:

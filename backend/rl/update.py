@@ -93,8 +93,8 @@ def clip_gradient(parameters: Sequence[torch.nn.Parameter], max_norm: float) -> 
 def _check_number(loss: Tensor, step: int) -> None:
     if not bool(torch.isfinite(loss)):
         raise MethodError(
-            f"The loss became {float(loss.detach())} at denoising step {step}; the adapter was "
-            "left as it was after the last update. Lower the learning rate, or leave out the steps of "
+            f"The loss became {float(loss.detach())} at denoising step {step}; the adapter is left "
+            "as it was after the last update. Lower the learning rate, or leave out the steps of "
             "least noise."
         )
 
