@@ -12,7 +12,7 @@
 import { api } from "/static/js/lib.js";
 import { newId, Outbox } from "/static/js/outbox.js";
 
-const AHEAD = 4;
+const AHEAD = 5;
 const HISTORY = 60;
 const RETRY_MS = 3000;
 const LEASE_S = 110;

@@ -22,11 +22,12 @@ export async function mount(main, page) {
   const judge = new Judge();
   /** @type {Set<string>} */
   const reasons = new Set();
+  let begun = 0;
   const stage = new Stage({ onpick: vote });
   const ui = draw();
   const unbind = keys.bind("Label", bindings());
 
-  judge.addEventListener("pair", () => { place(); restoreDraft(); });
+  judge.addEventListener("pair", () => { place(); restoreDraft(); measure(); });
   judge.addEventListener("state", drawState);
   judge.addEventListener("restored", (e) => setDraft(/** @type {CustomEvent} */ (e).detail));
   fill(document.getElementById("trail"), el("a", { class: "only-phone", href: "/", "aria-label": "Today" }, icon("home")));
@@ -38,14 +39,21 @@ export async function mount(main, page) {
 
   /** @param {string} choice */
   function vote(choice) {
-    const begin = performance.now();
+    begun = performance.now();
     const comment = ui.comment.value.trim();
     if (!judge.vote({ choice, reasons: [...reasons], comment })) return;
     live(`${SPOKEN[choice]}. ${judge.current ? judge.current.pair.prompt : "No more pairs."}`);
-    requestAnimationFrame(() => requestAnimationFrame(() => {
-      performance.measure("palate.key-to-painted", { start: begin, end: performance.now() });
-    }));
     if (document.activeElement instanceof HTMLButtonElement) main.focus({ preventScroll: true });
+  }
+
+  /** Once the next pair is painted, note how long it took from the key. */
+  function measure() {
+    if (!begun || !judge.current) return;
+    const start = begun;
+    begun = 0;
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+      performance.measure("palate.key-to-painted", { start, end: performance.now() });
+    }));
   }
 
   async function undo() {
@@ -96,7 +104,8 @@ export async function mount(main, page) {
   /** Put the current pair's decoded pictures on the stage. */
   function place() {
     const ready = judge.current;
-    if (!ready) return;
+    ui.lab.dataset.pair = ready ? String(ready.pair.pair_id) : "";
+    if (!ready) { stage.clear(); ui.prompt.textContent = ""; return; }
     const { left, right } = ready.pair;
     stage.show(ready.left, ready.right, { width: Math.max(left.width, right.width), height: Math.max(left.height, right.height) });
     ui.prompt.textContent = ready.pair.prompt;

@@ -49,6 +49,12 @@ export class Stage {
     }
   }
 
+  /** Take the pictures away: the next ones are still on their way. */
+  clear() {
+    this.left.firstElementChild.replaceChildren();
+    this.right.firstElementChild.replaceChildren();
+  }
+
   /** Letters on the pictures, or names. @param {[string, string]} tags */
   tag(tags) {
     [this.left, this.right].forEach((frame, i) => { const node = frame.querySelector(".tag"); if (node) node.textContent = tags[i]; });

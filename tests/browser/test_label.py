@@ -45,6 +45,12 @@ def saved(page: Page) -> None:
     )
 
 
+def judge(page: Page, key: str) -> None:
+    """Press a key once a pair stands, as a person would."""
+    page.wait_for_selector("[data-testid=label]:not([data-pair=''])")
+    page.keyboard.press(key)
+
+
 def latencies(page: Page) -> list[float]:
     """Milliseconds from each key to the next pair being painted."""
     found: list[float] = page.evaluate(
@@ -59,12 +65,8 @@ def test_two_hundred_judgements_by_key_are_two_hundred_rows_in_order(
     drawn = draw_pairs(store, project, 210)
     page = visit().go("/label")
     pressed = list(itertools.islice(itertools.cycle(KEYS), 200))
-    seen = []
     for key in pressed:
-        expect(page.get_by_test_id("label")).to_be_visible()
-        seen.append(page.get_by_test_id("prompt").inner_text())
-        page.keyboard.press(key)
-        page.wait_for_timeout(30)
+        judge(page, key)
     saved(page)
     stored = rows(store, project)
     assert [row.choice for row in stored] == [KEYS[key] for key in pressed]
@@ -84,7 +86,7 @@ def test_large_pictures_follow_a_key_within_a_tenth_of_a_second(
     draw_pairs(store, project, 40, size=1024)
     page = visit().go("/label")
     for _ in range(30):
-        page.keyboard.press("ArrowLeft")
+        judge(page, "ArrowLeft")
         page.wait_for_timeout(400)
     saved(page)
     assert len(rows(store, project)) == 30
@@ -105,9 +107,9 @@ def test_twenty_undos_walk_back_and_delete_nothing(
     page = visit().go("/label")
     prompts = []
     for _ in range(20):
+        page.wait_for_selector("[data-testid=label]:not([data-pair=''])")
         prompts.append(page.get_by_test_id("prompt").inner_text())
         page.keyboard.press("ArrowRight")
-        page.wait_for_timeout(30)
     for prompt in reversed(prompts):
         page.keyboard.press("z")
         expect(page.get_by_test_id("prompt")).to_have_text(prompt)
@@ -174,11 +176,10 @@ def test_five_judgements_without_a_network_are_five_rows_when_it_is_back(
     draw_pairs(store, project, 12)
     visitor = visit()
     page = visitor.go("/label")
-    page.wait_for_timeout(1500)
+    page.wait_for_load_state("networkidle")
     visitor.context.set_offline(True)
     for _ in range(5):
-        page.keyboard.press("ArrowRight")
-        page.wait_for_timeout(100)
+        judge(page, "ArrowRight")
     expect(page.get_by_test_id("saved-state")).to_have_text("5 kept here", timeout=20_000)
     assert rows(store, project) == []
     visitor.context.set_offline(False)
@@ -257,8 +258,7 @@ def test_no_pair_comes_twice_and_the_last_one_ends_with_the_next_thing_to_do(
     draw_pairs(store, project, 24)
     page = visit().go("/label")
     for _ in range(24):
-        page.keyboard.press("ArrowLeft")
-        page.wait_for_timeout(60)
+        judge(page, "ArrowLeft")
     saved(page)
     assert len({row.pair_id for row in rows(store, project)}) == 24
     expect(page.get_by_text("Every pair is judged")).to_be_visible()
