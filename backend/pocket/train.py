@@ -11,6 +11,7 @@ import dataclasses
 import json
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +104,11 @@ def speed(parts: Parts, batch: int = 64, repeats: int = 10) -> dict[str, float]:
     prompts = world.draw(batch, 0, "heldout")
     ids = torch.tensor([train_model.token_ids(parts, prompt) for prompt in prompts])
     tokens, pooled = train_model.embed(parts, ids)
-    calls = {
+    calls: dict[str, Callable[[], Any]] = {
         "evaluations_per_s": lambda: parts.transformer(x, tokens, pooled, torch.ones(batch)),
         "decodes_per_s": lambda: parts.vae.decode(x),
     }
-    figures = {}
+    figures: dict[str, float] = {}
     with torch.autocast("cpu", torch.bfloat16):
         for name, call in calls.items():
             call()

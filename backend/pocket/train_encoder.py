@@ -11,6 +11,7 @@ import logging
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ def train(path: Path, *, steps: int = 600, seed: int = 0) -> dict[str, float]:
         wrong = [near_miss(scenes[i], rng) for i in pick.tolist() for _ in range(NEAR_MISSES)]
         loss = _loss(encoder, pictures[pick], ids[pick], word_ids(wrong))
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         schedule.step()
         if step % 100 == 0:
@@ -88,15 +89,17 @@ def _change_one(scene: Scene, rng: np.random.Generator) -> Scene:
     places = [(n, kind) for n in range(len(scene.things)) for kind in THING_KINDS]
     places += [(2, "background")] + [(2, "relation")] * (scene.relation is not None)
     n, kind = places[rng.integers(len(places))]
+    change: dict[str, Any]
     if n == 2:
-        return replace(scene, **{kind: train_model.other(kind, getattr(scene, kind), rng, 1)})
+        change = {kind: train_model.other(kind, getattr(scene, kind), rng, 1)}
+        return replace(scene, **change)
     thing = scene.things[n]
     if kind == "count":
-        changed = replace(thing, count=1 + (thing.count - 1 + int(rng.integers(1, 3))) % 3)
+        change = {"count": 1 + (thing.count - 1 + int(rng.integers(1, 3))) % 3}
     else:
-        word = train_model.other(kind, getattr(thing, kind), rng, 1)
-        changed = replace(thing, **{kind: word})
-    return replace(scene, **{("first", "second")[n]: changed})
+        change = {kind: train_model.other(kind, getattr(thing, kind), rng, 1)}
+    changed = replace(thing, **change)
+    return replace(scene, first=changed) if n == 0 else replace(scene, second=changed)
 
 
 def roughen(pictures: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

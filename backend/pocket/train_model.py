@@ -79,7 +79,7 @@ def train(folder: Path, plan: Plan, cache: Path | None = None) -> dict[str, obje
             captions = torch.tensor([token_ids(parts, prompt) for prompt in wrong])
         loss = flow_loss(parts, latents[pick].float(), captions)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         update_average(averages, weights, min(EMA, step / (step + 10)))
@@ -102,7 +102,8 @@ def load_parts(folder: Path) -> Parts:
 def cached_latents(vae: AutoencoderKL, scenes: list[Scene], cache: Path | None) -> Tensor:
     """`render_latents`, or what `cache` holds of it."""
     if cache is not None and cache.is_file():
-        return load_file(cache)["latents"]
+        kept: Tensor = load_file(cache)["latents"]
+        return kept
     latents = render_latents(vae, scenes, 0)
     if cache is not None:
         save_file({"latents": latents}, cache)

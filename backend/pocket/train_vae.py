@@ -35,7 +35,9 @@ def train(
     vae = models.build_vae().to(memory_format=torch.channels_last)
     start = time.perf_counter()
     crops = to_signal(crowded(4_000, seed))
-    crops = torch.cat([half for tall in crops.split(32, 2) for half in tall.split(32, 3)])
+    crops = torch.cat(
+        [half for tall in torch.split(crops, 32, 2) for half in torch.split(tall, 32, 3)]
+    )
     _train_on(vae, crops, crop_steps, 3e-3, edge_weight=0.1)
     vae.save_pretrained(folder)
     scenes = to_signal(world.render_many(world.draw(8_000, seed, "any"), seed))
@@ -60,7 +62,7 @@ def _train_on(
         batch = batch.contiguous(memory_format=torch.channels_last)
         loss, error = _loss(vae, batch, edge_weight)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimiser.step()
         schedule.step()

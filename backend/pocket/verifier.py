@@ -22,8 +22,9 @@ Shapes: B pictures, N groups (one colour in one picture), M components. numpy an
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ from backend.errors import InputError
 from backend.pocket import world
 from backend.pocket.world import KINDS, SIDE, Scene
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 Pictures = NDArray[np.uint8]
 
@@ -60,7 +61,8 @@ _UNLIKE: Final = (-0.11, -0.05)  # mean square distance from the nearest templat
 _MIN_AREA, _MIN_CORE = 12, 3  # pixels; a component below is an edge or a speck
 
 
-class _Wanted(NamedTuple):
+@dataclass(frozen=True)
+class _Wanted:
     """Prompts as arrays; things are (B, 2), with -1 where there is no second thing."""
 
     colour: Ints
@@ -71,8 +73,14 @@ class _Wanted(NamedTuple):
     background: Ints
     thing: NDArray[np.bool_]
 
+    def chunk(self, at: int) -> _Wanted:
+        """Prompts `at` to `at + 64`."""
+        parts = {field.name: getattr(self, field.name)[at : at + 64] for field in fields(self)}
+        return _Wanted(**parts)
 
-class _Seen(NamedTuple):
+
+@dataclass(frozen=True)
+class _Seen:
     """What stands in each picture, by colour class: (B, 9) and (B, 9, …)."""
 
     count: Ints
@@ -98,10 +106,7 @@ def score(pictures: Pictures, prompts: list[str]) -> dict[str, Floats]:
         raise InputError(f"The verifier got {len(pictures)} pictures for {len(prompts)} prompts.")
     wanted = _wanted([_parsed(prompt) for prompt in prompts])
     # small chunks stay in the processor's cache
-    parts = [
-        _score(pictures[at : at + 64], _Wanted(*(part[at : at + 64] for part in wanted)))
-        for at in range(0, len(pictures), 64)
-    ]
+    parts = [_score(pictures[at : at + 64], wanted.chunk(at)) for at in range(0, len(pictures), 64)]
     names = ("total", *ASPECTS)
     return {
         name: np.concatenate([np.zeros(0, np.float32), *(part[name] for part in parts)])
@@ -207,7 +212,7 @@ def _assign(seen: _Seen, wanted: _Wanted) -> Ints:
     return np.where(found, wanted.colour, np.where(wanted.thing, spare, 0))
 
 
-def _fit(seen: _Seen, wanted: _Wanted, group: Ints) -> Floats:
+def _fit(seen: _Seen, wanted: _Wanted, group: Ints) -> Any:
     """How well two groups stand for the two things by shape and size, for a tie of colours."""
     row = np.arange(len(group))[:, None]
     large = seen.large[row, group]
@@ -252,7 +257,7 @@ def _see(codes: NDArray[np.int32], ground: NDArray[np.int32]) -> _Seen:
     inside = where[flat >> 12] * SIDE * SIDE + (flat & 4095)
     at_core = core.ravel()[inside]
 
-    def summed(weights: Any) -> NDArray[np.float64]:
+    def summed(weights: Any) -> Any:
         return np.bincount(label, weights, minlength=num_found + 1)[1:]
 
     area, core_area = summed(None), summed(at_core)
@@ -270,7 +275,7 @@ def _see(codes: NDArray[np.int32], ground: NDArray[np.int32]) -> _Seen:
 
     slot = where[plane[kept]] * _CLASSES + which[plane[kept]]
 
-    def gathered(values: Any) -> NDArray[np.float64]:
+    def gathered(values: Any) -> Any:
         return np.bincount(slot, values, minlength=num * _CLASSES).reshape(num, _CLASSES)
 
     count = gathered(None)
@@ -292,9 +297,7 @@ def _core(kind: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return core
 
 
-def _shapes(
-    labels: NDArray[np.int32], plane: Ints, label: Ints, x: Any, y: Any, area: Any
-) -> NDArray[np.float64]:
+def _shapes(labels: NDArray[np.int32], plane: Ints, label: Ints, x: Any, y: Any, area: Any) -> Any:
     """How much each component looks like each shape, (M, 5); a row sums to at most 1."""
     crops = _crops(labels, plane, label, x, y, area)
     weight, offset, templates = _templates()
@@ -306,9 +309,7 @@ def _shapes(
     return likely / likely.sum(1, keepdims=True) * known
 
 
-def _crops(
-    labels: NDArray[np.int32], plane: Ints, label: Ints, x: Any, y: Any, area: Any
-) -> NDArray[np.float64]:
+def _crops(labels: NDArray[np.int32], plane: Ints, label: Ints, x: Any, y: Any, area: Any) -> Any:
     """Each component on a grid about its middle, scaled by the root of its area; (M, 144)."""
     steps = np.linspace(-0.95, 0.95, _GRID) * np.sqrt(area)[:, None]
     rows, columns = y[:, None] + steps + 1, x[:, None] + steps + 1

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -297,9 +297,7 @@ def render_many(prompts: list[str], seed: int) -> NDArray[np.uint8]:
     return np.stack([render(parse(prompt), seed + i) for i, prompt in enumerate(prompts)])
 
 
-def distance(
-    shape: str, x: NDArray[np.float32], y: NDArray[np.float32], radius: float
-) -> NDArray[np.float32]:
+def distance(shape: str, x: Any, y: Any, radius: float) -> Any:
     """Signed distance in pixels from a shape at the origin, negative inside; y points down."""
     across, down = np.abs(x), np.abs(y)
     if shape == "circle":
