@@ -1,8 +1,8 @@
-"""Typed settings. A setting is declared once, here or in a subclass, and drawn into the form from there.
+"""Typed settings: each is declared once, and drawn into the form from there.
 
-A `Config` is frozen; an unknown key is an error that names its nearest neighbour; the docstring under
-a field is its help text. `Field(..., title=, ge=, le=, json_schema_extra={"unit": "steps"})` says the
-rest: label, range and unit.
+A `Config` is frozen; an unknown key is an error that names its nearest neighbour; the docstring
+under a field is its help text. `Field(..., title=, ge=, le=, json_schema_extra={"unit": "steps"})`
+says the rest: label, range and unit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from backend.errors import ConfigError
 
 
 class Config(BaseModel):
-    """Base of every settings object: frozen, strict about its keys, help text from field docstrings."""
+    """Base of every settings object: frozen, strict about its keys, help from docstrings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

@@ -1,15 +1,15 @@
 """The error tree. Every error is one sentence: what was given, why it cannot be, what to do.
 
-    PalateError                  anything Palate refuses on purpose
-    ├── InputError               what a person typed or uploaded cannot be used            (422)
-    │   └── ConfigError          a setting is unknown, out of range or impossible          (422)
-    ├── NotFound                 no such project, run, sample, file ...                     (404)
-    ├── Conflict                 the thing exists but its state forbids the request         (409)
-    ├── PolicyError              a model or its weights cannot be used
-    │   └── CheckpointError      a checkpoint is missing, damaged or of another policy
-    ├── RewardError              a reward broke its contract
-    ├── MethodError              a method's plan or its groups cannot be trained on
-    └── EnvironmentProblem       the machine lacks something: disk, port, Redis, database   (503)
+PalateError                  anything Palate refuses on purpose
+├── InputError               what a person typed or uploaded cannot be used            (422)
+│   └── ConfigError          a setting is unknown, out of range or impossible          (422)
+├── NotFound                 no such project, run, sample, file ...                     (404)
+├── Conflict                 the thing exists but its state forbids the request         (409)
+├── PolicyError              a model or its weights cannot be used
+│   └── CheckpointError      a checkpoint is missing, damaged or of another policy
+├── RewardError              a reward broke its contract
+├── MethodError              a method's plan or its groups cannot be trained on
+└── EnvironmentProblem       the machine lacks something: disk, port, Redis, database   (503)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A folder is a registry: the file name is the key in forms, recipes, tables and help.
 
-`methods.get("flow-grpo")` imports `backend/methods/flow_grpo.py`. Files that begin with an underscore
-and the names in `hidden` are helpers, not entries.
+`methods.get("flow-grpo")` imports `backend/methods/flow_grpo.py`. Files that begin with an
+underscore and the names in `hidden` are helpers, not entries.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """Every table of the store, top to bottom in the order of the loop.
 
-Times are seconds since 1970 (UTC) as floats; durations end in `_s`. Pictures and weights are named by
-the SHA-256 of their content (`media`), never by a path. Labels are append-only: an undo is a new row.
+Times are seconds since 1970 (UTC) as floats; durations end in `_s`. Pictures and weights are named
+by the SHA-256 of their content (`media`), never by a path. Labels are append-only: an undo is a
+new row.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -18,7 +19,7 @@ JsonDict = dict[str, Any]
 class Base(DeclarativeBase):
     """Declarative base; maps plain Python annotations to column types."""
 
-    type_annotation_map = {JsonDict: JSON, list[Any]: JSON, float: Float, str: String}
+    type_annotation_map: ClassVar[JsonDict] = {JsonDict: JSON, list[Any]: JSON, float: Float, str: String}
 
 
 def _key() -> Mapped[int]:

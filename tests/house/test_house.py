@@ -95,7 +95,9 @@ def test_every_recipe_loads_and_cites_its_paper() -> None:
 def test_every_job_kind_resolves_to_a_run_function() -> None:
     for path in sorted((ROOT / "workers" / "jobs").glob("[a-z]*.py")):
         tree = ast.parse(path.read_text())
-        runs = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run"]
+        runs = [
+            node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run"
+        ]
         assert runs, f"{path.name} defines no run(job_id, attempt)"
         assert [a.arg for a in runs[0].args.args] == ["job_id", "attempt"]
 
@@ -107,7 +109,9 @@ def test_nine_in_ten_files_have_at_most_400_lines() -> None:
 
 
 def test_nothing_is_pickled_and_weights_are_safetensors() -> None:
-    banned = re.compile(r"^\s*(import|from) (pickle|dill|cloudpickle|joblib)|torch\.(load|save)\(", re.M)
+    banned = re.compile(
+        r"^\s*(import|from) (pickle|dill|cloudpickle|joblib)|torch\.(load|save)\(", re.M
+    )
     guilty = [str(path.relative_to(ROOT)) for path in PYTHON if banned.search(path.read_text())]
     assert not guilty
 
@@ -144,7 +148,9 @@ def test_the_readme_tree_is_the_real_tree() -> None:
     tree = re.search(r"```\n(app/.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert tree, "README shows no tree"
     named = set(re.findall(r"^(\w+)/", tree.group(1), re.M))
-    real = {path.parts[len(ROOT.parts)] for path in _tracked() if len(path.relative_to(ROOT).parts) > 1}
+    real = {
+        path.parts[len(ROOT.parts)] for path in _tracked() if len(path.relative_to(ROOT).parts) > 1
+    }
     assert named == {name for name in real if not name.startswith(".")}
 
 
@@ -152,5 +158,8 @@ def test_migrations_only_grow() -> None:
     folder = ROOT / "db" / "migrations" / "versions"
     numbers = sorted(path.name[:4] for path in folder.glob("[0-9]*.py"))
     assert numbers == [f"{n + 1:04d}" for n in range(len(numbers))]
-    down = [re.search(r"down_revision.*=\s*(.+)", (next(folder.glob(f"{n}*"))).read_text()) for n in numbers]
+    down = [
+        re.search(r"down_revision.*=\s*(.+)", (next(folder.glob(f"{n}*"))).read_text())
+        for n in numbers
+    ]
     assert all(down), "a migration does not say which one it follows"
