@@ -76,10 +76,9 @@ def record(name: str, figures: dict[str, Any]) -> None:
 
 def write_prompts() -> None:
     """Write the sample prompts of both splits."""
-    for path, num, split in (
-        (TRAIN_PROMPTS_PATH, 512, "train"), (HELDOUT_PROMPTS_PATH, 256, "heldout")
-    ):  # fmt: skip
-        path.write_text("\n".join(world.draw(num, 2024, split)) + "\n", encoding="utf-8")
+    train, heldout = world.draw(512, 2024, "train"), world.draw(256, 2024, "heldout")
+    TRAIN_PROMPTS_PATH.write_text("\n".join(train) + "\n", encoding="utf-8")
+    HELDOUT_PROMPTS_PATH.write_text("\n".join(heldout) + "\n", encoding="utf-8")
 
 
 def measure() -> dict[str, Any]:

@@ -213,7 +213,8 @@ def flow_loss(parts: Parts, latents: Tensor, ids: Tensor) -> Tensor:
         pooled_projections=pooled,
         return_dict=False,
     )[0]
-    return (velocity - (noise - latents)).square().mean()
+    error: Tensor = velocity - (noise - latents)
+    return error.square().mean()
 
 
 @torch.inference_mode()

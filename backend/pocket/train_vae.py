@@ -104,7 +104,8 @@ def encode(vae: AutoencoderKL, pictures: np.ndarray, batch: int = 64) -> Tensor:
         vae.encode(to_signal(pictures[at : at + batch])).latent_dist.mode()
         for at in range(0, len(pictures), batch)
     ]
-    return (torch.cat(parts) - vae.config.shift_factor) * vae.config.scaling_factor
+    latents: Tensor = torch.cat(parts) - vae.config.shift_factor
+    return latents * float(vae.config.scaling_factor)
 
 
 def to_signal(pictures: np.ndarray) -> Tensor:
