@@ -54,7 +54,7 @@ def list_recipes() -> list[dict[str, Any]]:
 
 @router.get("/run-schema")
 def run_schema(method: str = "g2rpo", family: str = "sd3") -> dict[str, Any]:
-    """JSON schema of a run's settings, and of one method's; `fields` is the same as a drawn form."""
+    """JSON schema of a run's settings and of one method's; `fields` is the same as a form."""
     module = methods.get(method)
     return {
         "fields": {

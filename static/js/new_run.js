@@ -79,7 +79,7 @@ class NewRun {
       this.recipes.map((recipe) => el("button", {
         class: "rec", type: "button", "data-testid": "recipe-card", "data-recipe": recipe.name, "aria-pressed": String(!this.clone && this.config.recipe === recipe.name),
         title: [recipe.summary, recipe.cost, recipe.source].filter(Boolean).join("\n"), onclick: () => this.fromRecipe(recipe),
-      }, glyph(recipe.config?.method?.name), el("span", null, el("b", null, recipe.title), el("span", { class: "meta muted two" }, recipe.summary), recipe.cost && el("span", { class: "meta faint two" }, short(recipe.cost))))),
+      }, glyph(recipe.config?.method?.name), el("span", null, el("b", null, recipe.title), el("span", { class: "meta muted two" }, recipe.summary), recipe.cost && el("span", { class: "meta faint" }, short(recipe.cost))))),
       others.length ? el("div", { class: "sec", style: "border-top:1px solid var(--line)" }, el("div", { class: "sec-h" }, el("h2", null, "Start from a run")),
         el("table", { class: "tbl picks" }, el("tbody", null, others.map((run) => el("tr", { "aria-selected": String(run.id === this.clone) },
           el("td", { class: "clip" }, el("button", { class: "link", style: "color:inherit", onclick: () => this.fromRun(run.id) }, run.name)),
@@ -244,8 +244,8 @@ class NewRun {
   }
 }
 
-/** A recipe's cost in fewer words. */
-const short = (cost) => cost.replace("about ", "≈ ").replace("network evaluations", "NFE").replace("an update", "a step");
+/** A recipe's cost in fewer words; the whole sentence is the card's title. @param {string} cost */
+const short = (cost) => { const nfe = cost.match(/([\d,]+) network evaluations/); return nfe ? `≈ ${fmt.int(Number(nfe[1].replace(/,/g, "")))} NFE a step` : cost; };
 
 const prefixed = (fields, prefix) => fields.map((field) => ({ ...field, path: prefix + field.path }));
 

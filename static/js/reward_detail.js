@@ -5,7 +5,7 @@ import { calibrationPlot, intervalBar, learningCurve, scatterPlot, spearman } fr
 import { flatten } from "/static/js/run_side.js";
 import { figure, num } from "/static/js/svg.js";
 
-const ENDS = 10;
+const ENDS = 8;
 const SCATTER = 200;
 
 /**

@@ -47,7 +47,7 @@ export class TrainPanel {
       el("div", { class: "sec-h" }, el("h2", null, "Simulated annotators"), el("span", { class: "badge warn" }, "simulated")),
       el("p", { class: "meta muted", style: "margin-bottom:10px" }, "Programs that judge by a written taste: right by the prompt, saturated, centred, with noise. For trying things out. Their answers are kept apart from people's and marked wherever they count."),
       el("div", { class: "fields" }, field("sim-annotators", "Annotators", "3"), field("sim-labels", "Answers", String(Math.min(400, Math.max(50, open))))),
-      el("div", { class: "row", style: "margin-top:12px" }, button("Simulate answers", { testid: "simulate-labels", disabled: open === 0, onclick: () => this.runSimulation() }), open === 0 && el("span", { class: "meta muted" }, "No pair waits. ", el("a", { class: "link", href: "/prompts" }, "Draw pairs"))));
+      el("div", { class: "row", style: "margin-top:12px" }, button("Simulate answers", { testid: "simulate-labels", disabled: open === 0, onclick: () => this.runSimulation() }), open === 0 && el("p", { class: "meta muted" }, "No pair waits. ", el("a", { class: "link", href: "/prompts" }, "Draw pairs"))));
   }
 
   async runSimulation() {
