@@ -67,22 +67,22 @@ class Workshop:
         """The prompts to train on."""
         return int(prompts.named(self.studio, self.project, "train")["id"])
 
-    def job(self, kind: str, args: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
+    def job(self, kind: str, args: dict[str, Any], seconds: float = 240) -> dict[str, Any]:
         """Have a job done and wait for its end, however it ends."""
         return self.end_of(jobs.create(self.studio, kind, args), seconds)
 
-    def done(self, kind: str, args: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
+    def done(self, kind: str, args: dict[str, Any], seconds: float = 240) -> dict[str, Any]:
         """Have a job done; its result."""
         ended = self.job(kind, args, seconds)
         assert ended["status"] == "done", f"{ended['error']}\n{self.last_words()}"
         return dict(ended["result"])
 
-    def end_of(self, job_id: int, seconds: float = 60) -> dict[str, Any]:
+    def end_of(self, job_id: int, seconds: float = 240) -> dict[str, Any]:
         """Wait for the end of a job."""
         self.until(lambda: jobs.get(self.studio, job_id)["status"] in jobs.OVER, seconds)
         return jobs.get(self.studio, job_id)
 
-    def until(self, holds: Callable[[], Any], seconds: float = 60) -> None:
+    def until(self, holds: Callable[[], Any], seconds: float = 240) -> None:
         """Wait until something holds; fails with the workers' last words."""
         end = time.monotonic() + seconds
         while not holds():

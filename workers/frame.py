@@ -51,9 +51,9 @@ class JobFrame:
                 self.is_lost = True
 
     def wanted(self) -> Wanted:
-        """What people asked of the job; "stop" as well when this process has been asked to end."""
+        """What people asked of the job; "pause" when this process must end or has lost the job."""
         if STOP.is_set() or self.is_lost:
-            return "stop"
+            return "pause"
         now = time.monotonic()
         if now - self._asked_at > ASK_S:
             self._asked_at = now

@@ -69,7 +69,7 @@ def start(workshop: Workshop, **changes: Any) -> int:
     return int(runs.create(workshop.studio, workshop.project, "run", config | changes)["id"])
 
 
-def finished(workshop: Workshop, run_id: int, seconds: float = 120) -> int:
+def finished(workshop: Workshop, run_id: int, seconds: float = 300) -> int:
     over = ("done", "failed", "stopped")
     workshop.until(lambda: runs.get(workshop.studio, run_id)["status"] in over, seconds)
     row = runs.get(workshop.studio, run_id)
@@ -96,7 +96,7 @@ def outcome(workshop: Workshop, run_id: int) -> dict[str, Any]:
 
 
 def until_step(workshop: Workshop, run_id: int, step: int) -> None:
-    workshop.until(lambda: runs.get(workshop.studio, run_id)["step"] >= step, 60)
+    workshop.until(lambda: runs.get(workshop.studio, run_id)["step"] >= step)
 
 
 def test_the_undisturbed_run_records_every_update(undisturbed: dict[str, Any]) -> None:
