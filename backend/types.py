@@ -1,5 +1,4 @@
-"""The nouns that cross a wall: what a policy, a scorer, a sink and a control are, and what a run
-records.
+"""The nouns that cross a wall: policy, scorer, sink, control, and what a run records.
 
 Nothing here imports torch, a store, a queue or a web framework, so every process may import it.
 Letters in shapes: P prompts · N nodes · L leaves · E explored edges · B batch · C H W latent.

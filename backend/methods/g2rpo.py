@@ -1,5 +1,4 @@
-"""G²RPO: fork an ODE trunk at single steps, finish every child at several granularities, sum the
-credit.
+"""G²RPO: fork an ODE trunk at single steps and finish every child at several granularities.
 
 For each prompt one ODE trunk is integrated. At a step k of it, G children leave by one step of
 noise and are finished by ODE once with each stride λ ∈ Λ. Children are compared with their
@@ -25,9 +24,7 @@ from backend.rl.tree import TreePlan
 
 TITLE = "G²RPO"
 SOURCE = "Zhou et al. 2025, arXiv 2510.01982"
-SUMMARY = (
-    "Fork a noiseless trunk at single steps and judge each step by what followed from it alone."
-)
+SUMMARY = "Fork a noiseless trunk at single steps; judge each by what followed from it alone."
 
 
 class Config(Settings):

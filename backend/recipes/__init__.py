@@ -1,6 +1,6 @@
 """Recipes: a whole run each, as TOML. The comment at the top of a file says what to expect of it.
 
-That comment has four lines "key: text": title, source (the paper), hardware, cost and reward,
+That comment has lines "key: text": title, source (the paper), hardware, cost and reward,
 which the cards on the New run page show. `load("g2rpo")` finds `pocket-g2rpo.toml`: the pocket
 model is the default.
 """

@@ -1,8 +1,6 @@
-"""Objectives: how an advantage on an explored edge becomes a loss. torch is imported by nobody
-here.
+"""Objectives: how an advantage on an explored edge becomes a loss.
 
-Clipped ratio, per explored edge e with advantage A, old and new log-probability (means over D
-elements):
+Clipped ratio, per explored edge e with advantage A; log-probabilities are means over D elements:
 
     r_e = exp(log p_new − log p_old)
     L   = Σ_e w_e · max(−A_e·r_e, −A_e·clip(r_e, 1 − c, 1 + c)) / number of edges

@@ -1,8 +1,7 @@
 """A whole run as typed settings. A recipe file, a form and a stored run are all this one object.
 
 `RunConfig.read` also reads the settings of the method and of the policy with their own Configs,
-grows the method's plan once, and refuses what cannot be trained, so that a run that starts makes
-sense.
+grows the first plans on paper, and refuses what cannot be trained: a run that starts makes sense.
 """
 
 from __future__ import annotations

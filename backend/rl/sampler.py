@@ -121,24 +121,21 @@ def sample(
     )
     inner, deciding = shape.inner, shape.deciding
     children = _children(shape)
+
+    def advance(step: int, flags: NDArray[np.bool_], size: int) -> None:
+        for nodes in _chunks(np.flatnonzero(flags & (shape.step == step)), size):
+            latent = torch.stack([live.pop(node) for node in nodes.tolist()])
+            cond_B = cond.take(shape.tree[nodes].tolist())
+            velocity = field(latent, float(coefficients.sigmas[step]), cond_B)
+            edges = np.concatenate([children[node] for node in nodes.tolist()])
+            live.update(_ode_edges(out, step, nodes, edges, latent, velocity))
+            live.update(_explored_edges(out, step, nodes, edges, latent, velocity))
+            _keep_estimates(out, step, nodes, latent, velocity, watched)
+
     for step in range(shape.num_steps):
-        here = shape.step == step
-        sigma = float(coefficients.sigmas[step])
-        for exact, flags, size in (
-            (True, here & deciding, field.update_batch_size),
-            (False, here & inner & ~deciding, field.batch_size),
-        ):
-            folded = policy.merged() if field.merge and not exact else nullcontext()
-            with folded if flags.any() else nullcontext():
-                for nodes in _chunks(np.flatnonzero(flags), size):
-                    latent = torch.stack([live.pop(node) for node in nodes.tolist()])
-                    tree = shape.tree[nodes].tolist()
-                    velocity = field(latent, sigma, cond.take(tree))
-                    _keep_estimates(out, nodes, latent - sigma * velocity, watched)
-                    edges = np.concatenate([children[node] for node in nodes.tolist()])
-                    live.update(_ode_edges(out, step, nodes, edges, latent, velocity))
-                    if exact:
-                        live.update(_explored_edges(out, step, nodes, edges, latent, velocity))
+        advance(step, deciding, field.update_batch_size)
+        with policy.merged() if field.merge else nullcontext():
+            advance(step, inner & ~deciding, field.batch_size)
     out.leaves = torch.stack([live[leaf] for leaf in shape.leaf.tolist()])
     return out
 
@@ -189,6 +186,8 @@ def _explored_edges(
     """Where the noisy edges lead; they are kept with their log-probability for the update."""
     shape, coefficients = out.shape, out.coefficients
     noisy = edges[shape.explored[edges]]
+    if not len(noisy):
+        return {}
     row = _rows(shape, nodes, noisy, latent)
     mu = kernels.mean(coefficients, step, latent, velocity)[row]
     std = float(coefficients.std[step])
@@ -201,10 +200,18 @@ def _explored_edges(
     return dict(zip(noisy.tolist(), target, strict=True))
 
 
-def _keep_estimates(out: Rollouts, nodes: Ints, estimate: Tensor, watched: frozenset[int]) -> None:
-    for node, clean in zip(nodes.tolist(), estimate, strict=True):
+def _keep_estimates(
+    out: Rollouts,
+    step: int,
+    nodes: Ints,
+    latent: Tensor,
+    velocity: Tensor,
+    watched: frozenset[int],
+) -> None:
+    sigma = float(out.coefficients.sigmas[step])
+    for row, node in enumerate(nodes.tolist()):
         if node in watched:
-            out.estimates[node] = clean.clone()
+            out.estimates[node] = latent[row] - sigma * velocity[row]
 
 
 def _children(shape: Shape) -> list[Ints]:

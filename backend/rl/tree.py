@@ -1,5 +1,4 @@
-"""The rollout tree on paper: from a method's plan to a table of nodes, before any network is
-called.
+"""The rollout tree on paper: from a method's plan to a table of nodes, before anything is sampled.
 
 A node is a latent at a step of the schedule; the edge that leads to it either explores (kernel S
 or C) or is ODE; a leaf is at step T. Because the shape is known beforehand, so is the cost:

@@ -1,8 +1,7 @@
 """One pass of the update: every batch of deciding nodes is evaluated again, now with gradient.
 
 One forward/backward a node serves all its children. The batches are those of the sampler, so the
-first pass finds log-probabilities equal to the stored ones bit for bit, and the ratio is exactly
-1.
+first pass finds the stored log-probabilities again, bit for bit, and the ratio is exactly 1.
 """
 
 from __future__ import annotations
@@ -37,8 +36,7 @@ def accumulate(field: Field, rollouts: Rollouts, edge_N: Floats, objective: Obje
     """Add the gradient of one pass to the adapter's parameters.
 
     `edge_N` is the advantage of the edge that leads to each node, NaN where nothing is learned.
-    Raises
-    MethodError, with no step taken, if the loss is not a number or nothing is left to train on.
+    Raises MethodError, with no step taken, if the loss is not a number.
     """
     trained_N = np.isfinite(edge_N) & np.isfinite(rollouts.log_prob_N)
     batches = [part for part in rollouts.decisions if trained_N[part.child].any()]
