@@ -1,6 +1,7 @@
 """Puts the studio's web side together: API, media, static files, pages. No logic lives here.
 
-`python -m app.main` serves it as the settings say; `create_app()` is the ASGI app for anything else.
+`python -m app.main` serves it as the settings say; `create_app()` is the ASGI app for anything
+else.
 """
 
 from __future__ import annotations

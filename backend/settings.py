@@ -1,6 +1,7 @@
 """All settings of the studio as a machine runs it: environment variables and a `.env` file.
 
-`python -m backend.settings` prints them as one table. Settings of a run live in its config, not here.
+`python -m backend.settings` prints them as one table. Settings of a run live in its config, not
+here.
 """
 
 from __future__ import annotations
@@ -32,16 +33,19 @@ class Settings(BaseSettings):
     )
 
     home: Path = Path(".palate")
-    """The data folder: database, media, Redis' address, logs. Relative means under the root folder."""
+    """The data folder: database, media, Redis' address, logs. Relative means under the root
+    folder."""
     host: str = "127.0.0.1"
-    """The address the app listens on. Anything but loopback is refused while there is no sign-in."""
+    """The address the app listens on. Anything but loopback is refused while there is no
+    sign-in."""
     port: int = Field(7860, ge=1, le=65535)
     """The port the app listens on."""
     database_url: str = ""
     """Where the store is: sqlite:////folder/file.db or postgresql://user:password@host/database.
     Empty: palate.db in the data folder."""
     redis_url: str = ""
-    """Redis for the queues: redis://, rediss:// or unix:///path. Empty: the studio starts its own."""
+    """Redis for the queues: redis://, rediss:// or unix:///path. Empty: the studio starts its
+    own."""
     media_url: str = ""
     """Where pictures and weights are kept, an fsspec URL: file:///folder or s3://bucket/prefix.
     Empty: the folder media in the data folder."""
@@ -66,7 +70,8 @@ class Settings(BaseSettings):
 
     @property
     def redis_address(self) -> str:
-        """The URL of Redis: the one set, else the one the supervisor wrote down; empty if neither."""
+        """The URL of Redis: the one set, else the one the supervisor wrote down; empty if
+        neither."""
         if self.redis_url:
             return self.redis_url
         try:
@@ -88,7 +93,8 @@ class Settings(BaseSettings):
         if not self.is_loopback() and not self.insecure_bind:
             raise ConfigError(
                 f"PALATE_HOST is '{self.host}', which other machines can reach, but the studio has "
-                "no users to sign in yet; set PALATE_HOST=127.0.0.1, or PALATE_INSECURE_BIND=1 if an "
+                "no users to sign in yet; set PALATE_HOST=127.0.0.1, or PALATE_INSECURE_BIND=1 "
+                "if an "
                 "authenticating proxy is the only way to it.",
                 field="host",
             )
@@ -101,7 +107,8 @@ def settings() -> Settings:
 
 
 def read_settings(**given: object) -> Settings:
-    """Settings from the environment with `given` on top; a fault is a `ConfigError` that names it."""
+    """Settings from the environment with `given` on top; a fault is a `ConfigError` that names
+    it."""
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:

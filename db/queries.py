@@ -1,7 +1,7 @@
 """Named reads, each a constant number of statements however many rows there are.
 
-A *current* label is one that is not itself a retraction and that no retraction names. Labels of people
-and of simulated annotators are counted apart everywhere.
+A *current* label is one that is not itself a retraction and that no retraction names. Labels of
+people and of simulated annotators are counted apart everywhere.
 """
 
 from __future__ import annotations
@@ -392,7 +392,8 @@ def scores_of(
 def sparks(
     session: Session, run_ids: Sequence[int], points: int = 60
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """(run, step, metrics) of at most `points` evenly spaced iterations of each run, last included."""
+    """(run, step, metrics) of at most `points` evenly spaced iterations of each run, last
+    included."""
     stride = Run.step // points + 1
     rows = session.execute(
         select(Iteration.run_id, Iteration.step, Iteration.metrics)
@@ -412,7 +413,8 @@ def sparks(
 def leaves_and_nodes(
     session: Session, group_ids: Sequence[int], *, leaves_only: bool = False
 ) -> dict[int, list[RolloutNode]]:
-    """Nodes of the named groups, in order; with `leaves_only` those that were decoded and scored."""
+    """Nodes of the named groups, in order; with `leaves_only` those that were decoded and
+    scored."""
     found: dict[int, list[RolloutNode]] = {group_id: [] for group_id in group_ids}
     query = (
         select(RolloutNode)

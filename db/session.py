@@ -1,7 +1,8 @@
-"""The door to the store: one engine, short transactions, the same behaviour on SQLite and PostgreSQL.
+"""The door to the store: one engine, short transactions, the same behaviour on SQLite and
+PostgreSQL.
 
-`write()` begins IMMEDIATE on SQLite: a deferred transaction that reads and then writes fails at once
-under several processes, whatever the busy timeout. `read()` never takes the write lock.
+`write()` begins IMMEDIATE on SQLite: a deferred transaction that reads and then writes fails at
+once under several processes, whatever the busy timeout. `read()` never takes the write lock.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A transaction that only reads; pending changes in it are a programming error, not lost."""
+        """A transaction that only reads; pending changes in it are a programming error, not
+        lost."""
         with self._reading() as session:
             yield session
             if session.new or session.dirty or session.deleted:
@@ -89,12 +91,14 @@ def normalise(url: str) -> URL:
         return parsed.set(drivername="postgresql+psycopg")
     if kind != "sqlite":
         raise StoreProblem(
-            f"The database URL names '{parsed.drivername}', but Palate keeps its store in SQLite or "
+            f"The database URL names '{parsed.drivername}', but Palate keeps its store in SQLite "
+            f"or "
             "PostgreSQL; set PALATE_DATABASE_URL to sqlite:///... or postgresql://..."
         )
     if not parsed.database or parsed.database == ":memory:":
         raise StoreProblem(
-            "An SQLite database in memory cannot be shared by the app and its workers; name a file: "
+            "An SQLite database in memory cannot be shared by the app and its workers; name a "
+            "file: "
             "sqlite:////folder/palate.db."
         )
     return parsed

@@ -19,7 +19,12 @@ JsonDict = dict[str, Any]
 class Base(DeclarativeBase):
     """Declarative base; maps plain Python annotations to column types."""
 
-    type_annotation_map: ClassVar[JsonDict] = {JsonDict: JSON, list[Any]: JSON, float: Float, str: String}
+    type_annotation_map: ClassVar[JsonDict] = {
+        JsonDict: JSON,
+        list[Any]: JSON,
+        float: Float,
+        str: String,
+    }
 
 
 def _key() -> Mapped[int]:

@@ -1,4 +1,5 @@
-"""Small real things for tests of the store and the API: prompts, pictures, pairs, runs with records."""
+"""Small real things for tests of the store and the API: prompts, pictures, pairs, runs with
+records."""
 
 from __future__ import annotations
 
@@ -41,7 +42,11 @@ def png(number: int, side: int = 8) -> bytes:
 
 
 def project(
-    studio: Studio, *, num_prompts: int = 4, per_prompt: int = 4, pairs_per_prompt: int | None = None
+    studio: Studio,
+    *,
+    num_prompts: int = 4,
+    per_prompt: int = 4,
+    pairs_per_prompt: int | None = None,
 ) -> Made:
     """A project with a train and a held-out set, a policy, pictures, and pairs to judge."""
     user = users.local(studio)["id"]
@@ -79,7 +84,10 @@ def label(pair_id: int, choice: str = "left", client_id: str = "", left: str = "
 def config(**changes: Any) -> dict[str, Any]:
     """The settings of a small run."""
     return {
-        "method": {"name": "g2rpo", "settings": {"fork_steps": [0, 1], "group_size": 3, "strides": [1]}},
+        "method": {
+            "name": "g2rpo",
+            "settings": {"fork_steps": [0, 1], "group_size": 3, "strides": [1]},
+        },
         "rewards": [{"name": "verifier", "kind": "pocket-verifier"}],
         "watch": [{"name": "saturation", "kind": "saturation"}],
         "sampling": {"num_steps": 4, "prompts_per_step": 2},

@@ -12,7 +12,8 @@ from backend.services.studio import Studio
 
 
 class Body(BaseModel):
-    """Base of what clients send: an unknown key is refused, so that a typing error is not silence."""
+    """Base of what clients send: an unknown key is refused, so that a typing error is not
+    silence."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 

@@ -1,8 +1,8 @@
 """Who may talk to the studio through a browser: pages of the studio itself, under its own name.
 
-A foreign page may send requests to 127.0.0.1 from a person's browser (CSRF), and a foreign name may be
-made to point there (DNS rebinding). So the Host must be one of ours, and a request that writes must
-come from a page of that same host. Programs send no Origin and are let through.
+A foreign page may send requests to 127.0.0.1 from a person's browser (CSRF), and a foreign name
+may be made to point there (DNS rebinding). So the Host must be one of ours, and a request that
+writes must come from a page of that same host. Programs send no Origin and are let through.
 """
 
 from __future__ import annotations

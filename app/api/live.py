@@ -1,6 +1,7 @@
 """Live runs: one task reads new events from the store and hands them to every open page.
 
-Fifty pages must not mean fifty polls, so there is one poll per process, and none while nobody listens.
+Fifty pages must not mean fifty polls, so there is one poll per process, and none while nobody
+listens.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Runs: recipes, preflight, create, list, read, stop, pause, resume, clone, metrics, live events."""
+"""Runs: recipes, preflight, create, list, read, stop, pause, resume, clone, metrics, live
+events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Alarms of a run: signs that the numbers rise for the wrong reason, or do not mean anything any more."""
+"""Alarms of a run: signs that the numbers rise for the wrong reason, or do not mean anything any
+more."""
 
 from __future__ import annotations
 

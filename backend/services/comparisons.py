@@ -1,7 +1,8 @@
 """Comparisons: two policies on the same prompts and seeds, judged blind; votes are labels.
 
-In every pair `a` is the base and `b` the tuned policy; which stands on the left is drawn per annotator.
-Ties count half; both bad and skip are left out. People and simulated annotators are shown apart.
+In every pair `a` is the base and `b` the tuned policy; which stands on the left is drawn per
+annotator. Ties count half; both bad and skip are left out. People and simulated annotators are
+shown apart.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ def plan(studio: Studio, comparison_id: int) -> Plan:
 
 
 def ready(studio: Studio, comparison_id: int, drawn: Sequence[DrawnPair]) -> list[int]:
-    """Open a comparison for votes; done again, the pairs stay those there are. Returns their ids."""
+    """Open a comparison for votes; done again, the pairs stay those there are. Returns their
+    ids."""
     with studio.write() as session:
         row = _find(session, comparison_id, lock=True)
         known = list(
@@ -165,7 +167,8 @@ def get(studio: Studio, comparison_id: int, *, reveal: bool = False) -> dict[str
 
 
 def result(votes: dict[str, int]) -> dict[str, Any]:
-    """{votes, win_rate, low, high, pairs} of {base, tuned, tie, both_bad, skip}; None without votes."""
+    """{votes, win_rate, low, high, pairs} of {base, tuned, tie, both_bad, skip}; None without
+    votes."""
     share = intervals.win_rate(votes["tuned"], votes["base"], votes["tie"])
     num = votes["tuned"] + votes["base"] + votes["tie"]
     return {

@@ -1,4 +1,5 @@
-"""The demo project: the pocket model, its prompts, four rewards, and pictures to judge within seconds."""
+"""The demo project: the pocket model, its prompts, four rewards, and pictures to judge within
+seconds."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from backend.services.studio import Studio
 
 
 def check(studio: Studio) -> dict[str, Any]:
-    """{ready, database, redis, workers, problems}; without a worker the studio is ready all the same."""
+    """{ready, database, redis, workers, problems}; without a worker the studio is ready all the
+    same."""
     problems = []
     database = redis = True
     alive: list[str] = []

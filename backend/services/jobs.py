@@ -1,8 +1,8 @@
 """Jobs: the store says what is to be done; the queue only carries a job's id and attempt.
 
-An attempt is a number that only rises. Every write of a worker says `where attempt = mine`, so a worker
-that was given up for dead and wakes again changes nothing. Enqueueing twice is harmless: only one claim
-of an attempt succeeds.
+An attempt is a number that only rises. Every write of a worker says `where attempt = mine`, so a
+worker that was given up for dead and wakes again changes nothing. Enqueueing twice is harmless:
+only one claim of an attempt succeeds.
 """
 
 from __future__ import annotations
@@ -154,7 +154,8 @@ def heartbeat(studio: Studio, job_id: int, attempt: int) -> bool:
 
 
 def progress(studio: Studio, job_id: int, attempt: int, share: float, message: str = "") -> str:
-    """Say how far it is (0 to 1); returns what people want: run, pause or stop ("stop" when lost)."""
+    """Say how far it is (0 to 1); returns what people want: run, pause or stop ("stop" when
+    lost)."""
     values: dict[str, Any] = {"progress": min(max(share, 0.0), 1.0), "heartbeat_at": time.time()}
     if message:
         values["message"] = message[:PROGRESS_TEXT]
@@ -180,7 +181,8 @@ def finish(studio: Studio, job_id: int, attempt: int, result: dict[str, Any] | N
 
 
 def fail(studio: Studio, job_id: int, attempt: int, error: str, *, retry: bool = False) -> bool:
-    """The attempt failed with a sentence; `retry` makes the job due again while attempts are left."""
+    """The attempt failed with a sentence; `retry` makes the job due again while attempts are
+    left."""
     with studio.write() as session:
         job = session.get(Job, job_id, with_for_update=True)
         if job is None or job.attempt != attempt or job.status != "running":
@@ -295,7 +297,8 @@ def release(studio: Studio, job_id: int, attempt: int) -> str:
 
 
 def hand_back(studio: Studio, job_id: int, attempt: int) -> bool:
-    """The worker was asked to end: the job is due again, and this attempt is not held against it."""
+    """The worker was asked to end: the job is due again, and this attempt is not held against
+    it."""
     with studio.write() as session:
         job = session.get(Job, job_id, with_for_update=True)
         if job is None or job.attempt != attempt or job.status != "running":

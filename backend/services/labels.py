@@ -97,7 +97,8 @@ def store(studio: Studio, user_id: int, label: NewLabel, *, veiled: bool = False
 
 
 def store_many(studio: Studio, user_id: int, labels: Sequence[NewLabel]) -> int:
-    """Store many judgements of one (simulated) annotator in one transaction; returns how many were new."""
+    """Store many judgements of one (simulated) annotator in one transaction; returns how many were
+    new."""
     if not labels:
         return 0
     for label in labels:
@@ -145,8 +146,8 @@ def judged(
 ) -> Iterator[JudgedPair]:
     """Current labels in the order they were given, read page by page.
 
-    People's labels by default; `simulated=True` those of simulated annotators, None both. Votes of a
-    comparison only when it is named.
+    People's labels by default; `simulated=True` those of simulated annotators, None both. Votes of
+    a comparison only when it is named.
     """
     kind = {None: None, True: "simulated", False: "person"}[simulated]
     after = 0
@@ -175,7 +176,8 @@ def export(
 
 
 def counts(studio: Studio, project_id: int, since: float) -> dict[str, Any]:
-    """{total, today, people, simulated, left_share, ties}; `today` counts people's since `since`."""
+    """{total, today, people, simulated, left_share, ties}; `today` counts people's since
+    `since`."""
     with studio.read() as session:
         found = queries.label_counts(session, project_id, since)
     return {
@@ -266,7 +268,8 @@ def _first(session: Session, user_id: int, label: NewLabel) -> Label:
     ).one()
     if found.pair_id != label.pair_id or found.choice == "retract":
         raise Conflict(
-            f"Client id '{label.client_id}' already belongs to another judgement; make a new one for "
+            f"Client id '{label.client_id}' already belongs to another judgement; make a new one "
+            f"for "
             "each."
         )
     return found

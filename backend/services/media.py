@@ -1,7 +1,7 @@
 """Pictures and weights as files named by the SHA-256 of their content, behind fsspec.
 
-A file is written under a temporary name and renamed, so that a name either holds the whole content or
-does not exist. The same content is stored once.
+A file is written under a temporary name and renamed, so that a name either holds the whole content
+or does not exist. The same content is stored once.
 """
 
 from __future__ import annotations
@@ -214,9 +214,11 @@ def _missing(name: str) -> NotFound:
 def _trouble(error: OSError, folder: Path, num_bytes: int) -> EnvironmentProblem:
     if error.errno in FULL:
         return EnvironmentProblem(
-            f"The disk of {folder} is full: {num_bytes:,} bytes could not be written and nothing was "
+            f"The disk of {folder} is full: {num_bytes:,} bytes could not be written and nothing "
+            f"was "
             "kept of them. Free some space and try again."
         )
     return EnvironmentProblem(
-        f"A file could not be written to {folder}: {error.strerror or error}; check its permissions."
+        f"A file could not be written to {folder}: {error.strerror or error}; check its "
+        f"permissions."
     )

@@ -1,7 +1,7 @@
 """Pairs: two samples of one prompt, handed out so that nobody judges what another already has.
 
-A pair that is handed out is leased for two minutes. The side order is drawn when the lease is made and
-stays with it, so a reload shows the same sides; the browser never learns which sample is which.
+A pair that is handed out is leased for two minutes. The side order is drawn when the lease is made
+and stays with it, so a reload shows the same sides; the browser never learns which sample is which.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ def make(
 ) -> list[int]:
     """Pair up samples of the same prompt at random and queue them; returns the pairs' ids.
 
-    `per_prompt` pairs of each prompt, by default as many as there are disjoint ones. Two samples that
-    are the same picture make no pair. The chance with which each pair was chosen is kept with it.
+    `per_prompt` pairs of each prompt, by default as many as there are disjoint ones. Two samples
+    that are the same picture make no pair. The chance with which each pair was chosen is kept with
+    it.
     """
     with studio.read() as session:
         rows = session.execute(
@@ -161,7 +162,8 @@ def counts(studio: Studio, project_id: int, user_id: int) -> dict[str, int]:
 
 
 def view(pair: OpenPair, left: str, until: float) -> dict[str, Any]:
-    """A pair as its judge sees it: two pictures, a prompt, and no word about where they came from."""
+    """A pair as its judge sees it: two pictures, a prompt, and no word about where they came
+    from."""
     a = {"url": url(pair.media_a), "width": pair.width_a, "height": pair.height_a}
     b = {"url": url(pair.media_b), "width": pair.width_b, "height": pair.height_b}
     return {

@@ -1,4 +1,5 @@
-"""Preflight of a run: what it will cost and what would fail, each line with the change that helps."""
+"""Preflight of a run: what it will cost and what would fail, each line with the change that
+helps."""
 
 from __future__ import annotations
 
@@ -49,7 +50,8 @@ class Line:
 
 
 def check(studio: Studio, project_id: int, config: dict[str, Any]) -> dict[str, Any]:
-    """{lines, nfe_per_step, seconds_per_step, total_seconds}; raises ConfigError on a bad setting."""
+    """{lines, nfe_per_step, seconds_per_step, total_seconds}; raises ConfigError on a bad
+    setting."""
     read = RunConfig.read(config)
     cost = predicted(read)
     nfe = cost_of_step(read, cost)

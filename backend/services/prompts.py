@@ -123,7 +123,8 @@ def rows(studio: Studio, project_id: int) -> list[dict[str, Any]]:
 def get(
     studio: Studio, set_id: int, *, q: str = "", offset: int = 0, limit: int = 50
 ) -> dict[str, Any]:
-    """One prompt set with a page of its prompts, those that contain `q`; `total` counts all such."""
+    """One prompt set with a page of its prompts, those that contain `q`; `total` counts all
+    such."""
     with studio.read() as session:
         row = find(session, set_id)
         matching = Prompt.prompt_set_id == set_id
@@ -192,7 +193,8 @@ def _decoded(text: str | bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
         raise PromptFileError(
-            f"{name}, line {line} is not UTF-8 text (byte 0x{text[error.start]:02x}); save the file "
+            f"{name}, line {line} is not UTF-8 text (byte 0x{text[error.start]:02x}); save the "
+            f"file "
             "as UTF-8 and send it again. Nothing was imported.",
             [{"line": line, "reason": f"byte 0x{text[error.start]:02x} is not UTF-8"}],
         ) from None
@@ -234,7 +236,8 @@ def _refuse(found: ReadPrompts, name: str) -> None:
         first, more = found.problems[0], len(found.problems) - 1
         others = f" ({more} more faulty lines)" if more else ""
         raise PromptFileError(
-            f"{name}, line {first['line']}: {first['reason']}{others}. Nothing was imported; correct "
+            f"{name}, line {first['line']}: {first['reason']}{others}. Nothing was imported; "
+            f"correct "
             "it and send the file again.",
             found.problems,
         )

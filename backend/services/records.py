@@ -1,4 +1,5 @@
-"""What a running run writes down: iterations with their trees, evaluations, checkpoints, the tuned policy.
+"""What a running run writes down: iterations with their trees, evaluations, checkpoints, the tuned
+policy.
 
 Each record is one transaction. A record made again after a resume replaces the first one. With a
 `fence` the write happens only while the job's attempt is still this worker's.
@@ -157,7 +158,8 @@ def latest_checkpoint(studio: Studio, run_id: int) -> StoredCheckpoint | None:
 
 
 def adapter_at(studio: Studio, run_id: int, step: int) -> str:
-    """Media hash of what a run had learned at a checkpoint: its moving average where it keeps one."""
+    """Media hash of what a run had learned at a checkpoint: its moving average where it keeps
+    one."""
     with studio.read() as session:
         row = session.scalar(
             select(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.step == step)
@@ -239,7 +241,8 @@ def nfe_of(studio: Studio, run_id: int) -> int:
 
 
 def plain(value: Any) -> Any:
-    """JSON that every store takes: what is not finite becomes null, numpy's scalars plain numbers."""
+    """JSON that every store takes: what is not finite becomes null, numpy's scalars plain
+    numbers."""
     if isinstance(value, dict):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -74,7 +74,8 @@ def read_config(studio: Studio, kind: str, config: dict[str, Any], at: str = "co
 def create(
     studio: Studio, project_id: int, name: str, kind: str, config: dict[str, Any]
 ) -> dict[str, Any]:
-    """A reward, or the next version of the one with that name; the same again is not a new version."""
+    """A reward, or the next version of the one with that name; the same again is not a new
+    version."""
     clean = _checked_name(name)
     settings = read_config(studio, kind, config).plain()
     with studio.write() as session:
@@ -190,7 +191,8 @@ def get(studio: Studio, reward_id: int) -> dict[str, Any]:
 def scored_samples(
     studio: Studio, reward_id: int, *, order: str = "high", limit: int = 24
 ) -> list[dict[str, Any]]:
-    """Samples this reward likes most (`high`) or least (`low`): [{sample, value, status, parts}]."""
+    """Samples this reward likes most (`high`) or least (`low`): [{sample, value, status,
+    parts}]."""
     if order not in ("high", "low"):
         raise InputError(f"Order '{order}' is unknown; it is 'high' or 'low'.")
     direction = Score.value.desc() if order == "high" else Score.value.asc()

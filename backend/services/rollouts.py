@@ -99,8 +99,8 @@ def make_pair(
 ) -> int:
     """Queue two leaves of a group for people to judge; by default its best and its worst.
 
-    The pair holds the very pictures that were shown, cut from the group's strip. Returns its id; asked
-    for again, the same pair.
+    The pair holds the very pictures that were shown, cut from the group's strip. Returns its id;
+    asked for again, the same pair.
     """
     with studio.read() as session:
         group = _find(session, group_id)
@@ -145,7 +145,8 @@ def _store_pair(
     run: Run,
     drawn: list[tuple[RolloutNode, str, int, int]],
 ) -> int:
-    """Samples and the pair in one transaction; what is there already is taken instead of doubled."""
+    """Samples and the pair in one transaction; what is there already is taken instead of
+    doubled."""
     with studio.write() as session:
         studio.store.serialise(session, "rollout-pair", run.id)
         prompt_id = _prompt_id(session, run, group.prompt)

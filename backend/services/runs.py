@@ -155,7 +155,8 @@ def rows(
 
 
 def get(studio: Studio, run_id: int) -> dict[str, Any]:
-    """One run: its row, its whole config, how it differs from its parent, checkpoints, alarms, log."""
+    """One run: its row, its whole config, how it differs from its parent, checkpoints, alarms,
+    log."""
     with studio.read() as session:
         run = find(session, run_id)
         row = _rows(session, [run])[0]
@@ -263,7 +264,8 @@ def _policy(session: Session, project_id: int, config: RunConfig, policy_id: int
     policy = policies.find(session, policy_id)
     if policy.project_id != project_id or (policy.family, policy.config) != (family, settings):
         raise ConfigError(
-            f"Policy {policy_id} is not of the model that this config names; change one of the two.",
+            f"Policy {policy_id} is not of the model that this config names; change one of the "
+            f"two.",
             field="policy",
         )
     return policy.id

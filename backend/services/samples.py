@@ -95,7 +95,8 @@ def add(studio: Studio, project_id: int, policy_id: int, drawn: Sequence[NewSamp
 def drawn_before(
     studio: Studio, policy_id: int, prompt_ids: Sequence[int], settings: dict[str, Any]
 ) -> dict[tuple[int, int], int]:
-    """(prompt id, seed) → id of the samples a policy has drawn of these prompts with these settings.
+    """(prompt id, seed) → id of the samples a policy has drawn of these prompts with these
+    settings.
 
     A job that is done again after its worker died, or asked for twice, finds its pictures here.
     """

@@ -1,1 +1,2 @@
-"""The schema's history, read top to bottom. It only grows: a revision that was released never changes."""
+"""The schema's history, read top to bottom. It only grows: a revision that was released never
+changes."""

@@ -124,9 +124,7 @@ def test_samples_are_asked_for_and_paged(client: Client, made: factory.Made) -> 
     assert client.post("/generate", {**body, "num_prompts": 0}, 422)["field"] == "num_prompts"
 
 
-def test_labelling_never_says_where_a_picture_came_from(
-    client: Client, made: factory.Made
-) -> None:
+def test_labelling_never_says_where_a_picture_came_from(client: Client, made: factory.Made) -> None:
     answer = client.get("/label/next?n=2")
     pair = answer["pairs"][0]
     assert set(pair) == {"pair_id", "prompt", "left", "right", "shown_left", "lease_until"}
@@ -171,7 +169,7 @@ def test_rewards_are_described_made_learned_and_scored_with(
     row = client.post("/rewards", body, 201)
     assert client.get(f"/rewards/{row['id']}")["scored"] == {}
     job = client.post("/rewards/learn", {"name": "people"}, 202)["job_id"]
-    assert client.get(f"/jobs/{job}")["queue"] == "train"
+    assert client.get(f"/jobs/{job}")["queue"] == jobs.QUEUES["learn"]
     assert client.post(f"/rewards/{row['id']}/score", {"limit": 5}, 202)["job_id"] > job
     assert client.get(f"/rewards/{row['id']}/samples?order=low") == []
     refused = client.post("/rewards", {**body, "kind": "brightnes"}, 422)
@@ -258,7 +256,9 @@ def test_every_refusal_is_a_sentence_in_one_shape(client: Client) -> None:
     assert unknown == {"error": "There is nothing at /api/v1/nothing.", "field": None}
     wrong = client.post("/prompt-sets", {"name": "x", "txt": "a"}, 422)
     assert "'text' is missing." in wrong["error"] and "'txt' is not a key" in wrong["error"]
-    broken = client("POST", f"{V1}/label", content=b"{", headers={"content-type": "application/json"})
+    broken = client(
+        "POST", f"{V1}/label", content=b"{", headers={"content-type": "application/json"}
+    )
     assert broken.json()["error"] == "The body of the request is not valid JSON."
     crash = client.get("/broken", 500)
     assert "secret" not in crash["error"] and crash["error"].endswith("was saved.")

@@ -43,7 +43,9 @@ def test_votes_are_counted_by_policy_whatever_the_side_people_and_simulated_apar
     made, comparison = _drawn(services)
     queue = pairs.next_pairs(services, made.project, made.user, 8)
     assert queue["pairs"] == [] and queue["total"] == 0
-    shown = pairs.next_pairs(services, made.project, made.user, 8, comparison_id=comparison)["pairs"]
+    shown = pairs.next_pairs(services, made.project, made.user, 8, comparison_id=comparison)[
+        "pairs"
+    ]
     cells = {c["pair_id"]: c for c in comparisons.get(services, comparison, reveal=True)["cells"]}
     for number, pair in enumerate(shown):
         tuned_left = pair["left"]["url"] == cells[pair["pair_id"]]["tuned_url"]

@@ -104,10 +104,10 @@ def test_a_job_is_offered_to_its_queue_once_by_dotted_name(
     here = replace(
         services, settings=services.settings.model_copy(update={"redis_url": redis_server.url})
     )
-    job = jobs.create(here, "learn", {})
+    job = jobs.create(here, "score", {})
     assert jobs.enqueue(here, job) and jobs.enqueue(here, job)
-    assert redis.lrange("rq:queue:train", 0, -1) == [f"{job}-1".encode()]
-    assert b"workers.jobs.learn.run" in redis.hget(f"rq:job:{job}-1", "data")
+    assert redis.lrange("rq:queue:score", 0, -1) == [f"{job}-1".encode()]
+    assert b"workers.jobs.score.run" in redis.hget(f"rq:job:{job}-1", "data")
 
 
 def test_unknown_kinds_of_job_are_refused(services: Studio) -> None:

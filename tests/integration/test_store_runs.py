@@ -1,4 +1,5 @@
-"""Runs on both kinds of store: checked before they start, recorded whole, resumed, cloned, queried."""
+"""Runs on both kinds of store: checked before they start, recorded whole, resumed, cloned,
+queried."""
 
 from __future__ import annotations
 
@@ -108,7 +109,9 @@ def test_going_back_to_a_checkpoint_forgets_what_came_after_it(services: Studio)
     made = factory.project(services)
     run = factory.trained_run(services, made, steps=3)
     for step in (2, 3):
-        records.checkpoint(services, run, records.StoredCheckpoint(step, "a", "o", None, {"x": step}))
+        records.checkpoint(
+            services, run, records.StoredCheckpoint(step, "a", "o", None, {"x": step})
+        )
     last = records.latest_checkpoint(services, run)
     assert last is not None and last.step == 3 and last.state == {"x": 3}
     records.rewind(services, run, 2)
