@@ -176,6 +176,7 @@ export async function go(address, push = true) {
 document.addEventListener("click", (e) => {
   const link = e.target instanceof Element ? e.target.closest("a[href]") : null;
   if (!link || e.defaultPrevented || e.button || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return;
+  if (link.classList.contains("skip")) { e.preventDefault(); $("main").focus(); return; }
   const url = new URL(link.getAttribute("href") || "", location.href);
   if (link.hasAttribute("download") || link.getAttribute("target") || url.origin !== location.origin) return;
   if (url.hash && url.pathname === location.pathname) return;
