@@ -190,5 +190,5 @@ def load_pipeline(folder: Path = PIPELINE_DIR) -> StableDiffusion3Pipeline:
             f"or run `python -m backend.pocket.train --stage model`."
         )
     return StableDiffusion3Pipeline.from_pretrained(
-        folder, text_encoder_3=None, tokenizer_3=None, torch_dtype=torch.float32
+        folder, text_encoder_3=None, tokenizer_3=None, dtype=torch.float32
     )

@@ -225,7 +225,7 @@ def draw(n: int, seed: int, split: Split = "train", *, single: float = 0.12) -> 
     """`n` distinct prompts of a split; `single` is the share with one thing."""
     rng = np.random.default_rng([seed, 0x70A1])
     found: dict[str, None] = {}
-    for _ in range(200 * n + 1000):
+    for _ in range(40 * n + 1000):
         if len(found) == n:
             break
         scene = random_scene(rng, split, single=single)
