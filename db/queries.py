@@ -86,7 +86,7 @@ def in_scope(comparison_id: int | None) -> ColumnElement[bool]:
     return Pair.comparison_id == comparison_id
 
 
-def _shown(pairs: Select[tuple[int]]) -> Select[Any]:
+def _shown(pairs: Select[int]) -> Any:
     """Everything about pairs that the person who judges may see, in queue order."""
     left, right = aliased(Sample), aliased(Sample)
     return (
@@ -111,7 +111,7 @@ def _shown(pairs: Select[tuple[int]]) -> Select[Any]:
 def shown_pairs(session: Session, pair_ids: Sequence[int]) -> list[OpenPair]:
     """Prompts and pictures of the named pairs, in queue order."""
     rows = session.execute(_shown(select(Pair.id).where(Pair.id.in_(pair_ids))))
-    return [OpenPair(*row) for row in rows]
+    return [OpenPair._make(row) for row in rows]
 
 
 def _judged_by(user_id: int) -> ColumnElement[bool]:
@@ -292,7 +292,7 @@ def judgements(
     )
     if kind is not None:
         query = query.where(User.kind == kind)
-    return [Judgement(*row) for row in session.execute(query)]
+    return [Judgement._make(row) for row in session.execute(query)]
 
 
 class LabelCounts(NamedTuple):
@@ -340,7 +340,7 @@ def votes(session: Session, comparison_ids: Sequence[int]) -> list[tuple[int, st
         .where(Pair.comparison_id.in_(list(comparison_ids)), current())
         .group_by(Pair.comparison_id, User.kind, Label.choice, Label.shown_left)
     )
-    return [(int(row[0]), row[1], row[2], row[3], int(row[4])) for row in rows]
+    return [(int(row[0] or 0), row[1], row[2], row[3], int(row[4])) for row in rows]
 
 
 def prompt_counts(session: Session, set_ids: Sequence[int]) -> dict[int, int]:

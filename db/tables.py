@@ -19,7 +19,7 @@ JsonDict = dict[str, Any]
 class Base(DeclarativeBase):
     """Declarative base; maps plain Python annotations to column types."""
 
-    type_annotation_map: ClassVar[JsonDict] = {
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
         JsonDict: JSON,
         list[Any]: JSON,
         float: Float,

@@ -4,7 +4,7 @@ more."""
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 Curve = list[tuple[int, dict[str, Any]]]
 """(step, metrics) by rising step."""
@@ -92,7 +92,7 @@ def _sure(metrics: dict[str, Any], name: str) -> int:
     return 1 if gain > 0 else -1
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and math.isfinite(value)
 
 

@@ -6,6 +6,7 @@ or does not exist. The same content is stored once.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -113,7 +114,8 @@ class Media:
                 os.fsync(file.fileno())
             partial.replace(path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
             raise _trouble(error, path.parent, len(data)) from error
 
     def _put_remote(self, name: str, data: bytes) -> None:

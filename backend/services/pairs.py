@@ -6,6 +6,7 @@ and stays with it, so a reload shows the same sides; the browser never learns wh
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import random
@@ -109,15 +110,21 @@ def next_pairs(
         kind = users.find(session, user_id).kind
         mine = queries.leased_pairs(session, project_id, user_id, comparison_id)
         # A lease that ran out may be somebody else's pair by now: ask for all of mine again.
-        free = {"kind": kind, "now": now, "comparison_id": comparison_id}
-        still = queries.free_pairs(
-            session, project_id, user_id, limit=max(len(mine), 1), among=list(mine), **free
+        free = functools.partial(
+            queries.free_pairs,
+            session,
+            project_id,
+            user_id,
+            kind,
+            now=now,
+            comparison_id=comparison_id,
         )
+        still = free(limit=max(len(mine), 1), among=list(mine))
         renewed = [pair_id for pair_id in still if pair_id in kept]
         again = [pair_id for pair_id in still if pair_id not in kept][:n]
         chosen = again
         if len(again) < n:
-            beyond = queries.free_pairs(session, project_id, user_id, limit=n + len(mine), **free)
+            beyond = free(limit=n + len(mine))
             fresh = [pair_id for pair_id in beyond if pair_id not in mine and pair_id not in kept]
             chosen = again + fresh[: n - len(again)]
         sides = _lease(session, user_id, mine, renewed + chosen, now + LEASE_S)
