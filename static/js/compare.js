@@ -34,6 +34,7 @@ async function list(main, page) {
   };
   const [policies, sets] = await Promise.all([api("policies"), api("prompt-sets")]).catch((error) => { fill(side, el("div", { class: "sec" }, note("Models and prompts are not there", error.message))); return [[], []]; });
   fill(side, create(page, policies, sets));
+  await refresh().catch((error) => fill(table, el("div", { class: "sec" }, note("The comparisons are not there", error.message))));
   return poll(refresh, 3);
 }
 
