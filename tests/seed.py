@@ -1,5 +1,5 @@
-"""A synthetic project for tests of the pages: runs with iterations, evaluations and rollout trees, rewards
-with figures, samples with scores. Pictures are renders of the pocket world; nothing is trained.
+"""A synthetic project for tests of the pages: runs with iterations, evaluations and rollout trees,
+rewards with figures, samples with scores. Pictures are renders of the pocket world; nothing is trained.
 
 Every number follows from `seed`, and a leaf's shares add up to its advantage, as the trainer's do.
 """
@@ -18,6 +18,8 @@ from PIL import Image
 from sqlalchemy.orm import Session
 
 from backend.pocket import world
+from backend.registry import policies as families
+from backend.rl.recipe import RunConfig
 from backend.services import projects, users
 from backend.services.studio import Studio
 from db.tables import (
@@ -40,6 +42,8 @@ from db.tables import (
 
 Pictures = NDArray[np.uint8]
 T = 10
+SET_SEED = 0
+"""Of the prompts that are imported; groups are grown from the same."""
 SIGMAS = [1 - k / T * (0.35 + 0.65 * k / T) for k in range(T)] + [0.0]
 REWARDS = {"verifier": 1.0, "people": 0.6, "brightness": 0.3}
 FORK_STEPS = (1, 3)
@@ -59,12 +63,12 @@ class Seeded:
 
 
 def project(studio: Studio, *, seed: int = 0, steps: int = 60) -> Seeded:
-    """The whole synthetic project, in the project that is open; `steps` iterations of the running run."""
+    """The whole synthetic project, in the project that is open; `steps` are those of its live run."""
     rng = np.random.default_rng(seed)
     me = users.local(studio)["id"]
     made = Seeded(projects.current(studio, me)["id"])
     with studio.write() as session:
-        _prompts(session, made, seed)
+        _prompts(session, made)
         _policies(session, made)
         _rewards(session, made)
     _samples(studio, made, rng)
@@ -98,7 +102,7 @@ def run(
             project_id=made.project,
             name=name,
             status=status,
-            config=config(method),
+            config=RunConfig.read(config(method)).plain(),
             seed=7,
             code_version="0.1.0+3f9a1c2",
             policy_id=made.policies["base"],
@@ -137,7 +141,7 @@ def run(
 
 
 def config(method: str) -> dict[str, Any]:
-    """A resolved configuration, as runs store it."""
+    """The settings of a run, as its form would send them."""
     g2rpo = {
         "fork_steps": list(FORK_STEPS),
         "forks_per_prompt": 2,
@@ -188,8 +192,10 @@ def iteration(
 def evaluation(studio: Studio, run_id: int, step: int, *, gain: float = 0.06) -> None:
     """Record one more held-out evaluation."""
     row = _evaluation(studio, run_id, step, gain, np.random.default_rng(step))
+    text = f"Step {step} was evaluated on held-out prompts."
     with studio.write() as session:
         session.add(row)
+        session.add(Event(run_id=run_id, kind="evaluation", text=text, data={"step": step}))
 
 
 def _checkpoint(run_id: int, step: int) -> Checkpoint:
@@ -241,7 +247,7 @@ def _iteration(
     text = f"{step} reward {means['verifier']:.3f} kept {metrics['groups_kept']:.0f}/24"
     return [
         Iteration(run_id=run_id, step=step, metrics=metrics, nfe=2136, seconds=seconds),
-        Event(run_id=run_id, level="info", text=text, data={"kind": "iteration", "step": step}),
+        Event(run_id=run_id, level="info", text=text, kind="iteration", data={"step": step}),
     ]
 
 
@@ -295,7 +301,8 @@ def _tree(
     studio: Studio, run_id: int, step: int, tree: int, method: str, rng: np.random.Generator
 ) -> Tree:
     """The groups of one prompt's tree: one for each fork, or one of whole chains."""
-    prompt = world.draw(1, seed=1000 * step + tree)[0]
+    texts = world.draw(64, seed=SET_SEED)
+    prompt = texts[(7 * step + tree) % len(texts)]
     if method == "g2rpo":
         flat = tree == 2
         return [
@@ -421,13 +428,13 @@ def _shares(count: int, width: float, rng: np.random.Generator) -> list[dict[str
     return leaves
 
 
-def _prompts(session: Session, made: Seeded, seed: int) -> None:
+def _prompts(session: Session, made: Seeded) -> None:
     for name, split in (("train", "train"), ("heldout", "heldout")):
         rows = PromptSet(project_id=made.project, name=name, split=split)
         session.add(rows)
         session.flush()
         texts = dict.fromkeys(
-            world.draw(64, seed=seed, split="train" if split == "train" else "heldout")
+            world.draw(64, seed=SET_SEED, split="train" if split == "train" else "heldout")
         )
         session.add_all(
             Prompt(prompt_set_id=rows.id, position=i, text=text) for i, text in enumerate(texts)
@@ -447,7 +454,7 @@ def _policy(
         project_id=made.project,
         name=name,
         family="sd3",
-        config={"weights": "pocket"},
+        config=families.get("sd3").Config.read({"weights": "pocket"}).plain(),
         run_id=run_id,
         step=step,
     )

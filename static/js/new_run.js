@@ -141,6 +141,7 @@ class NewRun {
     this.mix = new RewardMix({ rewards: this.rewards, config: this.config, onChange: () => this.changed() });
     this.treeHost = el("div", { class: "plan-host" });
     this.treeNote = el("span", { class: "meta muted" });
+    this.middle.oninput = () => this.checkFields();
     fill(this.middle,
       el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, "Model and prompts")), this.drawModel()),
       this.mix.node,
@@ -200,6 +201,12 @@ class NewRun {
     node.hidden = true;
     node.style.marginTop = "12px";
     return el("div", { class: "fsec", style: "border:0" }, el("div", { class: "row" }, el("label", { class: "check" }, open, el("h2", null, "Advanced")), this.advancedNote, el("span", { class: "grow" }), search), node);
+  }
+
+  /** A field that cannot be read keeps Start shut; the sentence stands beside the field. */
+  checkFields() {
+    const wrong = [...this.middle.querySelectorAll(".field [aria-invalid=true]")].map((input) => input.closest(".field")?.querySelector("label")?.textContent ?? input.name);
+    this.preflight?.hold(wrong);
   }
 
   /** Something was set: draw what follows from it, and ask the preflight. */

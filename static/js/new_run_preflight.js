@@ -13,6 +13,8 @@ export class Preflight {
     this.timer = 0;
     this.asked = 0;
     this.lines = [];
+    /** @type {string[]} names of fields that cannot be read */
+    this.held = [];
     this.head = el("div", { class: "pane-h" }, el("h2", null, "Preflight"), el("span", { class: "grow" }));
     this.body = el("div", { class: "pre", "aria-live": "polite" });
     this.foot = el("div", { class: "start-foot" });
@@ -47,7 +49,15 @@ export class Preflight {
     }
   }
 
+  /** Keep Start shut while these fields cannot be read. @param {string[]} names */
+  hold(names) {
+    if (names.join() === this.held.join()) return;
+    this.held = names;
+    this.drawFoot(this.blocked());
+  }
+
   blocked() {
+    if (this.held.length) return this.held;
     return this.lines.filter((line) => line.status === "fail").map((line) => line.name);
   }
 
@@ -87,8 +97,9 @@ export class Preflight {
       ? el("details", { class: "meta" }, el("summary", { "data-testid": "changes" }, `${diff.length} ${diff.length === 1 ? "change" : "changes"} from ${from}`),
         el("dl", { class: "kv mono", style: "margin-top:4px" }, diff.slice(0, 12).map(([path, before, after]) => [el("dt", { class: "clip", title: path }, path), el("dd", { class: "clip", title: write(after) }, el("s", { class: "faint" }, write(before)), " ", write(after))])))
       : el("p", { class: "meta muted", "data-testid": "changes" }, cloned ? `No differences from ${from}: this would be the same run again.` : `As ${from} has it.`);
+    if (this.held.length) blocked = this.held;
     const stop = Boolean(blocked?.length);
-    const why = blocked === null ? "Checking the settings." : stop ? `${blocked.length === 1 ? "One check fails" : `${blocked.length} checks fail`}: ${blocked.join(", ").toLowerCase()}.` : "";
+    const why = blocked === null ? "Checking the settings." : stop ? this.held.length ? `One value cannot be read: ${this.held.join(", ")}.`.replace("One value", this.held.length === 1 ? "One value" : "Some values") : `${blocked.length === 1 ? "One check fails" : `${blocked.length} checks fail`}: ${blocked.join(", ").toLowerCase()}.` : "";
     const start = button("Start run", { kind: "primary lg", testid: "start-run", disabled: stop || blocked === null, onclick: () => this.start() });
     fill(this.foot, changes, start, refused ? el("p", { class: "meta bad", role: "alert" }, refused) : why && el("p", { class: `meta ${stop ? "bad" : "muted"}`, "data-testid": "start-why" }, why));
     if (this.foot.querySelector("details")) this.foot.querySelector("details").open = Boolean(cloned && diff.length <= 4);

@@ -61,8 +61,9 @@ class RolloutsView {
     this.names = (this.run.config?.rewards ?? []).map((term) => term.name);
     this.page.title("Rollouts", [["Runs", "/runs"], [this.run.name, `/runs/${this.id}`]]);
     this.layout();
+    this.stops.push(this.bindKeys());
     await this.load(true);
-    this.stops.push(poll(() => this.fresh(), FRESH_S), this.bindKeys());
+    this.stops.push(poll(() => this.fresh(), FRESH_S));
   }
 
   close() {

@@ -85,7 +85,7 @@ export function whenText(run) {
 /** A picture out of a strip of square tiles. @param {string} url @param {number} tiles @param {number} index @param {number} size */
 export function sheetTile(url, tiles, index, size, label = "") {
   return el("span", {
-    class: "shot", role: "img", "aria-label": label,
+    class: "shot", role: label ? "img" : null, "aria-label": label || null, "aria-hidden": label ? null : "true",
     style: `width:${size}px;height:${size}px;background-image:url("${url}");background-size:${tiles * size}px ${size}px;background-position:${-index * size}px 0`,
   });
 }

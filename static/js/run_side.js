@@ -52,7 +52,7 @@ export function drawChanges(state, host) {
   const diff = run.diff ?? [];
   const open = button(`all ${flat.length} settings`, { kind: "quiet", size: "sm", testid: "open-config", onclick: () => showConfig(run, flat) });
   fill(host, el("div", { class: "sec-h" }, el("h2", { class: "grow" }, run.parent_id ? "Changed from run " : "Settings",
-    run.parent_id && el("a", { class: "link", href: `/runs/${run.parent_id}` }, String(run.parent_id))), open),
+    run.parent_id && el("a", { class: "link", style: "text-decoration:underline", href: `/runs/${run.parent_id}` }, String(run.parent_id))), open),
   run.parent_id
     ? diff.length
       ? el("dl", { class: "kv mono" }, diff.slice(0, 8).map((d) => [el("dt", { class: "clip", title: d.key }, d.key), el("dd", null, el("s", { class: "faint" }, text(d.parent)), " ", text(d.mine))]))

@@ -39,7 +39,7 @@ export class RunState extends EventTarget {
   }
 
   get lastStep() {
-    return this.steps.at(-1) ?? this.run?.step ?? 0;
+    return this.steps.at(-1) ?? 0;
   }
 
   /** The step everything shows. */
@@ -140,7 +140,7 @@ export class RunState extends EventTarget {
       const wasEnded = this.ended;
       try {
         if (wants.has("run")) await this.fetchRun();
-        if (wants.has("metrics") || (this.ended && !wasEnded)) await this.fetchMetrics();
+        if (wants.has("metrics") || this.run.step > this.lastStep || (this.ended && !wasEnded)) await this.fetchMetrics();
         this.dispatchEvent(new Event("change"));
       } catch (error) {
         this.dispatchEvent(new CustomEvent("trouble", { detail: error }));
