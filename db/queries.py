@@ -188,9 +188,29 @@ def free_pairs(
         .order_by(Pair.priority, Pair.id)
         .limit(limit)
     )
+    if kind == "person":  # the hint spares a walk over all that was judged before
+        query = query.where(Pair.settled.is_(False))
     if among is not None:
         query = query.where(Pair.id.in_(list(among)))
     return list(session.scalars(query))
+
+
+def verdicts_of_people(session: Session, pair_id: int) -> int:
+    """How many verdicts of people stand on a pair."""
+    return int(
+        session.scalar(
+            select(func.count())
+            .select_from(Label)
+            .join(User, User.id == Label.user_id)
+            .where(
+                Label.pair_id == pair_id,
+                Label.choice.not_in(NO_VERDICT),
+                User.kind == "person",
+                current(),
+            )
+        )
+        or 0
+    )
 
 
 def pair_counts(

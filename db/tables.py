@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 JsonDict = dict[str, Any]
@@ -147,8 +147,12 @@ class Pair(Base):
     propensity: Mapped[float] = mapped_column(default=1.0)
     priority: Mapped[int] = mapped_column(default=0)
     overlap: Mapped[int] = mapped_column(default=1)
+    settled: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # people have given enough verdicts: a hint kept with every label, so that the queue skips it
     created_at: Mapped[float] = _now()
-    __table_args__ = (Index("ix_pair_open", "project_id", "comparison_id", "priority", "id"),)
+    __table_args__ = (
+        Index("ix_pair_queue", "project_id", "comparison_id", "settled", "priority", "id"),
+    )
 
 
 class Lease(Base):
@@ -166,7 +170,7 @@ class Label(Base):
 
     __tablename__ = "label"
     id: Mapped[int] = _key()
-    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), index=True)
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"))
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
     client_id: Mapped[str]  # made by the browser: sent twice, stored once
     choice: Mapped[str]  # left | right | tie | both_bad | skip | retract
@@ -180,6 +184,7 @@ class Label(Base):
     __table_args__ = (
         Index("uq_label_client", "user_id", "client_id", unique=True),
         Index("ix_label_user", "user_id", "id"),
+        Index("ix_label_pair", "pair_id", "user_id"),
     )
 
 

@@ -81,7 +81,7 @@ def store(studio: Studio, user_id: int, label: NewLabel, *, veiled: bool = False
     """
     _check(label)
     with studio.write() as session:
-        pair = session.get(Pair, label.pair_id)
+        pair = session.get(Pair, label.pair_id, with_for_update=True)
         if pair is None:
             raise NotFound(f"There is no pair {label.pair_id}; load the page again for new pairs.")
         left = _side(session, pair, user_id, label, veiled)
@@ -92,6 +92,7 @@ def store(studio: Studio, user_id: int, label: NewLabel, *, veiled: bool = False
         else:
             _replace_earlier(session, user_id, label, label_id[0])
             session.execute(delete(Lease).where(Lease.pair_id == pair.id, Lease.user_id == user_id))
+            _settle(session, pair)
         done, _total = queries.pair_counts(session, pair.project_id, user_id, pair.comparison_id)
     return {"label_id": label_id[0], "repeated": repeated, "done": done}
 
@@ -207,9 +208,16 @@ def _retract(
         t_answer=now,
         retracts=last.id,
     )
+    pair = session.get_one(Pair, last.pair_id, with_for_update=True)
     session.add(retraction)
     session.flush()
+    _settle(session, pair)
     return retraction
+
+
+def _settle(session: Session, pair: Pair) -> None:
+    """Keep the hint that people need not be asked about a pair any more; its row is locked."""
+    pair.settled = queries.verdicts_of_people(session, pair.id) >= pair.overlap
 
 
 def _replace_earlier(session: Session, user_id: int, label: NewLabel, label_id: int) -> None:

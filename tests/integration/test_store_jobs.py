@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -107,7 +109,8 @@ def test_a_job_is_offered_to_its_queue_once_by_dotted_name(
     job = jobs.create(here, "score", {})
     assert jobs.enqueue(here, job) and jobs.enqueue(here, job)
     assert redis.lrange("rq:queue:score", 0, -1) == [f"{job}-1".encode()]
-    assert b"workers.jobs.score.run" in redis.hget(f"rq:job:{job}-1", "data")
+    data = zlib.decompress(redis.hget(f"rq:job:{job}-1", "data"))
+    assert json.loads(data) == ["workers.jobs.score.run", None, [job, 1], {}]
 
 
 def test_unknown_kinds_of_job_are_refused(services: Studio) -> None:

@@ -142,6 +142,21 @@ def test_the_first_sample_stands_on_the_left_about_half_of_the_time(services: St
     assert 70 <= sides["a"] <= 130
 
 
+def test_a_pair_is_settled_by_as_many_people_as_it_asks_for(services: Studio) -> None:
+    made = factory.project(services, num_prompts=1, per_prompt=0)
+    ids = factory.draw(services, made.project, made.policy, made.prompt_ids, 2)
+    pair_id = pairs.make(services, made.project, ids, overlap=2)[0]
+    people = [made.user, *(users.create(services, name)["id"] for name in ("second", "third"))]
+    for user in people[:2]:
+        assert len(pairs.next_pairs(services, made.project, user, 1)["pairs"]) == 1
+        labels.store(services, user, factory.label(pair_id))
+    assert pairs.next_pairs(services, made.project, people[2], 1)["pairs"] == []
+    labels.undo(services, made.project, people[0], "undo")
+    with services.write() as session:
+        session.execute(sa.delete(Lease))
+    assert len(pairs.next_pairs(services, made.project, people[2], 1)["pairs"]) == 1
+
+
 def test_a_skip_settles_nothing_but_is_not_asked_twice(services: Studio) -> None:
     made = factory.project(services, num_prompts=1, per_prompt=2)
     other = users.create(services, "second")["id"]
