@@ -119,6 +119,8 @@ class Sd3Policy:
     """A loaded Stable Diffusion 3 pipeline as a `backend.types.Policy`."""
 
     def __init__(self, pipeline: StableDiffusion3Pipeline, config: Config) -> None:
+        import torch
+
         self.pipeline: Any = pipeline
         self.config = config
         self.network: Any = pipeline.transformer
@@ -126,6 +128,8 @@ class Sd3Policy:
         self._cache: OrderedDict[str, Cond] = OrderedDict()
         for part in (self.network, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2):
             part.requires_grad_(False).eval()
+        # Convolutions on a CPU are half as fast again with channels last; values move by 1e-5.
+        pipeline.vae.to(memory_format=torch.channels_last)
         side = config.sample_side or self.network.config.sample_size * pipeline.vae_scale_factor
         unit = pipeline.vae_scale_factor * self.network.config.patch_size
         if side % unit:
@@ -172,7 +176,8 @@ class Sd3Policy:
         vae = self.pipeline.vae
         with torch.no_grad():
             latents = (latents / vae.config.scaling_factor) + vae.config.shift_factor
-            image = vae.decode(latents.to(vae.dtype), return_dict=False)[0]
+            latents = latents.to(vae.dtype, memory_format=torch.channels_last)
+            image = vae.decode(latents, return_dict=False)[0]
         pictures = self.pipeline.image_processor.postprocess(image.float(), output_type="np")
         return np.asarray((pictures * 255).round().astype(np.uint8))
 
@@ -228,7 +233,11 @@ class Sd3Policy:
         """
         from peft.tuners.lora import Linear
 
-        layers = [m for m in self.network.modules() if isinstance(m, Linear)]
+        layers = [
+            module
+            for module in self.network.modules()
+            if isinstance(module, Linear) and ADAPTER in module.lora_A
+        ]
         frozen = [layer.get_base_layer().weight.data for layer in layers]
         for layer, weight in zip(layers, frozen, strict=True):
             delta = layer.get_delta_weight(ADAPTER).detach()

@@ -36,8 +36,8 @@ def test_decoding_applies_scale_and_shift(tiny_policy: Sd3Policy) -> None:
     vae = tiny_policy.pipeline.vae
     with torch.no_grad():
         image = vae.decode(latents / 1.5305 + 0.0609, return_dict=False)[0]
-    expected = ((image / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1) * 255).round().to(torch.uint8)
-    assert (tiny_policy.decode(latents) == expected.numpy()).all()
+    expected = ((image / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1) * 255).round().int()
+    assert np.abs(tiny_policy.decode(latents).astype(int) - expected.numpy()).max() <= 1
 
 
 def test_a_prompts_embedding_does_not_depend_on_its_company(tiny_policy: Sd3Policy) -> None:
@@ -51,7 +51,7 @@ def test_a_prompts_embedding_does_not_depend_on_its_company(tiny_policy: Sd3Poli
 def test_a_prompt_that_does_not_fit_is_refused_with_a_sentence(tiny_policy: Sd3Policy) -> None:
     long = "a red circle on a blue square on a green circle on a white square on a red square"
     with pytest.raises(
-        InputError, match="has 19 tokens with its end marks and this model takes 16"
+        InputError, match="has 21 tokens with its end marks and this model takes 16"
     ):
         tiny_policy.embed([long])
 
