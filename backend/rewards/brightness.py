@@ -15,6 +15,7 @@ TITLE = "Brightness"
 SUMMARY = "Mean luminance of the picture. Easily hacked: shows what optimising a proxy does."
 SOURCE = "Rec. 709 luma weights"
 RANGE = (-1.0, 1.0)
+STATISTIC = True  # more is not better, so a fall while it is only watched is no warning
 
 
 class Config(Settings):

@@ -15,6 +15,7 @@ TITLE = "File size"
 SUMMARY = "Kilobytes of the picture as a JPEG. Hacked by noise (large) or an empty ground (small)."
 SOURCE = "Black et al. 2023, Training Diffusion Models with RL (arXiv 2305.13301)"
 RANGE = (None, None)
+STATISTIC = True  # more is not better, so a fall while it is only watched is no warning
 
 
 class Config(Settings):

@@ -15,6 +15,7 @@ TITLE = "Saturation"
 SUMMARY = "How far the colours are from grey. Easily hacked: glaring pictures win."
 SOURCE = "max(R, G, B) − min(R, G, B), mean over the picture"
 RANGE = (-1.0, 1.0)
+STATISTIC = True  # more is not better, so a fall while it is only watched is no warning
 
 
 class Config(Settings):

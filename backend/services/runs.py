@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from backend import registry
 from backend.errors import ConfigError, Conflict, InputError, NotFound
 from backend.rl.recipe import RewardTerm, RunConfig
 from backend.services import alarms, events, jobs, policies, rewards
@@ -374,7 +375,7 @@ def _row(
     evaluations: list[tuple[int, dict[str, Any]]],
 ) -> dict[str, Any]:
     trained = [term["name"] for term in run.config.get("rewards", [])]
-    watched = [term["name"] for term in run.config.get("watch", [])]
+    watched = [term["name"] for term in run.config.get("watch", []) if not _statistic(term)]
     first = trained[0] if trained else ""
     last = curve[-1][1] if curve else {}
     newest = evaluations[-1][1] if evaluations else {}
@@ -407,3 +408,8 @@ def _row(
         "job_id": run.job_id,
         "alarms": alarms.of_run(run.id, trained, watched, curve, evaluations),
     }
+
+
+def _statistic(term: dict[str, Any]) -> bool:
+    """A plain image statistic: its fall says nothing about quality."""
+    return bool(getattr(registry.rewards.get(term["kind"]), "STATISTIC", False))
