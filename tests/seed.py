@@ -1,5 +1,6 @@
 """A synthetic project for tests of the pages: runs with iterations, evaluations and rollout trees,
-rewards with figures, samples with scores. Pictures are renders of the pocket world; nothing is trained.
+rewards with figures, samples with scores. Pictures are renders of the pocket world; nothing is
+trained.
 
 Every number follows from `seed`, and a leaf's shares add up to its advantage, as the trainer's do.
 """
@@ -63,7 +64,7 @@ class Seeded:
 
 
 def project(studio: Studio, *, seed: int = 0, steps: int = 60) -> Seeded:
-    """The whole synthetic project, in the project that is open; `steps` are those of its live run."""
+    """Fill the project that is open; `steps` are those of its live run."""
     rng = np.random.default_rng(seed)
     me = users.local(studio)["id"]
     made = Seeded(projects.current(studio, me)["id"])
@@ -405,7 +406,7 @@ def _group(
 
 
 def _shares(count: int, width: float, rng: np.random.Generator) -> list[dict[str, dict[str, Any]]]:
-    """Every stage of `count` leaves; shares of each reward are centred, one brightness is missing."""
+    """Every stage of `count` leaves; shares are centred, one brightness is missing."""
     total = sum(REWARDS.values())
     raw = {
         name: 0.6

@@ -8,6 +8,7 @@ import { count, duration, figure, num } from "/static/js/svg.js";
 /** @typedef {import("/static/js/run_state.js").RunState} RunState */
 
 const LOG_LINES = 200;
+const RECENT = 8;
 
 /** @param {RunState} state @param {HTMLElement} host */
 export function drawAlarms(state, host) {
@@ -62,12 +63,22 @@ export function drawChanges(state, host) {
 
 /** @param {RunState} state @param {HTMLElement} host */
 export function drawLog(state, host) {
-  const lines = state.log.slice(-LOG_LINES).reverse();
+  const lines = [...iterationLines(state), ...state.log.slice(-LOG_LINES).reverse().map((line) => ({ ...line, when: clock(line.at) }))];
   const now = state.ended ? "" : state.connected ? "live" : "asking every 2 s";
   fill(host, el("div", { class: "sec-h" }, el("h2", { class: "grow" }, "Log"), el("span", { class: "meta muted", "data-testid": "live-state" }, now)),
     lines.length ? el("ol", { class: "log", "data-testid": "run-log", tabindex: "0", "aria-label": "Log" }, lines.map((line) => el("li", { class: line.level === "error" ? "bad" : line.level === "warning" ? "warn" : "", title: line.text },
-      el("span", { class: "faint" }, clock(line.at)), " ", line.text)))
+      el("span", { class: "faint" }, line.when), " ", line.text)))
       : el("p", { class: "meta muted" }, "Nothing written yet."));
+}
+
+/** The newest iterations as one line each: step, reward, spread, groups kept. @param {RunState} state */
+function iterationLines(state) {
+  const first = state.run?.config?.rewards?.[0]?.name;
+  return state.steps.slice(-RECENT).reverse().map((step) => {
+    const m = state.rows.get(step)?.metrics ?? {};
+    const kept = m.groups_total ? ` kept ${count(m.groups_kept)}/${count(m.groups_total)}` : "";
+    return { when: `step ${step}`, level: "info", text: `${first} ${num(m[`reward/${first}`], 3)} sd ${num(m.spread, 3)}${kept}` };
+  });
 }
 
 const clock = (at) => new Date(at * 1000).toLocaleTimeString("en-GB");

@@ -129,7 +129,8 @@ def test_the_scrubber_moves_charts_samples_figures_and_the_address(
     expect(page.get_by_test_id("this-iteration")).to_contain_text("Iteration 49")
     assert "step=49" in page.url
     page.reload()
-    expect(page.get_by_test_id("step-scrubber")).to_have_attribute("aria-valuenow", "49")
+    again = page.get_by_test_id("step-scrubber")
+    expect(again).to_have_attribute("aria-valuenow", "49", timeout=30_000)
     page.get_by_test_id("step-scrubber").press("End")
     expect(page.get_by_test_id("this-iteration")).to_contain_text("Iteration 60")
     assert "step=" not in page.url
@@ -223,7 +224,7 @@ def test_keys_walk_groups_and_samples_and_a_reload_finds_the_place(
     assert group != first
     expect(page.locator(".tile[aria-current=true]")).to_have_count(1)
     page.reload()
-    expect(page.locator(f"#main[data-group='{group}']")).to_be_visible()
+    expect(page.locator(f"#main[data-group='{group}']")).to_be_visible(timeout=30_000)
     expect(page.locator(f"[data-testid=sample-detail][data-leaf='{leaf}']")).to_be_visible()
     page.keyboard.press("[")
     page.wait_for_url(re.compile("step=59"))
