@@ -24,11 +24,15 @@ def migrate(url: str) -> None:
     """
     store = Store(url)
     try:
-        with store.engine.begin() as connection:
-            if store.dialect == "postgresql":
-                connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": LOCK})
-            _refuse_newer(connection)
-            command.upgrade(configuration(connection), "head")
+        with store.engine.connect() as connection:
+            if store.dialect == "sqlite":  # a table that is made anew is dropped in between
+                connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
+            with connection.begin():
+                if store.dialect == "postgresql":
+                    connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": LOCK})
+                _refuse_newer(connection)
+                command.upgrade(configuration(connection), "head")
+                _refuse_orphans(connection)
     finally:
         store.dispose()
 
@@ -56,6 +60,18 @@ def _refuse_newer(connection: Connection) -> None:
                 f"The database is at revision '{revision}', which this version of Palate does not "
                 "know; it was written by a newer one. Update Palate or use another database."
             )
+
+
+def _refuse_orphans(connection: Connection) -> None:
+    """Foreign keys are off while SQLite's tables change; nothing may point nowhere afterwards."""
+    if connection.dialect.name != "sqlite":
+        return
+    lost = connection.execute(text("PRAGMA foreign_key_check")).first()
+    if lost is not None:
+        raise StoreProblem(
+    """Foreign keys are off while SQLite changes tables; nothing may point nowhere afterwards."""
+            "keep the database file and report this."
+        )
 
 
 def _scripts() -> ScriptDirectory:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 import db
 from db.session import normalise
-from db.tables import Base
+from db.tables import Base, Label, Pair
+from db.upgrade import configuration
 
 
 def test_the_migrated_schema_is_that_of_the_tables(store: db.Store) -> None:
@@ -65,3 +67,26 @@ def test_foreign_keys_are_enforced_and_reading_does_not_write(store: db.Store) -
 
     with pytest.raises(RuntimeError, match="write"), store.read() as session:
         session.add(Project(name="lost"))
+
+
+def test_labels_survive_every_later_revision(database_url: str) -> None:
+    store = db.Store(database_url)
+    with store.engine.begin() as connection:
+        command.downgrade(configuration(connection), "0001")
+        for statement in (
+            "insert into project values (1, 'p', 0)",
+            "insert into \"user\" values (1, 'u', 'person', 'admin', '{}', 0)",
+            "insert into prompt_set values (1, 1, 's', 'train', 0)",
+            "insert into prompt values (1, 1, 0, 'text')",
+            "insert into policy values (1, 1, 'm', 'sd3', '{}', null, null, null, 0)",
+            "insert into sample values (1, 1, 1, 1, 0, 'h', 8, 8, '{}', 0)",
+            "insert into pair values (1, 1, 1, 1, 1, null, 'generate', 'random', 1, 0, 1, 0)",
+            "insert into label values (1, 1, 1, 'c', 'left', 'a', 1, 2, '[]', '', null, 2)",
+        ):
+            connection.exec_driver_sql(statement)
+    db.migrate(database_url)
+    with store.read() as session:
+        assert session.scalars(sa.select(Label.choice)).all() == ["left"]
+        assert session.scalars(sa.select(Pair.settled)).all() == [False]
+    assert not db.pending(store)
+    store.dispose()

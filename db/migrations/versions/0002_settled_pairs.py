@@ -15,17 +15,14 @@ depends_on: None = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("pair") as pair:
-        pair.add_column(
-            sa.Column("settled", sa.Boolean(), server_default=sa.false(), nullable=False)
-        )
-        pair.drop_index("ix_pair_open")
-        pair.create_index(
-            "ix_pair_queue", ["project_id", "comparison_id", "settled", "priority", "id"]
-        )
-    with op.batch_alter_table("label") as label:
-        label.drop_index("ix_label_pair_id")
-        label.create_index("ix_label_pair", ["pair_id", "user_id"])
+    no = sa.text("0" if op.get_bind().dialect.name == "sqlite" else "false")
+    op.add_column("pair", sa.Column("settled", sa.Boolean(), server_default=no, nullable=False))
+    op.drop_index("ix_pair_open", "pair")
+    op.create_index(
+        "ix_pair_queue", "pair", ["project_id", "comparison_id", "settled", "priority", "id"]
+    )
+    op.drop_index("ix_label_pair_id", "label")
+    op.create_index("ix_label_pair", "label", ["pair_id", "user_id"])
 
 
 def downgrade() -> None:
