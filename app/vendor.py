@@ -1,4 +1,4 @@
-"""Other people's scripts that the studio serves itself, so that no page asks a foreign host for anything."""
+"""Scripts of others that the studio serves itself, so that no page asks a foreign host."""
 
 from __future__ import annotations
 
