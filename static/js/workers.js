@@ -33,7 +33,7 @@ export async function mount(main, page) {
 
 function workersTable(workers, jobs) {
   const head = el("div", { class: "pane-h" }, el("h2", null, "Workers"), el("span", { class: "meta muted" }, "each takes one kind of work, one job at a time"));
-  if (!workers.length) return [head, el("div", { class: "sec" }, note("No worker is running", "Jobs wait in the store until one starts. Start the studio with `make studio`, or a worker alone with `palate worker`.", { tone: "warn" }))];
+  if (!workers.length) return [head, el("div", { class: "sec" }, note("No worker is running", "Jobs wait in the store until one starts. Start the studio with “make studio”, or a worker alone with “palate worker train”.", { tone: "warn" }))];
   return [head, el("table", { class: "tbl pad", "data-testid": "workers-table" },
     el("thead", null, el("tr", null, el("th", null, "state"), el("th", null, "worker"), el("th", null, "takes"), el("th", null, "job"), el("th", null, "host"), el("th", { class: "num" }, "process"), el("th", { class: "num" }, "last heard"))),
     el("tbody", null, workers.map((worker) => {
