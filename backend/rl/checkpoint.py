@@ -26,12 +26,24 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 def pack(state: CheckpointState) -> dict[str, bytes]:
     """The files of a checkpoint by part: adapter, optimiser and, if there is one, ema."""
     files = {
-        "adapter": save(state.adapter, metadata=state.metadata),
-        "optimiser": save(state.optimiser),
+        "adapter": _ordered(save(state.adapter, metadata=state.metadata)),
+        "optimiser": _ordered(save(state.optimiser)),
     }
     if state.ema is not None:
-        files["ema"] = save(state.ema, metadata=state.metadata)
+        files["ema"] = _ordered(save(state.ema, metadata=state.metadata))
     return files
+
+
+def _ordered(file: bytes) -> bytes:
+    """The same safetensors file with its header sorted: equal weights are equal bytes.
+
+    The library writes the header's metadata in an order that changes from call to call, and files
+    are named by their content.
+    """
+    start = 8 + int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # tensors stay aligned
+    return len(header).to_bytes(8, "little") + header + file[start:]
 
 
 def unpack(step: int, files: Mapping[str, bytes], state: dict[str, Any]) -> CheckpointState:

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.errors import MethodError
 from backend.rl import kernels
 from backend.rl.kernels import Coefficients
 from backend.rl.randomness import noises
@@ -111,7 +112,10 @@ def sample(
     *,
     watched: frozenset[int] = frozenset(),
 ) -> Rollouts:
-    """Grow the forest. `cond` has one row a tree; `seed_N` seeds roots and explored edges."""
+    """Grow the forest. `cond` has one row a tree; `seed_N` seeds roots and explored edges.
+
+    Raises MethodError if what was drawn is not a number.
+    """
     policy, device = field.policy, field.policy.device
     roots = np.flatnonzero(shape.parent < 0)
     start = noises(seed_N[roots].tolist(), policy.latent_shape, device)
@@ -137,6 +141,11 @@ def sample(
         with policy.merged() if field.merge else nullcontext():
             advance(step, inner & ~deciding, field.batch_size)
     out.leaves = torch.stack([live[leaf] for leaf in shape.leaf.tolist()])
+    if not bool(torch.isfinite(out.leaves).all()):
+        raise MethodError(
+            "The policy draws latents that are not numbers, so its weights have diverged; go back "
+            "to an earlier checkpoint with a lower learning rate."
+        )
     return out
 
 

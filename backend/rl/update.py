@@ -38,7 +38,7 @@ def accumulate(field: Field, rollouts: Rollouts, edge_N: Floats, objective: Obje
     `edge_N` is the advantage of the edge that leads to each node, NaN where nothing is learned.
     Raises MethodError, with no step taken, if the loss is not a number.
     """
-    trained_N = np.isfinite(edge_N) & np.isfinite(rollouts.log_prob_N)
+    trained_N = np.isfinite(edge_N)
     batches = [part for part in rollouts.decisions if trained_N[part.child].any()]
     num_edges, num_nodes = int(trained_N.sum()), sum(len(part.nodes) for part in batches)
     weights = objective.step_weights(rollouts.coefficients, [part.step for part in batches] or [0])

@@ -242,9 +242,8 @@ def test_a_run_that_diverges_says_so_and_keeps_its_last_state(tiny_sd3: Path) ->
         if done == 1:
             next(iter(policy.trainable().values())).data.fill_(torch.nan)
 
-    with pytest.raises((MethodError, RewardError)) as failure:
+    with pytest.raises(MethodError, match="weights have diverged"):
         run(settings(tiny_sd3, optim={"lr": 1e-2}), policy, memory)
-    assert "Update 2" in str(failure.value) or "no value" in str(failure.value)
     assert memory.checkpoints[-1].step == 1
 
 
