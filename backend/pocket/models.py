@@ -179,6 +179,15 @@ def build_pipeline(parts: Parts) -> StableDiffusion3Pipeline:
     )
 
 
+def save_pipeline(parts: Parts, folder: Path) -> None:
+    """Save in the stock layout, without the folders that the parts were loaded from."""
+    build_pipeline(parts).save_pretrained(folder)
+    for path in folder.glob("*/config.json"):
+        config = json.loads(path.read_text("utf-8"))
+        if config.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
 def load_pipeline(folder: Path = PIPELINE_DIR) -> StableDiffusion3Pipeline:
     """The pocket model as a stock pipeline in fp32; call it with max_sequence_length=0."""
     import torch

@@ -1,4 +1,4 @@
-"""Train the pocket weights: `python -m backend.pocket.train --stage vae|model|encoder`.
+"""Train the pocket weights: `python -m backend.pocket.train --stage vae|model|blend|encoder`.
 
 The stages run in this order; each writes its part below `static/pocket` and its figures into
 `figures.json` there. On two cores: autoencoder 10 minutes, model 25, encoder 2.
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Run the stages named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    stages = ("vae", "model", "encoder", "measure", "prompts")
+    stages = ("vae", "model", "blend", "encoder", "measure", "prompts")
     parser.add_argument("--stage", choices=stages, required=True)
     parser.add_argument("--name", default="model", help="under which the figures are kept")
     for field in dataclasses.fields(train_model.Plan):
@@ -48,6 +48,8 @@ def main() -> None:
             parser.add_argument(flag, type=type(field.default), default=field.default)
     parser.add_argument("--folder", type=Path, default=PIPELINE_DIR, help="of the model")
     parser.add_argument("--cache", type=Path, help="a file that keeps encoded pictures")
+    parser.add_argument("--other", type=Path, help="of the model to blend into --folder")
+    parser.add_argument("--share", type=float, default=0.75, help="of the other model in the blend")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -58,6 +60,8 @@ def main() -> None:
         names = [field.name for field in dataclasses.fields(train_model.Plan)]
         plan = train_model.Plan(**{name: getattr(args, name) for name in names})
         record(args.name, train_model.train(args.folder, plan, args.cache))
+    elif args.stage == "blend":
+        record("blend", train_model.blend(args.folder, args.other, args.share))
     elif args.stage == "encoder":
         record("encoder", train_encoder.train(ENCODER_PATH))
     elif args.stage == "measure":

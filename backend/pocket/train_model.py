@@ -88,7 +88,7 @@ def train(folder: Path, plan: Plan, cache: Path | None = None) -> dict[str, obje
             reward = evaluate(average)["total"]
             curve.append({"step": step, "seconds": seconds, "verifier": round(reward, 3)})
             log.info("step %d loss %.3f verifier %.3f %d s", step, loss.item(), reward, seconds)
-            models.build_pipeline(average).save_pretrained(folder)
+            models.save_pipeline(average, folder)
     return {"plan": dataclasses.asdict(plan), "curve": curve}
 
 
@@ -248,6 +248,19 @@ def evaluate(parts: Parts, num: int = 256, seed: int = 1) -> dict[str, float]:
     prompts = world.draw(num, 1234, "heldout")
     rewards = verifier.score(sample(parts, prompts, seed), prompts)
     return {name: float(values.mean()) for name, values in rewards.items()}
+
+
+@torch.no_grad()
+def blend(folder: Path, other: Path, share: float) -> dict[str, float]:
+    """Average the weights in `folder` with those in `other`, which were trained on from them.
+
+    weight ← (1 − share) · weight + share · other. It keeps part of the mistakes that corrupted
+    captions planted and most of the clean model's drawing (Wortsman et al. 2022, arXiv 2109.01903).
+    """
+    parts, toward = load_parts(folder), load_parts(other)
+    update_average(list(trainable(parts)), list(trainable(toward)), 1 - share)
+    models.save_pipeline(parts, folder)
+    return {"share": share, "verifier": round(evaluate(parts)["total"], 3)}
 
 
 def group_spread(parts: Parts, num: int = 32, group: int = 12, seed: int = 2) -> float:
