@@ -1,6 +1,6 @@
 """The parts of the pocket model, each of a stock diffusers or transformers class.
 
-Every part is built here with its sizes; `save` writes them in the layout that
+Every part is built here with its sizes; `save_pipeline` writes them in the layout that
 `StableDiffusion3Pipeline.from_pretrained` reads. torch is imported inside the functions.
 """
 
