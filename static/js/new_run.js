@@ -69,7 +69,7 @@ class NewRun {
     this.left = el("section", { class: "pane scroll", "aria-label": "Recipes" });
     this.middle = el("section", { class: "pane scroll", "aria-label": "Settings" });
     this.right = el("aside", { class: "pane", "aria-label": "Preflight", "data-testid": "preflight" });
-    this.preflight = new Preflight(this.right, { onFix: (changes) => this.applyFix(changes), onStart: () => this.submit() });
+    this.preflight = new Preflight(this.right, { onFix: (changes) => this.applyFix(changes), onStart: () => this.submit(), onFault: (path, text) => this.markFault(path, text) });
     fill(this.main, el("div", { class: "panes new-panes" }, this.left, this.middle, this.right));
   }
 
@@ -201,6 +201,15 @@ class NewRun {
     node.hidden = true;
     node.style.marginTop = "12px";
     return el("div", { class: "fsec", style: "border:0" }, el("div", { class: "row" }, el("label", { class: "check" }, open, el("h2", null, "Advanced")), this.advancedNote, el("span", { class: "grow" }), search), node);
+  }
+
+  /** Say a fault that the preflight found beside its field too, without taking the focus away.
+   * @param {string} path @param {string} text @returns {string} the field's label */
+  markFault(path, text) {
+    const before = /** @type {HTMLElement|null} */ (document.activeElement);
+    if (!this.forms?.some((part) => part.setError(path, text))) return path;
+    before?.focus({ preventScroll: true });
+    return this.middle.querySelector(`[name="${CSS.escape(path)}"]`)?.closest(".field")?.querySelector("label")?.textContent ?? path;
   }
 
   /** A field that cannot be read keeps Start shut; the sentence stands beside the field. */

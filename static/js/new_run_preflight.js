@@ -7,9 +7,10 @@ const QUIET_MS = 250;
 const SIGNS = { pass: ["check", "ok", "pass"], warn: ["warn", "warn", "wrn"], fail: ["fail", "bad", "fail"] };
 
 export class Preflight {
-  /** @param {HTMLElement} host @param {{onFix: (changes: Record<string, any>) => void, onStart: () => void}} options */
-  constructor(host, { onFix, onStart }) {
-    Object.assign(this, { onFix, onStart });
+  /** @param {HTMLElement} host @param {{onFix: (changes: Record<string, any>) => void, onStart: () => void,
+   *   onFault: (path: string, text: string) => string}} options */
+  constructor(host, { onFix, onStart, onFault }) {
+    Object.assign(this, { onFix, onStart, onFault });
     this.timer = 0;
     this.asked = 0;
     this.lines = [];
@@ -43,7 +44,7 @@ export class Preflight {
       this.drawFoot(this.blocked());
     } catch (error) {
       if (ask !== this.asked) return;
-      this.lines = [{ name: error.field ? `Setting ${error.field}` : "Settings", value: "", status: "fail", reason: error.message, fix: null }];
+      this.lines = [{ name: error.field ? this.onFault(error.field, error.message) : "Settings", value: "", status: "fail", reason: error.message, fix: null }];
       this.draw({});
       this.drawFoot(this.blocked());
     }

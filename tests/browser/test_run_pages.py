@@ -301,7 +301,9 @@ def test_a_wrong_value_is_said_beside_its_field_and_keeps_start_shut(
     rate.fill("2e-4")
     steps = page.get_by_test_id("field-method.settings.fork_steps")
     steps.fill("0, 40")
-    expect(page.get_by_test_id("start-why")).to_contain_text("check", timeout=15_000)
+    expect(page.get_by_test_id("start-why")).to_contain_text("fork steps", timeout=15_000)
+    expect(page.locator(".err", has_text="choices are 0 to 9")).to_be_visible()
+    expect(steps).to_be_focused()
     expect(page.get_by_test_id("start-run")).to_be_disabled()
     visitor.shoot("new-run-blocked-light")
     visitor.complaints[:] = [text for text in visitor.complaints if "422" not in text]
