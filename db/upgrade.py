@@ -69,7 +69,7 @@ def _refuse_orphans(connection: Connection) -> None:
     lost = connection.execute(text("PRAGMA foreign_key_check")).first()
     if lost is not None:
         raise StoreProblem(
-    """Foreign keys are off while SQLite changes tables; nothing may point nowhere afterwards."""
+            """Foreign keys are off while SQLite changes tables; nothing may point nowhere afterwards."""
             "keep the database file and report this."
         )
 

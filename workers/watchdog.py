@@ -40,7 +40,7 @@ def spawn(
     order.
     """
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(Path(__file__).resolve()), *map(os.fspath, command)],
+        [sys.executable, "-I", "-S", str(Path(__file__).resolve()), *map(str, command)],
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
