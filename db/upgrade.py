@@ -69,8 +69,8 @@ def _refuse_orphans(connection: Connection) -> None:
     lost = connection.execute(text("PRAGMA foreign_key_check")).first()
     if lost is not None:
         raise StoreProblem(
-            f"After the upgrade a row of table '{lost[0]}' points at nothing, so the upgrade was taken "
-            "back; keep the database file and report this."
+            f"After the upgrade a row of table '{lost[0]}' points at nothing, so the upgrade was "
+            "taken back; keep the database file and report this."
         )
 
 
