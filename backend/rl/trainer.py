@@ -51,7 +51,10 @@ class Trainer:
         settings, method = read_method(config), method_of(config)
         self.credit, self.objective = method.credit(settings), method.objective(settings)
         self.rewards = {t.name: checked(_one_of(rewards, t.name), t.name) for t in _all(config)}
-        self.terms = [Term(t.name, t.weight, t.transform) for t in config.rewards]
+        self.terms = [
+            Term(t.name, t.weight, t.transform, relative=self.rewards[t.name].shape == "groupwise")
+            for t in config.rewards
+        ]
         self.sigmas = policy.schedule(config.sampling.num_steps)
         self.held = HeldOut.of(heldout, config.evaluation)
         self.step = self.nfe = 0
