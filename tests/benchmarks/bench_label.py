@@ -1,7 +1,7 @@
 """What it costs to hand out a pair and to store its judgement, against a bare insert of one row.
 
-A judgement is more than a row: the pair is found and locked, the side order read from its lease, the
-client's id checked, the lease given back, the pair settled. The ratios say what that costs; the
+A judgement is more than a row: the pair is found and locked, the side order read from its lease,
+the client's id checked, the lease given back, the pair settled. The ratios say what that costs; the
 latency from key to painted pair is measured in Chromium by `tests/browser/test_label.py`.
 """
 
