@@ -87,7 +87,7 @@ class Workshop:
         end = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < end, f"not within {seconds} s; {self.last_words()}"
-            time.sleep(0.05)
+            time.sleep(0.15)
 
     def last_words(self) -> str:
         """The ends of the workers' logs."""

@@ -280,7 +280,7 @@ class Watch:
                 with suppress(Conflict):  # it may have ended by itself in this moment
                     runs.want(self.studio, self.run_id, "stop")
             self.check()
-            time.sleep(0.25)
+            time.sleep(1.0)
         self._has_fallen()
         if row["status"] == "failed":
             raise PalateError(row["error"])
