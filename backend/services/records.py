@@ -180,10 +180,10 @@ def rewind(studio: Studio, run_id: int, step: int, *, fence: Fence | None = None
         for table in (RolloutGroup, Iteration, Evaluation, Checkpoint):
             session.execute(delete(table).where(table.run_id == run_id, table.step > step))
         run = run_rows.find(session, run_id)
-        if run.step > step:
+        if run.step > max(step, 0):
             text = f"Going on from step {step}; what came after it is made again."
             events.write(session, text, run_id=run_id, kind="status", data={"rewound_to": step})
-        run.step = step
+        run.step = max(step, 0)
 
 
 def say(

@@ -34,6 +34,7 @@ class RunsView {
     this.status = STATUSES[page.query.get("status")] ? page.query.get("status") : "";
     this.limit = PAGE;
     this.total = 0;
+    this.fresh = false;
     /** @type {RunRow[]} */
     this.items = [];
     /** @type {number[]} */
@@ -62,7 +63,9 @@ class RunsView {
     }
   }
 
+  /** Asked every two seconds; the first time the list has only just been read. */
   refresh() {
+    if (!this.fresh) { this.fresh = true; return undefined; }
     return this.load();
   }
 

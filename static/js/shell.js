@@ -188,10 +188,17 @@ window.addEventListener("popstate", () => { if (!location.hash) go(location.path
 system.addEventListener("change", applyTheme);
 window.addEventListener("storage", (e) => { if (e.key === "palate.theme") applyTheme(); });
 
-/** Gradio draws the frame some time after this module runs. */
-new MutationObserver((_, observer) => {
-  if (!$("palate")) return;
-  observer.disconnect();
+/** Start as soon as the frame is there. Gradio draws it before or after this module runs, whichever is faster.
+ * @returns {boolean} */
+function begin() {
+  if (!$("palate")) return false;
   applyTheme();
   start();
-}).observe(document.documentElement, { childList: true, subtree: true });
+  return true;
+}
+
+if (!begin()) {
+  new MutationObserver((_, observer) => {
+    if ($("palate")) { observer.disconnect(); begin(); }
+  }).observe(document.documentElement, { childList: true, subtree: true });
+}
