@@ -96,6 +96,7 @@ function extent(spec) {
   }
   for (const floor of spec.floors ?? []) [low, high] = [Math.min(low, floor.y), Math.max(high, floor.y)];
   if (!Number.isFinite(low)) return [0, 1];
+  if (low === 0 && high === 0) return [0, 1];
   if (high - low < 1e-12) {
     const half = Math.max(Math.abs(high) * 0.05, 1e-6);
     return [low - half, high + half];

@@ -44,7 +44,7 @@ function lines(group, leaf, edge, rank) {
     edge?.eta !== null && edge?.eta !== undefined && ["η", num(edge.eta, 2)],
     edge?.log_prob !== null && edge?.log_prob !== undefined && ["log-prob", num(edge.log_prob, 3)],
     edge?.ratio !== null && edge?.ratio !== undefined && ["ratio", edge.ratio.toFixed(3)],
-    edge?.seed !== null && edge?.seed !== undefined && ["seed", String(edge.seed).slice(-10), "mono"],
+    edge?.seed !== null && edge?.seed !== undefined && ["seed", el("span", { title: String(edge.seed) }, String(edge.seed)), "mono"],
   ].filter(Boolean);
 }
 

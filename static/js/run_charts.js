@@ -94,11 +94,12 @@ const plain = (key, label, extra = {}) => (/** @type {RunState} */ state) => ({
   label, series: [{ name: label, points: state.points(key) }], ...extra,
 });
 
+/** Of the evaluations, which draw the same prompts and seeds each time; of the iterations while there is but one. */
 function diversitySpec(state) {
-  const own = state.points("diversity").filter(([, v]) => v !== null);
-  const points = own.length ? own : state.evaluations.map((e) => [e.step, e.metrics.diversity ?? null]);
+  const measured = state.evaluations.map((e) => [e.step, e.metrics.diversity ?? null]).filter(([, v]) => v !== null);
+  const dots = measured.length > 1;
+  const points = dots ? measured : state.points("diversity");
   const first = points.find(([, v]) => v)?.[1] ?? null;
-  const dots = !own.length;
   const share = first ? points.map(([s, v]) => [s, v === null ? null : v / first]) : points;
   return { label: "Diversity of samples, share of the first", series: [{ name: "diversity", points: share, dots }], floors: [{ y: 0.7, text: "warn", tone: "var(--warn)" }] };
 }
@@ -149,7 +150,7 @@ const total = (state, step) => state.rows.get(step)?.seconds.total ?? phases(sta
 export const SMALL = [
   { key: "rewards", title: "Rewards", build: rewardsSpec, read: (s) => ["", rewardNames(s.run).length > 1 ? "first step's se" : "mean"] },
   { key: "spread", title: "Group spread", build: (s) => ({ ...plain("spread", "Spread of the rewards inside a group")(s), floors: floorOf(s) }), read: (s, k) => [figure(one(s, k, "spread")), "sd"] },
-  { key: "diversity", title: "Diversity", build: diversitySpec, read: (s, k) => [num(at(diversitySpec(s).series[0].points, k)?.[1], 2), "of step 0"] },
+  { key: "diversity", title: "Diversity", build: diversitySpec, read: (s, k) => [num(at(diversitySpec(s).series[0].points, k)?.[1], 2), "of the first"] },
   { key: "kl", title: "KL to the base", build: plain("kl", "KL divergence from the base policy"), read: (s, k) => [figure(one(s, k, "kl")), "nats"] },
 ];
 
