@@ -237,3 +237,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
     running = RunningStudio(home, free_port()).start()
     yield running
     running.stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests go last: Playwright's loop stays in the main thread once it has started."""
+    items.sort(key=lambda item: "browser" in item.path.parts)

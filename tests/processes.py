@@ -12,7 +12,7 @@ from typing import Any
 def table() -> dict[int, tuple[int, str, str]]:
     """pid → (parent, state, command) of everything that runs."""
     listed = subprocess.run(
-        ["ps", "-eo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+        ["ps", "-ww", "-eo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
     )
     rows = [line.split(None, 3) for line in listed.stdout.splitlines()]
     return {int(r[0]): (int(r[1]), r[2], r[3] if len(r) > 3 else "") for r in rows}

@@ -42,6 +42,8 @@ LONGEST_PAUSE_S = 30.0
 STEADY_S = 60.0
 """A part that lived this long is forgiven its earlier deaths."""
 LONGEST_LOG_BYTES = 5_000_000
+APP_FIRST_S = 10.0
+"""Workers wait this long for the app to serve its first page."""
 
 
 @dataclass
@@ -142,8 +144,12 @@ class Supervisor:
             home.refuse_taken_port(self.settings.host, self.settings.port)
         self.studio = open_studio(self.settings, migrate=True)
         self._start_redis()
-        for part in self.parts:
-            part.start(self.settings)
+        self.parts[0].start(self.settings)
+        for part in self.parts[1:]:
+            if self.with_app:  # a page first: loading the models would take the cores from it
+                part.start_after = time.monotonic() + APP_FIRST_S
+            else:
+                part.start(self.settings)
         self._in_background("reconciler", self._reconcile)
         return self.studio
 
@@ -176,6 +182,11 @@ class Supervisor:
             self.redis.stop()
         if self.studio is not None:
             self.studio.close()
+
+    def app_is_ready(self) -> None:
+        """The app has served its first page: the workers may start."""
+        for part in self.parts:
+            part.start_after = 0.0
 
     def hurry(self) -> None:
         """Asked a second time: kill what has not ended yet."""

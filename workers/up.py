@@ -75,6 +75,7 @@ def _announce(supervisor: Supervisor, say: Callable[[str], None], started: float
     url, settings = address(supervisor.settings), supervisor.settings
     while not supervisor.ended.wait(0.1):
         if _answers(f"{url}/healthz"):
+            supervisor.app_is_ready()
             say(f"\n    Palate is at {url}   (ready after {time.monotonic() - started:.0f} s)\n")
             say(f"Data: {settings.home}   Logs: {Path(settings.home) / 'logs'}   Ctrl-C stops it.")
             return

@@ -28,6 +28,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from backend.errors import InputError
@@ -91,17 +92,27 @@ class _Seen:
     large: Floats
 
 
-def score(pictures: Pictures, prompts: list[str]) -> dict[str, Floats]:
-    """Judge pictures (B, 64, 64, 3) uint8 against B prompts: "total" and each aspect, all (B,).
+def _resized(pictures: Pictures) -> Pictures:
+    """Pictures of any size at the size of the world."""
+    size, how = (SIDE, SIDE), Image.Resampling.BILINEAR
+    fitted = [np.asarray(Image.fromarray(picture).resize(size, how)) for picture in pictures]
+    return np.stack(fitted) if fitted else np.zeros((0, SIDE, SIDE, 3), np.uint8)
 
-    Raises InputError on a wrong shape, a wrong number of prompts, or a prompt out of the language.
+
+def score(pictures: Pictures, prompts: list[str]) -> dict[str, Floats]:
+    """Judge pictures (B, h, w, 3) uint8 against B prompts: "total" and each aspect, all (B,).
+
+    Pictures of another size are brought to 64×64 first. Raises InputError on a wrong shape, a wrong
+    number of prompts, or a prompt out of the language.
     """
     pictures = np.asarray(pictures)
-    if pictures.ndim != 4 or pictures.shape[1:] != (SIDE, SIDE, 3) or pictures.dtype != np.uint8:
+    if pictures.ndim != 4 or pictures.shape[3] != 3 or pictures.dtype != np.uint8:
         raise InputError(
             f"The pocket verifier got {pictures.dtype} pictures of shape {pictures.shape}; "
-            f"it reads 8-bit pictures of shape (B, {SIDE}, {SIDE}, 3)."
+            "it reads 8-bit pictures of shape (B, height, width, 3)."
         )
+    if pictures.shape[1:3] != (SIDE, SIDE):
+        pictures = _resized(pictures)
     if len(pictures) != len(prompts):
         raise InputError(f"The verifier got {len(pictures)} pictures for {len(prompts)} prompts.")
     wanted = _wanted([_parsed(prompt) for prompt in prompts])

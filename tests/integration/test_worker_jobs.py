@@ -12,10 +12,13 @@ import pytest
 from PIL import Image
 from redis import Redis
 
-from backend.services import events, jobs, labels, pairs, rewards, samples, users
+from backend.pocket import world
+from backend.services import events, jobs, labels, pairs, prompts, rewards, samples, users
+from backend.services.samples import NewSample
 from tests.conftest import empty_database
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
 from tests.workshop import Workshop, opened
+from workers.sheets import png
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -52,7 +55,7 @@ def generate(workshop: Workshop, **changes: object) -> dict[str, object]:
     return {**args, **changes}
 
 
-def test_pictures_are_drawn_paired_judged_and_scored(workshop: Workshop) -> None:
+def test_pictures_are_drawn_paired_and_scored(workshop: Workshop) -> None:
     studio, project = workshop.studio, workshop.project
     assert workshop.done("generate", generate(workshop)) == {"samples": 12, "pairs": 6, "nfe": 36}
     drawn = samples.page(studio, project)["items"]
@@ -61,6 +64,25 @@ def test_pictures_are_drawn_paired_judged_and_scored(workshop: Workshop) -> None
     with Image.open(io.BytesIO(studio.media.read(media))) as picture:
         assert picture.size == (drawn[0]["width"], drawn[0]["height"])
 
+    reward = rewards.create(studio, project, "light", "brightness", {})
+    scoring = {"reward_id": reward["id"], "project_id": project, "policy_id": None, "limit": None}
+    assert workshop.done("score", scoring) == {"samples": 12, "missing": 0}
+    best = rewards.scored_samples(studio, reward["id"], order="high", limit=1)[0]
+    light = [_light(studio.media.read(row["url"].removeprefix("/media/"))) for row in drawn]
+    assert best["sample"]["id"] == drawn[int(np.argmax(light))]["id"]
+
+
+def test_simulated_annotators_judge_pairs_that_people_are_still_asked_about(
+    workshop: Workshop,
+) -> None:
+    studio, project = workshop.studio, workshop.project
+    drawn = []
+    for prompt_id, text in prompts.texts(studio, workshop.prompt_set_id):
+        for seed in range(2):
+            media = studio.media.put(png(world.render(world.parse(text), seed)))
+            drawn.append(NewSample(prompt_id, seed, media, world.SIDE, world.SIDE))
+    ids = samples.add(studio, project, workshop.policy_id, drawn)
+    assert len(pairs.make(studio, project, ids)) == 6
     judging = {"project_id": project, "annotators": 2, "labels": 5, "seed": 0}
     assert workshop.done("simulate", judging) == {"labels": 5, "annotators": 2}
     rows = list(labels.judged(studio, project, simulated=True))
@@ -68,13 +90,6 @@ def test_pictures_are_drawn_paired_judged_and_scored(workshop: Workshop) -> None
     assert not list(labels.judged(studio, project)), "simulated labels are not people's"
     me = users.local(studio)["id"]
     assert pairs.counts(studio, project, me)["open"] == 6, "people are still asked"
-
-    reward = rewards.create(studio, project, "light", "brightness", {})
-    scoring = {"reward_id": reward["id"], "project_id": project, "policy_id": None, "limit": None}
-    assert workshop.done("score", scoring) == {"samples": 12, "missing": 0}
-    best = rewards.scored_samples(studio, reward["id"], order="high", limit=1)[0]
-    light = [_light(studio.media.read(row["url"].removeprefix("/media/"))) for row in drawn]
-    assert best["sample"]["id"] == drawn[int(np.argmax(light))]["id"]
 
 
 def test_drawing_again_finds_the_same_pictures_and_adds_none(workshop: Workshop) -> None:

@@ -85,7 +85,7 @@ def test_a_thing_nobody_asked_for_lowers_nothing_extra_alone() -> None:
 
 def test_bad_input_is_refused_with_a_sentence(truth: np.ndarray) -> None:
     with pytest.raises(InputError, match="8-bit pictures"):
-        verifier.score(truth[:, :32], PROMPTS)
+        verifier.score(truth[..., :2], PROMPTS)
     with pytest.raises(InputError, match="8-bit pictures"):
         verifier.score(truth.astype(np.float32), PROMPTS)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="299 prompts"):
@@ -97,3 +97,8 @@ def test_bad_input_is_refused_with_a_sentence(truth: np.ndarray) -> None:
 def test_no_pictures_give_no_rewards() -> None:
     rewards = verifier.score(np.zeros((0, 64, 64, 3), np.uint8), [])
     assert all(values.shape == (0,) for values in rewards.values())
+
+
+def test_a_picture_of_twice_the_size_is_read_at_the_size_of_the_world(truth: np.ndarray) -> None:
+    doubled = truth[:64].repeat(2, axis=1).repeat(2, axis=2)
+    assert verifier.score(doubled, PROMPTS[:64])["total"].mean() > 0.97

@@ -148,3 +148,16 @@ def test_win_rates_by_a_pairwise_judge_do_not_follow_the_index() -> None:
 def test_a_win_rate_cannot_judge_a_win_rate() -> None:
     with pytest.raises(ConfigError, match="its own judge"):
         load("win-rate", judge="win-rate")
+
+
+def test_simulated_taste_is_the_annotators_utility_without_noise() -> None:
+
+    from backend.preferences import simulated
+
+    prompts = world.draw(8, 3, "train")
+    pictures = world.render_many(prompts, 0)
+    module = registry.rewards.get("simulated-taste")
+    scores = module.load(module.Config()).score(pictures, prompts)
+    assert np.array_equal(scores.values, simulated.scores(pictures, prompts).values)
+    swapped = module.load(module.Config()).score(pictures, prompts[1:] + prompts[:1])
+    assert scores.values.mean() > swapped.values.mean()
