@@ -61,7 +61,7 @@ class RedisServer:
         self.folder = Path(tempfile.mkdtemp(prefix="palate-", dir=_short_folder()))  # mode 0700
         self.socket = self.folder / "redis.sock"
         self.url = f"unix://{self.socket}?db=0"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: watchdog.Watched | None = None
 
     def start(self, seconds: float = 10.0) -> None:
         """Start it, wait for its first PING and leave its address in the data folder."""

@@ -53,7 +53,7 @@ class Part:
     name: str
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    process: watchdog.Watched | None = None
     started_at: float = 0.0
     deaths: int = 0
     start_after: float = 0.0

@@ -19,12 +19,37 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 GRACE_S = 8.0
 """Seconds between asking a program to end and ending it."""
 CANNOT_RUN_HERE = 78
 """Exit code of a program that starting again would not help (EX_CONFIG)."""
+
+
+class Watched(subprocess.Popen[bytes]):
+    """A watchdog and the program under it. Even a watchdog that is killed leaves no orphan."""
+
+    def __init__(self, command: Sequence[str], **options: Any) -> None:
+        self._told, telling = os.pipe()
+        script = [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(telling)]
+        try:
+            super().__init__(
+                [*script, *command], stdin=subprocess.PIPE, pass_fds=(telling,), **options
+            )
+        finally:
+            os.close(telling)
+
+    def poll(self) -> int | None:
+        """As Popen's; when the watchdog was killed, the program it cannot end any more is ended."""
+        code = super().poll()
+        if code is not None and self._told >= 0:
+            number, self._told = self._told, -1
+            pid = os.read(number, 32)
+            os.close(number)
+            if code < 0 and pid:
+                _send(int(pid), signal.SIGKILL)
+        return code
 
 
 def spawn(
@@ -33,26 +58,20 @@ def spawn(
     env: dict[str, str] | None = None,
     cwd: Path | None = None,
     log: IO[bytes] | None = None,
-) -> subprocess.Popen[bytes]:
+) -> Watched:
     """Start `command` under a watchdog; keep the result, for when it is forgotten the program ends.
 
     A session of its own keeps Ctrl-C in the terminal away from it: the studio stops its parts in
     order.
     """
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(Path(__file__).resolve()), *map(str, command)],
-        stdin=subprocess.PIPE,
-        stdout=log,
-        stderr=log,
-        env=env,
-        cwd=cwd,
-        start_new_session=True,
-    )
+    words = [str(word) for word in command]
+    return Watched(words, stdout=log, stderr=log, env=env, cwd=cwd, start_new_session=True)
 
 
-def watch(command: Sequence[str]) -> int:
+def watch(telling: int, command: Sequence[str]) -> int:
     """Run `command` until it ends; a signal, or the end of standard input, asks it to end.
 
+    Its process number is written to the file number `telling`, for when this process is killed.
     Whoever has been asked and is asked again, or has not ended after `GRACE_S`, is killed.
     """
     try:
@@ -60,7 +79,7 @@ def watch(command: Sequence[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"Could not start {command[0]}: {error.strerror}.\n")
         return 127
-
+    os.write(telling, str(child.pid).encode())
     asked = threading.Event()
 
     def stop(_signal: int, _frame: object) -> None:
@@ -89,4 +108,4 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(watch(sys.argv[1:]))
+    sys.exit(watch(int(sys.argv[1]), sys.argv[2:]))

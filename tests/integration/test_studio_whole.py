@@ -140,21 +140,23 @@ def test_killing_the_app_while_labels_are_sent_loses_none_and_doubles_none(
 
 
 @pytest.mark.slow
-def test_a_studio_leaves_nothing_behind_however_it_ends(tmp_path: Path) -> None:
-    for ending, seconds in ((signal.SIGINT, 15), (signal.SIGTERM, 15), (signal.SIGKILL, 12)):
-        studio = RunningStudio(tmp_path / "home", free_port(), {}, ("--no-demo",)).start()
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_studio_leaves_nothing_behind_however_it_ends(tmp_path: Path, ending: int) -> None:
+    studio = RunningStudio(tmp_path / "home", free_port(), {}, ("--no-demo",)).start()
+    try:
+        for words in ("app.main", "main train", "main generate score", "redis.sock"):
+            wait_until(30, lambda words=words: part(studio, words), f"{words} to run")
         everything = parts_of(studio)
-        said = " ".join(everything.values())
-        for name in ("app.main", "workers.main train", "workers.main generate score", "redis.sock"):
-            assert name in said
         socket_folder = Path((studio.home / "redis.url").read_text().split("?")[0][7:]).parent
         assert studio.process is not None
         studio.process.send_signal(ending)
-        studio.process.wait(seconds)
-        wait_until(seconds, lambda all=everything: not any(map(is_alive, all)), "all to be gone")
+        studio.process.wait(15)
+        wait_until(15, lambda: not any(map(is_alive, everything)), "all to be gone")
         if ending != signal.SIGKILL:
             assert studio.process.returncode == 0
             assert not socket_folder.exists() and not (studio.home / "redis.url").exists()
+    finally:
+        studio.stop()
 
 
 @pytest.mark.slow

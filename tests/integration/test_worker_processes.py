@@ -66,6 +66,15 @@ def test_a_watchdog_hands_on_the_exit_code_and_says_what_cannot_be_started(tmp_p
     assert "Could not start /nonexistent/program" in (tmp_path / "log").read_text()
 
 
+def test_a_program_whose_watchdog_is_killed_is_ended_by_the_studio(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    process = watchdog.spawn([sys.executable, "-c", STUBBORN, str(note)])
+    child = _pid_from(note)
+    process.kill()
+    wait_until(3, lambda: process.poll() is not None, "the watchdog to be gone")
+    wait_until(3, lambda: not is_alive(child), "its program to be gone")
+
+
 def test_redis_listens_on_a_private_socket_only_and_leaves_nothing(tmp_path: Path) -> None:
     server = RedisServer(tmp_path)
     server.start()
