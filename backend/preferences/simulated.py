@@ -2,11 +2,12 @@
 
 What an average one likes about a picture x of a prompt p is written down, nothing is hidden:
 
-    u(x, p) = 10 · V(x, p) + 8 · S(x) + 4 · C(x)
+    u(x, p) = 16 · V(x, p) + 20 · S(x) + 5 · C(x)
 
 V is the pocket verifier's total (0 to 1), S the mean saturation (0 to 1), C how well the things
 are centred (0 to 1). One unit of u is one unit of choice noise: someone who sees a difference of 1
-picks the better picture 73 times in 100.
+picks the better picture 73 times in 100. Between two pictures that the pocket model draws for one
+prompt V differs by about .19, S by .01 and C by .08, so they mostly look at the prompt.
 
 A person k multiplies each of the three weights by their own factor around 1, leans to the left by
 b, is more or less noisy by s, overlooks differences under t, and now and then presses any key:
@@ -34,9 +35,9 @@ from backend.rewards.interface import Floats, Images, Scores, Shape, Verdicts
 
 Choice = Literal["left", "right", "tie", "both_bad"]
 
-ALIGNMENT: Final = 10.0
-SATURATION: Final = 8.0
-CENTRING: Final = 4.0
+ALIGNMENT: Final = 16.0
+SATURATION: Final = 20.0
+CENTRING: Final = 5.0
 BAD: Final = 0.4
 """A tie between two pictures that both have less alignment than this is "both bad"."""
 

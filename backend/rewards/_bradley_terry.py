@@ -65,7 +65,7 @@ def fit(
     *,
     mean_D: Floats | None = None,
     weight_M: Floats | None = None,
-    rounds: int = 12,
+    rounds: int = 8,
 ) -> Posterior:
     """θ by maximum a posteriori, its blocks' precisions by the evidence, l by maximum likelihood.
 
@@ -85,7 +85,7 @@ def fit(
         if num_ties:
             tie = _fit_tie(x_MD @ theta, outcome_M, weight)
         fresh = _evidence_step(theta - mean, covariance, precision, block_D)
-        done = np.max(np.abs(np.log(fresh / precision))) < 0.02
+        done = np.max(np.abs(np.log(fresh / precision))) < 0.05
         precision = fresh
         if done:
             break

@@ -4,6 +4,8 @@
     encoder = load("openai/clip-vit-base-patch32")  # a hub id or a folder, safetensors only
     encoder.image(images_uint8)         # (B, H, W, 3) → (B, D), unit length
     encoder.text(prompts)               # (B, D), unit length; each prompt is encoded once
+    encoder.contrast(rows, prompts)     # (B, K): of a prompt and the same with one word changed,
+                                        # how sure it is of the prompt, for each kind of word
 
 torch is imported inside the functions.
 """
@@ -32,7 +34,14 @@ BATCH: Final = 64
 class Encoder(Protocol):
     """Pictures and prompts in one space, rows of unit length."""
 
-    name: str
+    @property
+    def contrasts(self) -> tuple[str, ...]:
+        """Kinds of words it was taught to tell apart; empty for an encoder of free text."""
+        ...
+
+    def contrast(self, rows: Embeddings, prompts: Sequence[str]) -> Embeddings:
+        """Embedded pictures (B, D) → (B, K), 0 to 1."""
+        ...
 
     def image(self, images: Images) -> Embeddings:
         """(B, H, W, 3) uint8 → (B, D)."""
@@ -51,13 +60,43 @@ def load(name: str, device: str = "cpu") -> Encoder:
 class Pocket:
     """The small encoder of the pocket world, with prompts kept."""
 
-    name = POCKET
+    contrasts = ("count", "size", "colour", "shape", "relation", "background")
 
     def __init__(self) -> None:
         from backend.pocket import encoder
 
         self.encoder = encoder.load()
+        self.sharpness = min(float(self.encoder.log_scale.exp()), 50.0)  # as in its training
         self.kept: dict[str, Embeddings] = {}
+        self.kept_others: dict[str, list[tuple[int, Embeddings]]] = {}
+
+    def contrast(self, rows: Embeddings, prompts: Sequence[str]) -> Embeddings:
+        """P(the prompt's word | the picture, all words of its kind), mean over the things.
+
+        ½ throughout for a prompt out of the pocket language, which then makes no difference.
+        """
+        own = (rows * self.text(prompts)).sum(axis=1)
+        total = np.zeros((len(rows), len(self.contrasts)), dtype=np.float32)
+        count = np.zeros_like(total)
+        for i, prompt in enumerate(prompts):
+            for kind, others in self._others(prompt):
+                away = np.exp(self.sharpness * (others @ rows[i] - own[i])).sum()
+                total[i, kind] += 1 / (1 + away)
+                count[i, kind] += 1
+        return np.where(count > 0, total / np.maximum(count, 1), np.float32(0.5))
+
+    def _others(self, prompt: str) -> list[tuple[int, Embeddings]]:
+        """For each word that can change: its kind, and the embeddings of the changed prompts."""
+        if len(self.kept_others) > 20_000:
+            self.kept_others.clear()
+        if prompt not in self.kept_others:
+            from backend.pocket.near import one_word_changed
+
+            self.kept_others[prompt] = [
+                (self.contrasts.index(kind), _array(self.encoder.text(changed)))
+                for kind, changed in one_word_changed(prompt)
+            ]
+        return self.kept_others[prompt]
 
     def image(self, images: Images) -> Embeddings:
         """(B, 64, 64, 3) uint8 → (B, 96)."""
@@ -71,10 +110,12 @@ class Pocket:
 class Clip:
     """A CLIP checkpoint by transformers, its own resize, crop and normalisation applied."""
 
+    contrasts: tuple[str, ...] = ()
+
     def __init__(self, name: str, device: str = "cpu") -> None:
         from transformers import AutoModel, AutoProcessor
 
-        self.name, self.device = name, device
+        self.device = device
         try:
             self.model: Any = AutoModel.from_pretrained(name, use_safetensors=True)
             self.processor: Any = AutoProcessor.from_pretrained(name)
@@ -98,6 +139,10 @@ class Clip:
     def text(self, prompts: Sequence[str]) -> Embeddings:
         """B prompts → (B, D); a long prompt is cut at what the encoder can read."""
         return _remembered(self.kept, prompts, self._text)
+
+    def contrast(self, rows: Embeddings, prompts: Sequence[str]) -> Embeddings:
+        """Free text has no kinds of words: (B, 0)."""
+        return np.zeros((len(rows), 0), dtype=np.float32)
 
     def _image(self, images: Images) -> Embeddings:
         import torch

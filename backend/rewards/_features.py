@@ -1,6 +1,7 @@
 """From pictures and prompts to the few numbers that a learned reward weighs.
 
-    likeness   cosine of picture and prompt, and principal components of picture ⊙ prompt
+    likeness   cosine of picture and prompt, principal components of picture ⊙ prompt, and how sure
+               the encoder is of the prompt's words against others of their kind, where it can say
     picture    principal components of the picture's embedding alone
     style      plain statistics: light, saturation, contrast, sharpness, centring …
 
@@ -24,10 +25,10 @@ from backend.rewards import _statistics
 from backend.rewards._encoders import Embeddings, Encoder
 from backend.rewards.interface import Floats, Images, Ints, by_prompt
 
-LIKENESS, PICTURE, STYLE, COSINE = 0, 1, 2, 3
+LIKENESS, PICTURE, STYLE, COSINE, CONTRAST = 0, 1, 2, 3, 4
 """Blocks of features that share a prior; the cosine is its own, being the stock reward."""
 
-PARTS: Final = {"likeness": (COSINE, LIKENESS), "picture": (PICTURE,), "style": (STYLE,)}
+PARTS: Final = {"likeness": (COSINE, LIKENESS, CONTRAST), "picture": (PICTURE,), "style": (STYLE,)}
 """How the blocks are named where a reward is taken apart."""
 
 _CLIP: Final = 0.01
@@ -55,11 +56,17 @@ class Recipe:
         """(F,) the block of each feature."""
         sizes = (
             (COSINE, 1),
+            (CONTRAST, len(self.centre) - self._others()),
             (LIKENESS, self.product_basis.shape[1]),
             (PICTURE, self.picture_basis.shape[1]),
             (STYLE, len(_statistics.NAMES)),
         )
         return np.concatenate([np.full(size, block, dtype=np.int64) for block, size in sizes])
+
+    def _others(self) -> int:
+        """How many features are no contrasts."""
+        bases = self.product_basis.shape[1] + self.picture_basis.shape[1]
+        return int(1 + bases + len(_statistics.NAMES))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Everything to save, by name."""
@@ -68,11 +75,8 @@ class Recipe:
 
     def apply(self, encoder: Encoder, images: Images, prompts: Sequence[str]) -> Floats:
         """Standardised, clipped features. (B, F)"""
-        raw = self._raw(encoder.image(images), encoder.text(prompts), images)
+        raw = _raw(encoder, images, prompts, (self.picture_basis, self.product_basis))
         return np.clip((raw - self.centre) / self.scale, self.low, self.high)
-
-    def _raw(self, picture: Embeddings, text: Embeddings, images: Images) -> Floats:
-        return _raw(picture, text, images, self.picture_basis, self.product_basis)
 
 
 def fit(
@@ -83,7 +87,7 @@ def fit(
     picture, text = encoder.image(images), encoder.text(prompts)
     picture_basis = _components(picture, groups, components)
     product_basis = _components(picture * text, groups, components)
-    raw = _raw(picture, text, images, picture_basis, product_basis)
+    raw = _raw(encoder, images, prompts, (picture_basis, product_basis), picture)
     rest = _within(raw, groups)
     free = max(len(raw) - len(set(groups.tolist())), 1)
     scale = np.sqrt((rest**2).sum(axis=0) / free)
@@ -96,15 +100,22 @@ def fit(
 
 
 def _raw(
-    picture: Embeddings,
-    text: Embeddings,
+    encoder: Encoder,
     images: Images,
-    picture_basis: NDArray[np.float32],
-    product_basis: NDArray[np.float32],
+    prompts: Sequence[str],
+    bases: tuple[NDArray[np.float32], NDArray[np.float32]],
+    picture: Embeddings | None = None,
 ) -> Floats:
-    product = picture * text
-    cosine = product.sum(axis=1, keepdims=True)
-    columns = [cosine, product @ product_basis, picture @ picture_basis, _statistics.table(images)]
+    """Features before they are standardised; `picture` saves encoding the images again. (B, F)"""
+    picture = encoder.image(images) if picture is None else picture
+    product = picture * encoder.text(prompts)
+    columns = (
+        product.sum(axis=1, keepdims=True),
+        encoder.contrast(picture, prompts),
+        product @ bases[1],
+        picture @ bases[0],
+        _statistics.table(images),
+    )
     return np.concatenate([column.astype(np.float64) for column in columns], axis=1)
 
 

@@ -14,7 +14,7 @@ from backend.rewards.interface import Files, Images, Scores, Shape
 TITLE = "Simulated taste"
 SUMMARY = "The written utility of the simulated annotators: alignment, saturation and centring."
 SOURCE = "backend/preferences/simulated.py"
-RANGE = (0.0, 22.0)
+RANGE = (0.0, 41.0)
 
 
 class Config(Settings):

@@ -18,7 +18,7 @@ WRONG = world.render_many(PROMPTS[1:] + PROMPTS[:1], 0)
 
 def test_the_utility_is_the_one_written_down() -> None:
     align = verifier.score(RIGHT, PROMPTS)["total"]
-    by_hand = 10 * align + 8 * _statistics.saturation(RIGHT) + 4 * _statistics.centring(RIGHT)
+    by_hand = 16 * align + 20 * _statistics.saturation(RIGHT) + 5 * _statistics.centring(RIGHT)
     assert simulated.utility(RIGHT, PROMPTS) == pytest.approx(by_hand, rel=1e-6)
     parts = simulated.scores(RIGHT, PROMPTS).parts
     assert sum(parts.values()) == pytest.approx(by_hand, rel=1e-6)
