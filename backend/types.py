@@ -26,6 +26,9 @@ Pictures = NDArray[np.uint8]
 
 Wanted = Literal["run", "pause", "stop"]
 
+Training = Literal["lora", "full"]
+"""What of a network trains: a LoRA put on it, or all its own weights."""
+
 
 # --- policies -----------------------------------------------------------------------------------
 
@@ -79,44 +82,106 @@ class Policy(Protocol):
         """Latents (B, C, H, W) at sigma 0 as pictures."""
         ...
 
-    def add_lora(self, rank: int, alpha: float, targets: Sequence[str] | None, seed: int) -> int:
-        """Put on a fresh adapter, the same for the same seed; returns its parameter count."""
+    def encode(self, images: Pictures) -> Tensor:
+        """Pictures (B, h, w, 3) as latents (B, C, H, W) at sigma 0, the inverse of `decode`.
+
+        Deterministic; refuses with an InputError pictures of another size than the model's.
+        """
         ...
 
-    def trainable(self) -> dict[str, torch.nn.Parameter]:
-        """The adapter's parameters by name, in a fixed order."""
+    def release_encoders(self, prompts: Sequence[str]) -> None:
+        """Embed these prompts and the empty one once, then free the text encoders.
+
+        `embed` refuses any other prompt from then on, with an InputError.
+        """
         ...
 
-    def reference(self) -> AbstractContextManager[None]:
-        """Within it the network is its frozen start: the adapter is off."""
+    def enable_checkpointing(self, on: bool) -> None:
+        """Trade time for memory: activations are computed again in the backward pass."""
         ...
 
-    def merged(self) -> AbstractContextManager[None]:
-        """Within it the adapter is folded into the weights: faster, and without gradient."""
+    # What trains.
+
+    def prepare(
+        self,
+        train: Training,
+        rank: int,
+        alpha: float,
+        targets: Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> int:
+        """Make a fresh LoRA or the whole network trainable; returns how many numbers train.
+
+        What trained before, and every copy, is gone. The whole network takes no rank, alpha,
+        targets and seed.
+        """
         ...
 
-    def adapter_state(self) -> dict[str, Tensor]:
-        """A copy of the adapter, under the names that the stock pipeline loads."""
-        ...
-
-    def adapter_metadata(self) -> dict[str, str]:
-        """The safetensors header that belongs to `adapter_state` (rank, alpha, targets)."""
-        ...
-
-    def load_adapter(self, state: Mapping[str, Tensor]) -> None:
-        """Set the adapter's tensors; refuses with a CheckpointError what does not match."""
-        ...
-
-    def save_adapter(self, path: Path) -> None:
-        """Write the adapter as one safetensors file that the stock pipeline loads as it is."""
-        ...
-
-    def read_adapter(self, path: Path) -> None:
-        """Put the adapter of such a file on the network, in place of any other."""
+    def add_lora(
+        self, rank: int, alpha: float, targets: Sequence[str] | None = None, seed: int = 0
+    ) -> int:
+        """Put on a fresh LoRA, the same for the same seed; returns its parameter count."""
         ...
 
     def drop_adapter(self) -> None:
-        """Back to the bare network."""
+        """Back to the bare network as it was loaded; copies go too."""
+        ...
+
+    def trainable(self) -> dict[str, torch.nn.Parameter]:
+        """What trains ("current") by name, in a fixed order; the same objects whoever is active."""
+        ...
+
+    # Named weights: "current", "reference" (the frozen start), and copies such as "old" and "ema".
+
+    def using(self, name: str) -> AbstractContextManager[None]:
+        """Within it the network runs the weights of that name.
+
+        Only the current weights learn: within any other, no gradient is recorded.
+        """
+        ...
+
+    def reference(self) -> AbstractContextManager[None]:
+        """`using("reference")`: the network is its frozen start."""
+        ...
+
+    def merged(self) -> AbstractContextManager[None]:
+        """Within it the active weights are folded in: faster, and without gradient.
+
+        `with policy.using("old"), policy.merged(): ...` runs a copy at full speed.
+        """
+        ...
+
+    def blend(self, name: str, decay: float) -> None:
+        """copy ← decay·copy + (1 − decay)·current; a new name becomes equal to the current."""
+        ...
+
+    def copies(self) -> tuple[str, ...]:
+        """Names of the copies, in the order they were made."""
+        ...
+
+    # Files.
+
+    def adapter_state(self, name: str = "current") -> dict[str, Tensor]:
+        """A copy of those weights on the CPU, under the names that the stock pipeline loads."""
+        ...
+
+    def adapter_metadata(self) -> dict[str, str]:
+        """The safetensors header that belongs to `adapter_state` (family, rank, alpha, targets)."""
+        ...
+
+    def load_adapter(self, state: Mapping[str, Tensor], name: str = "current") -> None:
+        """Set the weights of that name, making the copy if it is new.
+
+        Refuses with a CheckpointError, nothing changed, what does not match.
+        """
+        ...
+
+    def save_adapter(self, path: Path) -> None:
+        """Write the current weights as one safetensors file that the stock pipeline loads."""
+        ...
+
+    def read_adapter(self, path: Path) -> None:
+        """Put the weights of such a file on the network, in place of what trained before."""
         ...
 
 
