@@ -10,12 +10,15 @@ The contract, enforced by `checked`: a batch in gives a batch out, same length, 
 fails is *missing* with a reason, never 0 and never ½: an exception, NaN or infinity becomes a
 missing value and is counted. A wrong length cannot be repaired, because nobody knows which sample a
 value belongs to: it is an error. Pure numpy, so pages can list rewards without loading a model.
+
+Beyond scoring, a reward may tell what it costs (`Judging`) and may learn during a run (`Learner`);
+`routed` asks it about some samples of a batch only.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -24,11 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import RewardError
+from backend.rewards._contract import check_batch, check_length, clean, explained
 
 log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 Images = NDArray[np.uint8]
 """(B, H, W, 3), red green blue, 0 to 255."""
 
@@ -70,6 +75,16 @@ class Scores:
     def missing(cls, num: int, status: Status, reason: str) -> Scores:
         """`num` values that are all missing for one reason."""
         return cls(np.full(num, np.nan), [status] * num, {}, [reason] * num)
+
+    @property
+    def num_missing(self) -> int:
+        """Values that were owed and not given; what does not apply ("n/a") was never owed."""
+        return sum(said not in ("ok", "n/a") for said in self.status)
+
+    @property
+    def num_not_applicable(self) -> int:
+        """Samples the reward has nothing to say of, or was not asked about."""
+        return self.status.count("n/a")
 
     def __len__(self) -> int:
         return len(self.values)
@@ -123,17 +138,90 @@ class GroupScorer(Protocol):
         ...
 
 
+@runtime_checkable
+class Judging(Protocol):
+    """A reward that pays a judge by the call."""
+
+    @property
+    def calls(self) -> int:
+        """Calls made since it was loaded."""
+        ...
+
+    def judge_calls(self, group_sizes: Ints) -> int:
+        """Calls that scoring groups of these sizes takes."""
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A reward that learns during a run.
+
+    Its randomness comes from its own seed and the step alone, so a run that is resumed from `state`
+    goes on with the same bits.
+    """
+
+    def observe(self, images: Images, prompts: Sequence[str], step: int) -> dict[str, float]:
+        """Learn from the pictures of update `step`, after it; returns figures for the charts."""
+        ...
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything it has learned, by name; a checkpoint keeps it."""
+        ...
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `state` returned."""
+        ...
+
+
 class Checked:
     """A pointwise or groupwise scorer behind the contract; counts what it could not judge."""
 
     def __init__(self, scorer: Scorer | GroupScorer, name: str) -> None:
         self.scorer, self.name, self.shape = scorer, name, scorer.shape
-        self.num_judged = self.num_missing = 0
+        self.num_judged = self.num_missing = self.num_not_applicable = 0
 
     @property
     def missing_share(self) -> float:
-        """Share of all samples so far without a value, 0 to 1."""
-        return self.num_missing / self.num_judged if self.num_judged else 0.0
+        """Share of the samples so far that were owed a value and have none, 0 to 1."""
+        owed = self.num_judged - self.num_not_applicable
+        return self.num_missing / owed if owed else 0.0
+
+    @property
+    def learns(self) -> bool:
+        """Whether the scorer learns during a run; one that does not has nothing to keep."""
+        return isinstance(self.scorer, Learner)
+
+    def observe(self, images: Images, prompts: Sequence[str], step: int) -> dict[str, float]:
+        """Let the scorer learn from an update's pictures; its figures, none if it does not learn.
+
+        Raises RewardError where it cannot: unlike a value, a lesson cannot be left out, since every
+        later value depends on it.
+        """
+        check_batch(self.name, images, prompts)
+        if not isinstance(self.scorer, Learner):
+            return {}
+        try:
+            return self.scorer.observe(images, prompts, step)
+        except Exception as error:
+            raise RewardError(
+                f"Reward '{self.name}' could not learn from the pictures of update {step} "
+                f"({type(error).__name__}: {error}); mend the reward, then resume the run."
+            ) from error
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What the scorer has learned; empty if it does not learn."""
+        return self.scorer.state() if isinstance(self.scorer, Learner) else {}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Give the scorer back what it had learned; a RewardError where it is not its own."""
+        if not isinstance(self.scorer, Learner):
+            if state:
+                raise RewardError(
+                    f"Reward '{self.name}' does not learn, but the checkpoint keeps what it "
+                    f"learned; resume with the rewards the run was started with."
+                )
+            return
+        self.scorer.load_state(state)
 
     def score(
         self, images: Images, prompts: Sequence[str], groups: Sequence[int] | Ints | None = None
@@ -143,7 +231,7 @@ class Checked:
         A batch that raises is tried again picture by picture (not for a groupwise reward), so one
         bad prompt costs one value. Raises RewardError on a wrong length.
         """
-        _check_batch(self.name, images, prompts)
+        check_batch(self.name, images, prompts)
         if len(prompts) == 0:
             return Scores(np.zeros(0), [])
         scores = self._try(images, prompts, groups)
@@ -152,9 +240,10 @@ class Checked:
                 scores = Scores.missing(len(prompts), "error", scores)
             else:
                 scores = self._one_by_one(images, prompts)
-        scores = _clean(self.name, scores, len(prompts))
+        scores = clean(self.name, scores, len(prompts))
         self.num_judged += len(scores)
-        self.num_missing += int(np.isnan(scores.values).sum())
+        self.num_missing += scores.num_missing
+        self.num_not_applicable += scores.num_not_applicable
         return scores
 
     def _try(
@@ -175,7 +264,7 @@ class Checked:
             single = self._try(images[i : i + 1], [prompt], None)
             failed = isinstance(single, str)
             singles.append(
-                Scores.missing(1, "error", str(single)) if failed else _clean(self.name, single, 1)  # type: ignore[arg-type]
+                Scores.missing(1, "error", str(single)) if failed else clean(self.name, single, 1)  # type: ignore[arg-type]
             )
         names = {name for single in singles for name in single.parts}
         nothing = np.full(1, np.nan)
@@ -203,8 +292,8 @@ class CheckedPairs:
 
     def compare(self, a: Images, b: Images, prompts: Sequence[str]) -> Verdicts:
         """One verdict per pair, in order; a judge that raises judged none of them."""
-        _check_batch(self.name, a, prompts)
-        _check_batch(self.name, b, prompts)
+        check_batch(self.name, a, prompts)
+        check_batch(self.name, b, prompts)
         try:
             verdicts = self.judge.compare(a, b, prompts)
         except Exception as error:  # noqa: BLE001  whatever a judge raises is a missing verdict
@@ -213,10 +302,10 @@ class CheckedPairs:
             num = len(prompts)
             verdicts = Verdicts(np.full(num, np.nan), ["error"] * num, [why] * num)
         prefer = np.array(verdicts.prefer_a, dtype=np.float64)
-        _check_length(self.name, len(prefer), len(prompts), "verdicts", "pairs")
+        check_length(self.name, len(prefer), len(prompts), "verdicts", "pairs")
         wrong = ~np.isfinite(prefer) | (prefer < 0) | (prefer > 1)
         prefer[wrong] = np.nan
-        status, reasons = _explained(verdicts.status, verdicts.reasons, wrong)
+        status, reasons = explained(verdicts.status, verdicts.reasons, wrong)
         self.num_judged += len(prefer)
         self.num_missing += int(wrong.sum())
         return Verdicts(prefer, status, reasons)
@@ -229,59 +318,48 @@ def checked(scorer: Any, name: str) -> Any:
     return Checked(scorer, name)
 
 
+def routed(
+    scorer: Checked,
+    prompts: Sequence[str],
+    images: Images,
+    groups: Sequence[int] | Ints,
+    wanted: Bools,
+) -> Scores:
+    """Ask the scorer about the samples where `wanted` (B,) holds; the others are "n/a".
+
+    Nothing that is not wanted reaches the scorer, so it costs nothing and is no sibling either.
+    """
+    num, asked = len(prompts), np.flatnonzero(wanted).tolist()
+    check_length(scorer.name, len(wanted), num, "answers to whether it is wanted", "samples")
+    said = scorer.score(images[asked], [prompts[i] for i in asked], np.asarray(groups)[asked])
+    whole = Scores.missing(num, "n/a", "not asked")
+    whole.values[asked] = said.values
+    for row, i in enumerate(asked):
+        whole.status[i], whole.reasons[i] = said.status[row], said.reasons[row]
+    for name, part in said.parts.items():
+        whole.parts[name] = np.full(num, np.nan)
+        whole.parts[name][asked] = part
+    return whole
+
+
+def judge_calls(scorer: Any, groups: Sequence[int] | Ints) -> int:
+    """Calls of a judge that scoring samples of these groups (B,) takes; 0 for a plain reward."""
+    scorer = _bare(scorer)
+    sizes = np.unique(np.asarray(groups, dtype=np.int64), return_counts=True)[1]
+    return scorer.judge_calls(sizes.astype(np.int64)) if isinstance(scorer, Judging) else 0
+
+
+def calls_made(scorer: Any) -> int:
+    """Calls of a judge made since the reward was loaded; 0 for a plain reward."""
+    scorer = _bare(scorer)
+    return scorer.calls if isinstance(scorer, Judging) else 0
+
+
 def by_prompt(prompts: Sequence[str]) -> Ints:
     """Group ids that make equal prompts siblings. Shape (B,)."""
     seen: dict[str, int] = {}
     return np.array([seen.setdefault(prompt, len(seen)) for prompt in prompts], dtype=np.int64)
 
 
-# ---------------------------------------------------------------- checks
-
-
-def _check_batch(name: str, images: Images, prompts: Sequence[str]) -> None:
-    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
-        raise RewardError(
-            f"Reward '{name}' was given {images.dtype} pictures of shape {images.shape}; "
-            f"it takes uint8 of shape (samples, height, width, 3)."
-        )
-    if len(images) != len(prompts):
-        raise RewardError(
-            f"Reward '{name}' was given {len(images)} pictures and {len(prompts)} prompts; "
-            f"give one prompt per picture."
-        )
-
-
-def _check_length(name: str, got: int, asked: int, what: str, of: str) -> None:
-    if got != asked:
-        raise RewardError(
-            f"Reward '{name}' returned {got} {what} for {asked} {of}; a reward must return one "
-            f"each, in the same order."
-        )
-
-
-def _clean(name: str, scores: Scores, num: int) -> Scores:
-    """Scores with the right length everywhere and NaN exactly where the status is not "ok"."""
-    values = np.array(scores.values, dtype=np.float64).reshape(-1)
-    _check_length(name, len(values), num, "scores", "samples")
-    for part, array in scores.parts.items():
-        _check_length(name, len(array), num, f"values of its part '{part}'", "samples")
-    status = list(scores.status) or ["ok"] * num
-    _check_length(name, len(status), num, "statuses", "samples")
-    wrong = ~np.isfinite(values) | (np.array(status) != "ok")
-    values[wrong] = np.nan
-    status, reasons = _explained(status, scores.reasons, wrong)
-    parts = {part: np.array(array, dtype=np.float64) for part, array in scores.parts.items()}
-    return Scores(values, status, parts, reasons)
-
-
-def _explained(
-    status: Sequence[str], reasons: Sequence[str], wrong: NDArray[np.bool_]
-) -> tuple[list[str], list[str]]:
-    """Status and reason of each value, filled in where the scorer gave none."""
-    new_status, new_reasons = [], []
-    for i, bad in enumerate(wrong):
-        said = status[i] if i < len(status) else "ok"
-        reason = reasons[i] if i < len(reasons) else ""
-        new_status.append(("error" if said == "ok" else said) if bad else "ok")
-        new_reasons.append((reason or "not a number") if bad else "")
-    return new_status, new_reasons
+def _bare(scorer: Any) -> Any:
+    return scorer.scorer if isinstance(scorer, Checked) else scorer

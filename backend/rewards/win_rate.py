@@ -2,19 +2,26 @@
 
     w_i = mean over siblings j ≠ i of p(i preferred to j)
 
-With a pairwise judge p is its verdict, each pair shown once in random order. With a pointwise
-reward as the judge p = σ((r_i − r_j) / temperature), so that a reward's size stops mattering and
-only who beats whom inside the group does. The values compare inside the group only: compose them
-with `relative`, never divide them by their spread again.
+With a pairwise judge p is its verdict; with `rounds` it judges some of the pairs only, and the rest
+of the mean is what a Bradley–Terry fit expects (`_pairings`). With a pointwise reward as the judge
+p = σ((r_i − r_j) / temperature), so that a reward's size stops mattering and only who beats whom
+inside the group does. The values compare inside the group only: compose them with `relative`, never
+divide them by their spread again.
 
-Source: Pref-GRPO (arXiv 2508.20751). Departure: the order of each pair is drawn at random, since a
-judge that always prefers the first picture would otherwise reward by index.
+A verdict of ½ is a tie. One that failed or could not be read is missing, never ½: silence would
+otherwise pass for a judge who sees no difference. Whom a picture meets, and who is seen first, is
+drawn from the seed and the group's own pixels, so a group's rates are the same in any company.
+
+Source: Pref-GRPO (arXiv 2508.20751). Departures: the paper judges every pair once, lower index
+first, and counts what it cannot read as a tie; a judge that always prefers the first picture then
+rewards by index.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -22,7 +29,10 @@ from pydantic import Field
 from backend import registry
 from backend.config import Config as Settings
 from backend.errors import ConfigError
+from backend.rewards import _pairings
 from backend.rewards.interface import (
+    Checked,
+    CheckedPairs,
     Files,
     Floats,
     Images,
@@ -42,16 +52,23 @@ RANGE = (0.0, 1.0)
 
 
 class Config(Settings):
-    """Who judges, and how sharply."""
+    """Who judges, how often, and how sharply."""
 
     judge: str = Field(default="pocket-verifier", title="Judge")
     """Another reward, pairwise or pointwise, that says which of two siblings is better."""
     judge_config: dict[str, Any] = Field(default_factory=dict, title="Judge's settings")
     """Settings of the judge."""
+    order: Literal["random", "both"] = Field(default="random", title="Order")
+    """For a pairwise judge: show each pair once in random order, which a judge's liking for the
+    first picture turns into noise, or in both orders and take the mean, which cancels it and costs
+    twice the calls."""
+    rounds: int = Field(default=0, ge=0, title="Rounds")
+    """For a pairwise judge: how many siblings each picture meets; the others are inferred. 0 is all
+    of them, as in the paper: 66 pairs for a group of 12, where 4 rounds are 24."""
     temperature: float = Field(default=0.25, gt=0, title="Temperature")
     """For a pointwise judge: the difference that wins 73 times in 100, in the judge's unit."""
-    seed: int = Field(default=0, title="Seed")
-    """Decides which of a pair a pairwise judge sees first."""
+    seed: int = Field(default=0, ge=0, title="Seed")
+    """Decides who meets whom, and which of a pair a pairwise judge sees first."""
 
 
 class WinRate:
@@ -59,36 +76,70 @@ class WinRate:
 
     shape: Shape = "groupwise"
 
-    def __init__(self, config: Config, judge: Any) -> None:
+    def __init__(self, config: Config, judge: Checked | CheckedPairs) -> None:
         self.config, self.judge = config, judge
+
+    @property
+    def calls(self) -> int:
+        """Pairs shown to the judge so far, each order counted; pictures for a pointwise judge."""
+        return self.judge.num_judged
+
+    def judge_calls(self, group_sizes: Ints) -> int:
+        """What `calls` grows by when groups of these sizes are scored."""
+        if isinstance(self.judge, Checked):
+            return int(group_sizes[group_sizes > 1].sum())
+        bouts = int(_pairings.num_bouts(group_sizes, self.config.rounds).sum())
+        return 2 * bouts if self.config.order == "both" else bouts
 
     def score(
         self, images: Images, prompts: Sequence[str], groups: Sequence[int] | Ints | None = None
     ) -> Scores:
         """One value per picture, 0 to 1; without `groups`, equal prompts are siblings."""
         group_B = by_prompt(prompts) if groups is None else np.asarray(groups, dtype=np.int64)
-        first, second = _pairs(group_B)
-        if self.judge.shape == "pairwise":
-            beats = self._judged(images, prompts, first, second)
-        else:
-            value = self.judge.score(images, prompts).values
-            beats = 1 / (1 + np.exp(-(value[first] - value[second]) / self.config.temperature))
-        known = np.isfinite(beats)
-        first, second, beats = first[known], second[known], beats[known]
-        num = len(prompts)
-        wins = np.bincount(first, beats, num) + np.bincount(second, 1 - beats, num)
-        bouts = np.bincount(first, minlength=num) + np.bincount(second, minlength=num)
-        rate = np.where(bouts > 0, wins / np.maximum(bouts, 1), np.nan)
-        return Scores.of(rate, {"bouts": bouts}, why="no verdict on any pair of this sample")
+        siblings = [np.flatnonzero(group_B == group) for group in np.unique(group_B)]
+        drawn = [self._draw(images[inside], prompts[inside[0]]) for inside in siblings]
+        ends = np.cumsum([len(first) for first, _ in drawn])
+        pairs = zip(siblings, drawn, strict=True)
+        first, second = np.concatenate(
+            [(inside[one], inside[other]) for inside, (one, other) in pairs], axis=1
+        )
+        beats = self._verdicts(images, prompts, first, second)
+        rate, bouts = np.full(len(prompts), np.nan), np.zeros(len(prompts))
+        for inside, bout, verdict in zip(siblings, drawn, np.split(beats, ends[:-1]), strict=True):
+            rate[inside], bouts[inside] = _pairings.rates(*bout, verdict, len(inside))
+        scores = Scores.of(rate, {"bouts": bouts}, why="no verdict on any pair of this sample")
+        for inside in siblings:
+            if len(inside) == 1:
+                scores.status[inside[0]] = "n/a"
+                scores.reasons[inside[0]] = "no sibling to be compared with"
+        return scores
 
-    def _judged(self, images: Images, prompts: Sequence[str], first: Ints, second: Ints) -> Floats:
-        """How likely `first` beats `second`, each pair shown in random order."""
-        rng = np.random.default_rng([self.config.seed, len(first)])
-        turned = rng.random(len(first)) < 0.5
-        a, b = np.where(turned, second, first), np.where(turned, first, second)
-        verdicts = self.judge.compare(images[a], images[b], [prompts[i] for i in a])
-        prefer_a: Floats = verdicts.prefer_a
-        return np.where(turned, 1 - prefer_a, prefer_a)
+    def _draw(self, images: Images, prompt: str) -> tuple[Ints, Ints]:
+        """The bouts of one group as indices into it, in the order in which they are shown."""
+        pairwise = isinstance(self.judge, CheckedPairs)
+        one, other = _pairings.schedule(len(images), self.config.rounds if pairwise else 0)
+        content = hashlib.blake2b(images.tobytes() + prompt.encode(), digest_size=16).digest()
+        rng = np.random.default_rng([self.config.seed, int.from_bytes(content)])
+        seat = rng.permutation(len(images))
+        turned = rng.random(len(one)) < 0.5
+        return seat[np.where(turned, other, one)], seat[np.where(turned, one, other)]
+
+    def _verdicts(
+        self, images: Images, prompts: Sequence[str], first: Ints, second: Ints
+    ) -> Floats:
+        """How likely `first` beats `second`, NaN where the judge did not say. (M,)"""
+        if isinstance(self.judge, Checked):
+            value = np.full(len(prompts), np.nan)
+            met = np.unique(np.concatenate([first, second]))
+            value[met] = self.judge.score(images[met], [prompts[i] for i in met]).values
+            apart = (value[first] - value[second]) / self.config.temperature
+            return np.asarray((1 + np.tanh(apart / 2)) / 2)  # σ, without its overflow
+        shown = [prompts[i] for i in first]
+        if self.config.order == "random":
+            return self.judge.compare(images[first], images[second], shown).prefer_a
+        one, other = np.concatenate([first, second]), np.concatenate([second, first])
+        said = self.judge.compare(images[one], images[other], shown + shown).prefer_a
+        return np.asarray((said[: len(first)] + 1 - said[len(first) :]) / 2)
 
 
 def load(config: Config, files: Files | None = None) -> WinRate:
@@ -104,15 +155,3 @@ def load(config: Config, files: Files | None = None) -> WinRate:
             field="judge",
         )
     return WinRate(config, checked(judge, config.judge))
-
-
-def _pairs(group_B: Ints) -> tuple[Ints, Ints]:
-    """All pairs of siblings as two index arrays."""
-    first: list[int] = []
-    second: list[int] = []
-    for group in np.unique(group_B):
-        inside = np.flatnonzero(group_B == group)
-        i, j = np.triu_indices(len(inside), 1)
-        first += inside[i].tolist()
-        second += inside[j].tolist()
-    return np.array(first, dtype=np.int64), np.array(second, dtype=np.int64)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
 
 from backend.errors import RewardError
-from backend.rewards.interface import Scores, Verdicts, checked
+from backend.rewards.interface import Scores, Verdicts, checked, routed
 
 IMAGES = np.arange(4 * 8 * 8 * 3, dtype=np.uint8).reshape(4, 8, 8, 3)
 PROMPTS = ["one", "two", "three", "four"]
@@ -115,3 +115,89 @@ def test_verdicts_outside_zero_to_one_are_missing() -> None:
     judge = checked(Judge(), "judge")
     verdicts = judge.compare(IMAGES, IMAGES, PROMPTS)
     assert verdicts.status == ["ok", "ok", "error", "error"] and judge.missing_share == 0.5
+
+
+# ---------------------------------------------------------------- some samples only
+
+
+def test_what_does_not_apply_is_no_failure() -> None:
+    class Shy(Short):
+        def score(self, images: np.ndarray, prompts: Sequence[str]) -> Scores:
+            return Scores(np.array([1, np.nan, np.nan, np.nan]), ["ok", "n/a", "abstain", "error"])
+
+    scorer = checked(Shy(), "shy")
+    scores = scorer.score(IMAGES, PROMPTS)
+    assert (scores.num_missing, scores.num_not_applicable) == (2, 1)
+    assert (scorer.num_missing, scorer.num_not_applicable, scorer.num_judged) == (2, 1, 4)
+    assert scorer.missing_share == pytest.approx(2 / 3)
+
+
+def test_a_routed_reward_sees_only_what_it_is_asked_about() -> None:
+    """ "two" would raise; nobody asks, so nothing fails and nothing is counted."""
+    answers = dict(zip(PROMPTS, (1.0, ValueError("never asked"), np.nan, 4.0), strict=True))
+    scorer = checked(Given(answers), "given")
+    wanted = np.array([True, False, True, True])
+    scores = routed(scorer, PROMPTS, IMAGES, [0, 0, 0, 0], wanted)
+    assert scores.values[[0, 3]].tolist() == [1, 4] and np.isnan(scores.values[1:3]).all()
+    assert scores.status == ["ok", "n/a", "error", "ok"] and scores.reasons[1] == "not asked"
+    assert scores.parts["twice"][3] == 8 and np.isnan(scores.parts["twice"][1])
+    assert scores.num_missing == scorer.num_missing == 1 and scorer.num_judged == 3
+
+
+def test_a_routed_groupwise_reward_gets_the_groups_of_its_rows() -> None:
+    class Echo:
+        shape = "groupwise"
+
+        def score(self, images: np.ndarray, prompts: Sequence[str], groups: np.ndarray) -> Scores:
+            return Scores.of(groups)
+
+    wanted = np.array([False, True, False, True])
+    scores = routed(checked(Echo(), "echo"), PROMPTS, IMAGES, [5, 6, 7, 8], wanted)
+    assert scores.values[wanted].tolist() == [6, 8]
+
+
+def test_a_routed_reward_that_nobody_asks_says_nothing() -> None:
+    scorer = checked(Given({}), "given")
+    scores = routed(scorer, PROMPTS, IMAGES, np.zeros(4), np.zeros(4, dtype=bool))
+    assert scores.status == ["n/a"] * 4 and scores.num_missing == scorer.num_judged == 0
+
+
+# ---------------------------------------------------------------- rewards that learn
+
+
+class Counter(Given):
+    """Learns how many pictures it has seen."""
+
+    seen = 0
+
+    def observe(self, images: np.ndarray, prompts: Sequence[str], step: int) -> dict[str, float]:
+        if "bad" in prompts:
+            raise ValueError("no such word")
+        self.seen += len(images)
+        return {"seen": float(self.seen)}
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"seen": np.array(self.seen)}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        self.seen = int(state["seen"])
+
+
+def test_a_reward_without_the_hooks_does_not_learn_and_keeps_nothing() -> None:
+    scorer = checked(Given({}), "given")
+    assert not scorer.learns and scorer.observe(IMAGES, PROMPTS, 1) == scorer.state() == {}
+    scorer.load_state({})
+    with pytest.raises(RewardError, match="'given' does not learn"):
+        scorer.load_state({"seen": np.array(1)})
+
+
+def test_a_reward_that_learns_is_passed_through() -> None:
+    scorer, again = checked(Counter({}), "counter"), checked(Counter({}), "counter")
+    assert scorer.learns and scorer.observe(IMAGES, PROMPTS, 1) == {"seen": 4.0}
+    again.load_state(scorer.state())
+    assert again.observe(IMAGES, PROMPTS, 2) == {"seen": 8.0}
+
+
+def test_a_lesson_that_fails_stops_the_run_with_a_sentence() -> None:
+    with pytest.raises(RewardError, match=r"could not learn from .* update 7 .*no such word"):
+        checked(Counter({}), "counter").observe(IMAGES[:1], ["bad"], 7)

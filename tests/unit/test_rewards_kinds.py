@@ -12,7 +12,7 @@ from PIL import Image
 from backend import registry
 from backend.errors import ConfigError
 from backend.pocket import verifier, world
-from backend.rewards import _statistics, win_rate
+from backend.rewards import _statistics
 from backend.rewards.interface import checked
 
 PROMPTS = world.draw(6, 0)
@@ -112,42 +112,6 @@ def test_an_unknown_kind_or_setting_names_its_nearest() -> None:
 def test_a_learned_reward_without_weights_says_what_to_do() -> None:
     with pytest.raises(ConfigError, match="learn one from labels first"):
         load("learned")
-
-
-def test_win_rates_of_a_group_average_one_half_and_follow_the_judge() -> None:
-    prompts = [PROMPTS[0]] * 3 + [PROMPTS[1]] * 2
-    images = np.stack([RENDERED[i] for i in (0, 1, 2, 1, 0)])
-    scores = load("win-rate", temperature=0.05).score(images, prompts)
-    assert scores.values[:3].mean() == pytest.approx(0.5)
-    assert scores.values[3:].mean() == pytest.approx(0.5)
-    assert scores.values[0] > 0.95 and scores.values[3] > 0.9
-
-
-def test_an_only_child_has_no_win_rate() -> None:
-    scores = load("win-rate").score(RENDERED[:3], PROMPTS[:3])
-    assert np.isnan(scores.values).all() and "no verdict" in scores.reasons[0]
-
-
-def test_win_rates_by_a_pairwise_judge_do_not_follow_the_index() -> None:
-    """A judge that always prefers what it sees first: with fixed order sample 1 would beat all."""
-    from backend.rewards.interface import CheckedPairs, Verdicts
-
-    class First:
-        shape = "pairwise"
-
-        def compare(self, a: np.ndarray, b: np.ndarray, prompts: list[str]) -> Verdicts:
-            return Verdicts(np.ones(len(prompts)), ["ok"] * len(prompts))
-
-    scorer = win_rate.WinRate(win_rate.Config(), CheckedPairs(First(), "first"))
-    images = np.zeros((24, 4, 4, 3), dtype=np.uint8)
-    rates = scorer.score(images, ["p"] * 24).values
-    assert rates.mean() == pytest.approx(0.5)
-    assert abs(np.corrcoef(rates, np.arange(24))[0, 1]) < 0.5  # −1 without the random order
-
-
-def test_a_win_rate_cannot_judge_a_win_rate() -> None:
-    with pytest.raises(ConfigError, match="its own judge"):
-        load("win-rate", judge="win-rate")
 
 
 def test_simulated_taste_is_the_annotators_utility_without_noise() -> None:

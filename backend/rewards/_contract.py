@@ -1,0 +1,66 @@
+"""What every reward is held to: checks of what goes in, and of what comes out. Pure numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.errors import RewardError
+
+if TYPE_CHECKING:
+    from backend.rewards.interface import Images, Scores
+
+
+def check_batch(name: str, images: Images, prompts: Sequence[str]) -> None:
+    """One prompt per picture, and pictures as they are handed to every reward."""
+    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+        raise RewardError(
+            f"Reward '{name}' was given {images.dtype} pictures of shape {images.shape}; "
+            f"it takes uint8 of shape (samples, height, width, 3)."
+        )
+    if len(images) != len(prompts):
+        raise RewardError(
+            f"Reward '{name}' was given {len(images)} pictures and {len(prompts)} prompts; "
+            f"give one prompt per picture."
+        )
+
+
+def check_length(name: str, got: int, asked: int, what: str, of: str) -> None:
+    """As many answers as questions."""
+    if got != asked:
+        raise RewardError(
+            f"Reward '{name}' returned {got} {what} for {asked} {of}; a reward must return one "
+            f"each, in the same order."
+        )
+
+
+def clean(name: str, scores: Scores, num: int) -> Scores:
+    """Scores with the right length everywhere and NaN exactly where the status is not "ok"."""
+    values = np.array(scores.values, dtype=np.float64).reshape(-1)
+    check_length(name, len(values), num, "scores", "samples")
+    for part, array in scores.parts.items():
+        check_length(name, len(array), num, f"values of its part '{part}'", "samples")
+    status = list(scores.status) or ["ok"] * num
+    check_length(name, len(status), num, "statuses", "samples")
+    wrong = ~np.isfinite(values) | (np.array(status) != "ok")
+    values[wrong] = np.nan
+    status, reasons = explained(status, scores.reasons, wrong)
+    parts = {part: np.array(array, dtype=np.float64) for part, array in scores.parts.items()}
+    return replace(scores, values=values, status=status, parts=parts, reasons=reasons)
+
+
+def explained(
+    status: Sequence[str], reasons: Sequence[str], wrong: NDArray[np.bool_]
+) -> tuple[list[str], list[str]]:
+    """Status and reason of each value, filled in where the scorer gave none."""
+    new_status, new_reasons = [], []
+    for i, bad in enumerate(wrong):
+        said = status[i] if i < len(status) else "ok"
+        reason = reasons[i] if i < len(reasons) else ""
+        new_status.append(("error" if said == "ok" else said) if bad else "ok")
+        new_reasons.append((reason or "not a number") if bad else "")
+    return new_status, new_reasons
