@@ -394,6 +394,46 @@ def prompt_set_named(session: Session, project_id: int, name: str) -> PromptSet 
     )
 
 
+def prompts_by_text(session: Session, project_id: int, texts: Sequence[str]) -> dict[str, int]:
+    """Ids of the prompts with these texts; of two in different sets the older one."""
+    rows = session.execute(
+        select(Prompt.text, Prompt.id)
+        .join(PromptSet, PromptSet.id == Prompt.prompt_set_id)
+        .where(PromptSet.project_id == project_id, Prompt.text.in_(texts))
+        .order_by(Prompt.id.desc())
+    )
+    return {text: prompt_id for text, prompt_id in rows}
+
+
+def samples_of_pictures(
+    session: Session, project_id: int, media: Sequence[str]
+) -> dict[tuple[int, str], int]:
+    """(prompt id, media) → id of the project's samples with these pictures, the oldest of each."""
+    rows = session.execute(
+        select(Sample.prompt_id, Sample.media, Sample.id)
+        .where(Sample.project_id == project_id, Sample.media.in_(media))
+        .order_by(Sample.id.desc())
+    )
+    return {(prompt_id, name): sample_id for prompt_id, name, sample_id in rows}
+
+
+def pairs_of_pictures(
+    session: Session, project_id: int, media: Sequence[str]
+) -> list[tuple[int, str, str, str]]:
+    """(pair, prompt, media a, media b) of the queue's pairs whose picture a is one of these, the
+    oldest last."""
+    a, b = aliased(Sample), aliased(Sample)
+    rows = session.execute(
+        select(Pair.id, Prompt.text, a.media, b.media)
+        .join(Prompt, Prompt.id == Pair.prompt_id)
+        .join(a, a.id == Pair.sample_a_id)
+        .join(b, b.id == Pair.sample_b_id)
+        .where(Pair.project_id == project_id, in_scope(None), a.media.in_(media))
+        .order_by(Pair.id.desc())
+    )
+    return [(pair_id, text, of_a, of_b) for pair_id, text, of_a, of_b in rows]
+
+
 def scores_of(
     session: Session, sample_ids: Sequence[int]
 ) -> dict[int, dict[int, tuple[float | None, str]]]:

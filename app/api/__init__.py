@@ -8,6 +8,7 @@ from app.api import (
     comparisons,
     errors,
     health,
+    imports,
     jobs,
     label,
     media,
@@ -20,7 +21,7 @@ from app.api import (
 )
 
 PREFIX = "/api/v1"
-NOUNS = (projects, prompts, samples, label, rewards, runs, rollouts, comparisons, jobs)
+NOUNS = (projects, prompts, samples, label, imports, rewards, runs, rollouts, comparisons, jobs)
 
 
 def install(app: FastAPI) -> None:

@@ -3,6 +3,7 @@
     own      everything a label holds, so that reading it back gives the same rows
     trl      prompt, chosen, rejected: only decided labels; pictures by their address
     pickapic the columns of Pick-a-Pic v2, ties as ½ and ½; pictures by address instead of bytes
+    pairs    prompt, image_a, image_b: two pictures that nobody has judged yet; only read
 
 Reading never stops at the first fault: each is reported with file, line, column and reason, and the
 caller writes nothing while there is one. Pure Python, one row a line in both directions.
@@ -11,10 +12,12 @@ caller writes nothing while there is one. Pure Python, one row a line in both di
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from backend.errors import InputError
 
@@ -22,15 +25,23 @@ FORMAT: Final = "palate-preferences-1"
 Preferred = Literal["a", "b", "tie", "both_bad", "skip"]
 PREFERRED: Final[tuple[str, ...]] = ("a", "b", "tie", "both_bad", "skip")
 MAX_PROBLEMS: Final = 100
+LATEST: Final = 1e11
+"""Times beyond this many seconds since 1970 are taken for milliseconds by mistake."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One judgement, free of the store. Pictures are addresses: a hash, a path or a URL."""
+class PairRow:
+    """Two pictures of one prompt, free of the store. Pictures are addresses: a hash or a path."""
 
     prompt: str
     image_a: str
     image_b: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row(PairRow):
+    """One judgement of a pair."""
+
     preferred: Preferred
     shown_left: Literal["a", "b"] = "a"
     annotator: str = ""
@@ -59,11 +70,16 @@ class Problem:
         return f"{self.file}, line {self.line}, {self.column}: {self.reason}"
 
 
+R = TypeVar("R", bound=PairRow)
+
+
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Generic[R]):
     """What a file holds, and what is wrong with it."""
 
-    rows: list[Row]
+    rows: list[R]
+    lines: list[int]
+    """The line of each row, from 1."""
     problems: list[Problem]
 
 
@@ -130,31 +146,44 @@ def write(rows: Iterable[Row], form: str) -> Iterator[str]:
 # ---------------------------------------------------------------- in
 
 
-def read(text: str, form: str, file: str = "labels") -> Reading:
-    """Rows of JSON lines in a format ("jsonl" or "trl"), and every fault up to a hundred."""
-    readers: dict[str, Callable[[dict[str, Any]], Row]] = {"jsonl": _own, "trl": _trl}
-    if form not in readers:
-        raise InputError(f"Labels cannot be read from '{form}'; choose {', '.join(readers)}.")
-    rows: list[Row] = []
+def read(text: str, form: str, file: str = "labels") -> Reading[Row]:
+    """Judgements of JSON lines in a format of `READERS`, and every fault up to a hundred."""
+    if form not in READERS:
+        raise InputError(f"Labels cannot be read from '{form}'; choose {', '.join(READERS)}.")
+    return _read(text, READERS[form], file, "labels")
+
+
+def read_pairs(text: str, file: str = "pairs") -> Reading[PairRow]:
+    """Pairs that wait to be judged, of JSON lines with prompt, image_a and image_b."""
+    return _read(text, _pair, file, "pairs")
+
+
+def _read(text: str, parse: Callable[[dict[str, Any]], R], file: str, noun: str) -> Reading[R]:
+    rows: list[R] = []
+    lines: list[int] = []
     problems: list[Problem] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not splitlines(): a text inside JSON may hold other separators, such as U+2028.
+    for number, line in enumerate(re.split("\r\n|\r|\n", text), start=1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
             if not isinstance(record, dict):
                 raise _Fault("line", "is not an object in braces")
-            rows.append(readers[form](record))
+            rows.append(parse(record))
+            lines.append(number)
         except json.JSONDecodeError as error:
             where = f"character {error.colno}"
             problems.append(Problem(file, number, where, f"is not JSON: {error.msg}"))
+        except RecursionError:
+            problems.append(Problem(file, number, "line", "is nested too deeply"))
         except _Fault as fault:
             problems.append(Problem(file, number, fault.column, fault.reason))
         if len(problems) >= MAX_PROBLEMS:
             break
     if not rows and not problems:
-        problems.append(Problem(file, 1, "line", "the file holds no labels"))
-    return Reading(rows, problems)
+        problems.append(Problem(file, 1, "line", f"the file holds no {noun}"))
+    return Reading(rows, lines, problems)
 
 
 class _Fault(Exception):
@@ -175,6 +204,9 @@ def _own(record: dict[str, Any]) -> Row:
         raise _Fault("reasons", "is not a list of texts")
     if not isinstance(record.get("simulated", False), bool):
         raise _Fault("simulated", "is neither true nor false")
+    shown, answered = _seconds(record, "t_shown"), _seconds(record, "t_answer")
+    if answered < shown:
+        raise _Fault("t_answer", "is before t_shown")
     return Row(
         prompt=_text(record, "prompt"),
         image_a=_text(record, "image_a"),
@@ -183,12 +215,20 @@ def _own(record: dict[str, Any]) -> Row:
         shown_left=_one_of(record, "shown_left", ("a", "b"), "a"),  # type: ignore[arg-type]
         annotator=_text(record, "annotator", ""),
         simulated=record.get("simulated", False),
-        t_shown=_number(record, "t_shown"),
-        t_answer=_number(record, "t_answer"),
+        t_shown=shown,
+        t_answer=answered,
         reasons=reasons,
         comment=_text(record, "comment", ""),
         id=_text(record, "id", ""),
     )
+
+
+def _pair(record: dict[str, Any]) -> PairRow:
+    known = [f.name for f in fields(PairRow)]
+    unknown = [name for name in record if name not in known]
+    if unknown:
+        raise _Fault(unknown[0], f"is no field of a pair; known are {', '.join(known)}")
+    return PairRow(*(_text(record, name) for name in known))
 
 
 def _trl(record: dict[str, Any]) -> Row:
@@ -196,6 +236,34 @@ def _trl(record: dict[str, Any]) -> Row:
         raise _Fault("prompt", "is a conversation; pictures are labelled for a plain text prompt")
     prompt, chosen = _text(record, "prompt"), _text(record, "chosen")
     return Row(prompt, chosen, _text(record, "rejected"), "a")
+
+
+def _pickapic(record: dict[str, Any]) -> Row:
+    if record.get("has_label", True) is not True:
+        raise _Fault("has_label", "is not true; take the rows without a label out")
+    left, right = _number(record, "label_0", 2.0), _number(record, "label_1", 2.0)
+    preferred = {(1.0, 0.0): "a", (0.0, 1.0): "b", (0.5, 0.5): "tie"}.get((left, right))
+    if preferred is None:
+        raise _Fault("label_0", "and label_1 are neither 1 and 0, 0 and 1, nor 0.5 and 0.5")
+    answered = _moment(record, "created_at")
+    annotator, given = record.get("user_id", ""), record.get("ranking_id", "")
+    return Row(
+        prompt=_text(record, "caption"),
+        image_a=_text(record, "image_0_uid"),
+        image_b=_text(record, "image_1_uid"),
+        preferred=preferred,  # type: ignore[arg-type]
+        annotator="" if annotator is None else str(annotator),
+        t_shown=answered,
+        t_answer=answered,
+        id="" if given is None else str(given),
+    )
+
+
+READERS: Final[dict[str, Callable[[dict[str, Any]], Row]]] = {
+    "jsonl": _own,
+    "trl": _trl,
+    "pickapic": _pickapic,
+}
 
 
 def _text(record: dict[str, Any], name: str, default: str | None = None) -> str:
@@ -216,8 +284,27 @@ def _one_of(record: dict[str, Any], name: str, known: tuple[str, ...], default: 
     return value
 
 
-def _number(record: dict[str, Any], name: str) -> float:
-    value = record.get(name, 0.0)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _Fault(name, "is not a number of seconds")
+def _number(record: dict[str, Any], name: str, default: float = 0.0) -> float:
+    value = record.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _Fault(name, "is not a number")
     return float(value)
+
+
+def _seconds(record: dict[str, Any], name: str) -> float:
+    value = _number(record, name)
+    if not 0 <= value < LATEST:
+        raise _Fault(name, f"is {value:g}, which is no number of seconds since 1970")
+    return value
+
+
+def _moment(record: dict[str, Any], name: str) -> float:
+    """Seconds since 1970 of an ISO 8601 text; 0 where there is none."""
+    value = record.get(name)
+    if value in (None, ""):
+        return 0.0
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise _Fault(name, f"is {value!r}, not a date such as 2026-01-31T12:00:00+00:00") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

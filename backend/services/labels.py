@@ -21,6 +21,8 @@ from backend.services.studio import Studio
 from db import queries
 from db.tables import Label, Lease, Pair, Sample
 
+LONGEST_COMMENT = 10_000
+LONGEST_ID = 100
 CHOICES = ("left", "right", "tie", "both_bad", "skip")
 PAGE = 2000
 
@@ -85,14 +87,14 @@ def store(studio: Studio, user_id: int, label: NewLabel, *, veiled: bool = False
         if pair is None:
             raise NotFound(f"There is no pair {label.pair_id}; load the page again for new pairs.")
         left = _side(session, pair, user_id, label, veiled)
-        label_id = _insert(session, studio.store.dialect, [_values(user_id, label, left)])
+        label_id = insert(session, studio.store.dialect, [_values(user_id, label, left)])
         repeated = not label_id
         if repeated:
             label_id = [_first(session, user_id, label).id]
         else:
             _replace_earlier(session, user_id, label, label_id[0])
             session.execute(delete(Lease).where(Lease.pair_id == pair.id, Lease.user_id == user_id))
-            _settle(session, pair)
+            settle(session, pair)
         done, _total = queries.pair_counts(session, pair.project_id, user_id, pair.comparison_id)
     return {"label_id": label_id[0], "repeated": repeated, "done": done}
 
@@ -106,7 +108,7 @@ def store_many(studio: Studio, user_id: int, labels: Sequence[NewLabel]) -> int:
         _check(label)
     rows = [_values(user_id, label, label.shown_left) for label in labels]
     with studio.write() as session:
-        return len(_insert(session, studio.store.dialect, rows))
+        return len(insert(session, studio.store.dialect, rows))
 
 
 def undo(
@@ -176,6 +178,16 @@ def export(
     return formats.write((_exported(label) for label in every), form)
 
 
+def pictures(studio: Studio, project_id: int, *, simulated: bool = False) -> Iterator[str]:
+    """Hashes of the pictures that `export` names, each once."""
+    seen: set[str] = set()
+    for label in judged(studio, project_id, simulated=None if simulated else False):
+        for name in (label.left_media, label.right_media):
+            if name not in seen:
+                seen.add(name)
+                yield name
+
+
 def counts(studio: Studio, project_id: int, since: float) -> dict[str, Any]:
     """{total, today, people, simulated, left_share, ties}; `today` counts people's since
     `since`."""
@@ -211,11 +223,11 @@ def _retract(
     pair = session.get_one(Pair, last.pair_id, with_for_update=True)
     session.add(retraction)
     session.flush()
-    _settle(session, pair)
+    settle(session, pair)
     return retraction
 
 
-def _settle(session: Session, pair: Pair) -> None:
+def settle(session: Session, pair: Pair) -> None:
     """Keep the hint that people need not be asked about a pair any more; its row is locked."""
     pair.settled = queries.verdicts_of_people(session, pair.id) >= pair.overlap
 
@@ -259,11 +271,11 @@ def _side(session: Session, pair: Pair, user_id: int, label: NewLabel, veiled: b
     return pairs.veil(media[pair.sample_a_id], media[pair.sample_b_id], label.shown_left)
 
 
-def _insert(session: Session, dialect: str, rows: list[dict[str, Any]]) -> list[int]:
+def insert(session: Session, dialect: str, rows: list[dict[str, Any]]) -> list[int]:
     """Insert labels whose client id is new; returns the ids of those alone."""
-    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    insert_into = sqlite.insert if dialect == "sqlite" else postgresql.insert
     statement = (
-        insert(Label)
+        insert_into(Label)
         .on_conflict_do_nothing(index_elements=["user_id", "client_id"])
         .returning(Label.id)
     )
@@ -309,12 +321,12 @@ def _check(label: NewLabel) -> None:
             "t_shown and t_answer are seconds since 1970, the answer not before the showing; "
             f"{label.t_shown} and {label.t_answer} are not."
         )
-    if len(label.comment) > 10_000 or "\x00" in label.comment:
-        raise InputError("A comment has at most 10,000 characters and no zero byte.")
+    if len(label.comment) > LONGEST_COMMENT or "\x00" in label.comment:
+        raise InputError(f"A comment has at most {LONGEST_COMMENT:,} characters and no zero byte.")
 
 
 def _check_client_id(client_id: str) -> None:
-    if not 1 <= len(client_id) <= 100 or not client_id.isprintable():
+    if not 1 <= len(client_id) <= LONGEST_ID or not client_id.isprintable():
         raise InputError("client_id needs 1 to 100 printable characters, made anew for each label.")
 
 

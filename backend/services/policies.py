@@ -13,6 +13,9 @@ from backend.registry import policies as families
 from backend.services.studio import Studio
 from db.tables import Policy
 
+IMPORTED = "imported"
+"""The family of a policy that cannot draw: pictures which came from outside hang on it."""
+
 
 @dataclass(frozen=True)
 class PolicySpec:
@@ -59,11 +62,25 @@ def same_or_new(
     return policy
 
 
+def imported(session: Session, project_id: int) -> Policy:
+    """The policy that stands for whatever drew a project's imported pictures."""
+    policy = session.scalar(
+        select(Policy).where(Policy.project_id == project_id, Policy.family == IMPORTED)
+    )
+    if policy is None:
+        policy = Policy(project_id=project_id, name="imported pictures", family=IMPORTED, config={})
+        session.add(policy)
+        session.flush()
+    return policy
+
+
 def rows(studio: Studio, project_id: int) -> list[dict[str, Any]]:
-    """The policies of a project, oldest first."""
+    """The policies of a project that can draw, oldest first."""
     with studio.read() as session:
         found = session.scalars(
-            select(Policy).where(Policy.project_id == project_id).order_by(Policy.id)
+            select(Policy)
+            .where(Policy.project_id == project_id, Policy.family != IMPORTED)
+            .order_by(Policy.id)
         )
         return [_row(policy) for policy in found]
 
@@ -84,7 +101,7 @@ def spec(studio: Studio, policy_id: int) -> PolicySpec:
 def find(session: Session, policy_id: int) -> Policy:
     """The row of a policy, or NotFound."""
     policy = session.get(Policy, policy_id)
-    if policy is None:
+    if policy is None or policy.family == IMPORTED:
         raise NotFound(f"There is no policy {policy_id}.")
     return policy
 

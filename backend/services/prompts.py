@@ -12,22 +12,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, InputError, NotFound
+from backend.services import files
 from backend.services.studio import Studio
 from db import queries
 from db.tables import Prompt, PromptSet
 
-MAX_BYTES = 50_000_000
+MAX_BYTES = files.MAX_BYTES
 MAX_CHARACTERS = 2_000
 """Longest prompt that is taken; a policy may take less and says so itself."""
 SPLITS = ("train", "heldout")
-
-
-class PromptFileError(InputError):
-    """A prompt file that cannot be taken; `problems` lists every line that is at fault."""
-
-    def __init__(self, message: str, problems: list[dict[str, Any]]) -> None:
-        super().__init__(message)
-        self.problems = problems
 
 
 @dataclass
@@ -41,10 +34,7 @@ class ReadPrompts:
 
 def read(text: str | bytes, filename: str = "") -> ReadPrompts:
     """Read prompts from text: one a line, or JSONL with a key "prompt". Stores nothing."""
-    name = f"'{filename}'" if filename else "The prompt file"
-    if len(text) > MAX_BYTES:
-        raise InputError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB; split it.")
-    lines = re.split("\r\n|\r|\n", _decoded(text, name))
+    lines = re.split("\r\n|\r|\n", files.text_of(text, files.quoted(filename, "prompt")))
     found = ReadPrompts()
     is_jsonl = next((line for line in lines if line.strip()), "").lstrip().startswith("{")
     seen: set[str] = set()
@@ -52,7 +42,7 @@ def read(text: str | bytes, filename: str = "") -> ReadPrompts:
         if not line.strip():
             continue
         prompt, fault = _parsed(line) if is_jsonl else (line.strip(), "")
-        fault = fault or _fault(prompt)
+        fault = fault or fault_of(prompt)
         if fault:
             found.problems.append({"line": number, "reason": fault})
         elif prompt in seen:
@@ -60,6 +50,17 @@ def read(text: str | bytes, filename: str = "") -> ReadPrompts:
         else:
             seen.add(prompt)
             found.texts.append(prompt)
+    return found
+
+
+def checked(text: str | bytes, filename: str = "") -> ReadPrompts:
+    """As `read`, for a file that must be whole: a faulty line, or no prompt at all, is refused."""
+    found, name = read(text, filename), files.quoted(filename, "prompt")
+    files.refuse(found.problems, name)
+    if not found.texts:
+        raise InputError(
+            f'{name} has no prompts in it; write one a line, or JSONL with a key "prompt".'
+        )
     return found
 
 
@@ -73,16 +74,15 @@ def import_text(
 ) -> dict[str, Any]:
     """Make a prompt set of a text; all of it or nothing.
 
-    Returns {id, num_prompts, duplicates, problems: []}. Raises `PromptFileError` with every broken
-    line, InputError for an empty or undecodable file, Conflict for a name that is taken.
+    Returns {id, num_prompts, duplicates, problems: []}. Raises BrokenFile with every broken line,
+    InputError for an empty file, Conflict for a name that is taken.
     """
     title = name.strip()
-    if not title or len(title) > 200 or _fault(title):
+    if not title or len(title) > 200 or fault_of(title):
         raise InputError("A prompt set needs a name of 1 to 200 printable characters.")
     if split not in SPLITS:
         raise InputError(f"Split '{split}' is unknown; a prompt set is 'train' or 'heldout'.")
-    found = read(text, filename)
-    _refuse(found, f"'{filename}'" if filename else "The prompt file")
+    found = checked(text, filename)
     try:
         with studio.write() as session:
             row = PromptSet(project_id=project_id, name=title, split=split)
@@ -185,21 +185,6 @@ def _row(row: PromptSet, num_prompts: int) -> dict[str, Any]:
     }
 
 
-def _decoded(text: str | bytes, name: str) -> str:
-    if isinstance(text, str):
-        return text.removeprefix("\ufeff")
-    try:
-        return text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = text.count(b"\n", 0, error.start) + 1
-        raise PromptFileError(
-            f"{name}, line {line} is not UTF-8 text (byte 0x{text[error.start]:02x}); save the "
-            f"file "
-            "as UTF-8 and send it again. Nothing was imported.",
-            [{"line": line, "reason": f"byte 0x{text[error.start]:02x} is not UTF-8"}],
-        ) from None
-
-
 def _parsed(line: str) -> tuple[str, str]:
     """(prompt, fault) of one JSONL line."""
     try:
@@ -216,7 +201,7 @@ def _parsed(line: str) -> tuple[str, str]:
     return prompt.strip(), ""
 
 
-def _fault(prompt: str) -> str:
+def fault_of(prompt: str) -> str:
     """What is wrong with a prompt, or an empty string."""
     if not prompt:
         return "the prompt is empty"
@@ -229,19 +214,3 @@ def _fault(prompt: str) -> str:
     except UnicodeEncodeError:
         return "the prompt has half a character (a lone surrogate)"
     return ""
-
-
-def _refuse(found: ReadPrompts, name: str) -> None:
-    if found.problems:
-        first, more = found.problems[0], len(found.problems) - 1
-        others = f" ({more} more faulty lines)" if more else ""
-        raise PromptFileError(
-            f"{name}, line {first['line']}: {first['reason']}{others}. Nothing was imported; "
-            f"correct "
-            "it and send the file again.",
-            found.problems,
-        )
-    if not found.texts:
-        raise InputError(
-            f'{name} has no prompts in it; write one a line, or JSONL with a key "prompt".'
-        )

@@ -33,8 +33,9 @@ def simulated(studio: Studio, name: str, settings: dict[str, Any] | None = None)
 def create(studio: Studio, name: str, role: str = "annotator") -> dict[str, Any]:
     """Add a person."""
     clean = name.strip()
-    if not 1 <= len(clean) <= 100 or not clean.isprintable():
-        raise InputError("A user needs a name of 1 to 100 printable characters.")
+    fault = fault_of(clean)
+    if fault:
+        raise InputError(f"{fault[0].upper()}{fault[1:]}.")
     if role not in ROLES:
         raise InputError(f"Role '{role}' is unknown; it is one of {', '.join(ROLES)}.")
     try:
@@ -45,6 +46,27 @@ def create(studio: Studio, name: str, role: str = "annotator") -> dict[str, Any]
             return _row(user)
     except IntegrityError:
         raise Conflict(f"There is already a user '{clean}'; choose another name.") from None
+
+
+def fault_of(name: str) -> str:
+    """What is wrong with the name of a user, or an empty string."""
+    if not 1 <= len(name) <= 100 or not name.isprintable():
+        return "a user needs a name of 1 to 100 printable characters"
+    return ""
+
+
+def annotator(session: Session, name: str, is_simulated: bool) -> int:
+    """Id of whoever gave labels that come from elsewhere, made when nobody here has the name."""
+    kind = "simulated" if is_simulated else "person"
+    user = session.scalar(select(User).where(User.name == name))
+    if user is None:
+        user = User(name=name, kind=kind, role="admin" if name == LOCAL else "annotator")
+        session.add(user)
+        session.flush()
+    if user.kind != kind:
+        here, there = ("simulated", "a person") if is_simulated else ("a person", "simulated")
+        raise InputError(f"annotator '{name}' is {here} in the file, but {there} in this studio.")
+    return user.id
 
 
 def rows(studio: Studio) -> list[dict[str, Any]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -158,6 +160,29 @@ def test_labelling_never_says_where_a_picture_came_from(client: Client, made: fa
     assert client.get("/label/next?after=x", 422)["error"]
     job = client.post("/simulate", {"annotators": 2, "labels": 5, "seed": 1}, 202)["job_id"]
     assert client.get(f"/jobs/{job}")["args"]["project_id"] == made.project
+
+
+def test_labels_and_pairs_are_imported_with_their_pictures(client: Client) -> None:
+    row = {"prompt": "a cat", "image_a": "x", "image_b": "y"}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("rows.jsonl", json.dumps(row))
+        archive.writestr("x.png", factory.png(71))
+        archive.writestr("y.png", factory.png(72))
+    pairs = f"{V1}/pairs/import?filename=cats.zip"
+    first = client("POST", pairs, content=packed.getvalue())
+    assert first.status_code == 201 and first.json()["pairs"] == 1
+    assert client("POST", pairs, content=packed.getvalue()).json()["already"] == 1
+    shown = client.get("/label/next?n=1")["pairs"][0]
+    known = [shown[side]["url"].removeprefix("/media/") for side in ("left", "right")]
+    judged = {"prompt": "a cat", "chosen": known[1], "rejected": known[0]}
+    labels = f"{V1}/labels/import?format=trl&annotator=Ada"
+    answer = client("POST", labels, content=json.dumps(judged).encode())
+    assert answer.status_code == 201 and answer.json()["labels"] == 1, answer.text
+    assert '"annotator": "Ada"' in client("GET", f"{V1}/labels/export").text
+    bad = client("POST", f"{labels}&filename=b.jsonl", content=b'{"prompt": "a cat"}')
+    assert bad.status_code == 422 and "'b.jsonl', line 1: chosen is missing" in bad.json()["error"]
+    assert bad.json()["problems"][0]["line"] == 1
 
 
 def test_rewards_are_described_made_learned_and_scored_with(

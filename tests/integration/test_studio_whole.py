@@ -23,6 +23,7 @@ from PIL import Image
 
 from backend.services import labels, pairs, policies, prompts, samples, users
 from backend.services.samples import NewSample
+from tests import factory
 from tests.conftest import ROOT, RunningStudio, empty_database, free_port
 from tests.processes import descendants, is_alive, wait_until
 
@@ -230,6 +231,39 @@ def test_prompts_go_in_and_labels_come_out_on_the_command_line(tmp_path: Path) -
     assert done.returncode == 0 and "Added Ada" in done.stdout
     assert "Ada" in palate("user", "list", home=home).stdout
     refused(palate("user", "create", "Ada", home=home), "Ada")
+
+
+def test_labels_go_out_with_their_pictures_and_into_another_studio(tmp_path: Path) -> None:
+    rows, home, other = tmp_path / "rows.jsonl", tmp_path / "home", tmp_path / "other"
+    for name in "xy":
+        (tmp_path / f"{name}.png").write_bytes(factory.png(ord(name)))
+    pair = {"prompt": "a cat", "image_a": "x", "image_b": "y.png"}
+    judged = [{**pair, "preferred": choice, "annotator": "Ada"} for choice in ("b", "both_bad")]
+    rows.write_text("\n".join(map(json.dumps, judged)))
+    done = palate("import", "labels", str(rows), home=home)
+    assert done.stdout == "Imported 2 labels with 2 new pictures and 1 new prompt.\n", done.stderr
+    done = palate("import", "labels", str(rows), home=home)
+    assert done.stdout == "Imported 0 labels. Already here: 2.\n"
+    out = tmp_path / "out" / "labels.jsonl"
+    folder = tmp_path / "pictures"
+    done = palate("export", "labels", "--out", str(out), "--pictures", str(folder), home=home)
+    assert done.stdout == f"Wrote 2 labels to {out}.\n" and len(list(folder.iterdir())) == 2
+    again = palate("import", "labels", str(out), "--pictures", str(folder), home=other)
+    assert again.stdout == "Imported 2 labels with 2 new pictures and 1 new prompt.\n"
+    assert palate("export", "labels", home=other).stdout == out.read_text()
+    trl = palate("export", "labels", "--format", "trl", home=other)
+    assert "Wrote 1 label to standard output. 1 left out" in trl.stderr
+    rows.write_text(json.dumps(pair))
+    assert (
+        "Imported 0 pairs. Already here: 1."
+        in palate("import", "pairs", str(rows), home=home).stdout
+    )
+    (tmp_path / "x.png").write_text("no picture")
+    rows.write_text(json.dumps({**pair, "prompt": "a dog"}))
+    refused(palate("import", "pairs", str(rows), home=home), "line 1", "'x' is not a picture")
+    refused(palate("import", "labels", str(rows), home=home), "line 1", "preferred is missing")
+    missing = ("import", "labels", str(rows), "--pictures", str(tmp_path / "none"))
+    refused(palate(*missing, home=home), "no folder")
 
 
 def test_the_doctor_names_what_it_looked_at_and_what_is_missing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from backend.errors import InputError
-from backend.preferences.formats import Row, read, to_pickapic, write
+from backend.preferences.formats import PairRow, Row, read, read_pairs, to_pickapic, write
 
 ROWS = [
     Row("a cat", "h1", "h2", "a", "b", "ann", False, 10.0, 11.5, ["sharper"], "nice", "c-1"),
@@ -95,5 +95,43 @@ def test_a_conversation_is_refused_with_a_reason() -> None:
 def test_unknown_formats_are_refused() -> None:
     with pytest.raises(InputError, match="choose jsonl, trl, pickapic"):
         list(write(ROWS, "csv"))
-    with pytest.raises(InputError, match="choose jsonl, trl"):
-        read("", "pickapic")
+    with pytest.raises(InputError, match="choose jsonl, trl, pickapic"):
+        read("", "csv")
+
+
+def test_pick_a_pic_rows_come_back_but_for_what_they_cannot_say() -> None:
+    back = read("".join(write(ROWS, "pickapic")), "pickapic")
+    assert back.problems == []
+    assert [(row.image_a, row.preferred, row.id) for row in back.rows] == [
+        ("h1", "a", "c-1"),
+        ("h3", "b", "c-2"),
+        ("h1", "tie", "c-3"),
+        ("h1", "tie", "c-4"),  # both bad: the format has no place for it
+    ]
+    assert (back.rows[0].annotator, back.rows[0].t_answer) == ("ann", 11.5)
+    odd = {"caption": "p", "image_0_uid": "x", "image_1_uid": "y", "label_0": 1, "label_1": 1}
+    assert "neither 1 and 0" in str(read(lines(odd), "pickapic").problems[0])
+    undated = {**odd, "label_1": 0, "created_at": "yesterday"}
+    assert read(lines(undated), "pickapic").problems[0].column == "created_at"
+    unjudged = {**odd, "has_label": False}
+    assert read(lines(unjudged), "pickapic").problems[0].column == "has_label"
+
+
+def test_pairs_have_a_prompt_and_two_pictures_and_nothing_else() -> None:
+    good = {"prompt": "p", "image_a": "x.png", "image_b": "y.png"}
+    found = read_pairs(lines(good, {**good, "preferred": "a"}, {**good, "image_b": 3}))
+    assert (found.rows, found.lines) == ([PairRow("p", "x.png", "y.png")], [1])
+    assert [problem.column for problem in found.problems] == ["preferred", "image_b"]
+    assert read_pairs("").problems[0].reason == "the file holds no pairs"
+
+
+def test_separators_inside_a_text_do_not_end_its_line() -> None:
+    text = "".join(write([Row("a\u2028b\x85c", "h1", "h2", "a")], "jsonl"))
+    assert [row.prompt for row in read(text, "jsonl").rows] == ["a\u2028b\x85c"]
+
+
+@pytest.mark.parametrize("times", [(float("nan"), 1), (2, 1), (-1, 1), (0, 1e12)])
+def test_times_that_cannot_be_are_faults(times: tuple[float, float]) -> None:
+    row = {"prompt": "p", "image_a": "x", "image_b": "y", "preferred": "a"}
+    bad = {**row, "t_shown": times[0], "t_answer": times[1]}
+    assert read(lines(bad), "jsonl").problems[0].column in ("t_shown", "t_answer")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from backend.errors import InputError
-from backend.services.prompts import MAX_CHARACTERS, PromptFileError, _refuse, read
+from backend.services.files import BrokenFile
+from backend.services.prompts import MAX_CHARACTERS, checked, read
 
 
 def test_one_prompt_a_line_without_blanks_or_repeats() -> None:
@@ -36,16 +37,16 @@ def test_a_broken_line_is_told_by_its_number(line: str, reason: str) -> None:
     found = read('{"prompt": "good"}\n' + line + "\n", "p.jsonl")
     assert [problem["line"] for problem in found.problems] == [2]
     assert reason in found.problems[0]["reason"]
-    with pytest.raises(PromptFileError, match=r"'p.jsonl', line 2: .*Nothing was imported"):
-        _refuse(found, "'p.jsonl'")
+    with pytest.raises(BrokenFile, match=r"'p.jsonl', line 2: .*Nothing was imported"):
+        checked('{"prompt": "good"}\n' + line + "\n", "p.jsonl")
 
 
 def test_text_that_is_not_utf_8_is_told_by_its_line() -> None:
-    with pytest.raises(PromptFileError, match="line 2 is not UTF-8"):
+    with pytest.raises(BrokenFile, match="line 2 is not UTF-8"):
         read("fine\ncaf\xe9\n".encode("latin-1"), "p.txt")
 
 
 @pytest.mark.parametrize("text", ["", " \n\n", b""])
 def test_an_empty_file_is_refused(text: str | bytes) -> None:
     with pytest.raises(InputError, match="no prompts"):
-        _refuse(read(text, "p.txt"), "'p.txt'")
+        checked(text, "p.txt")

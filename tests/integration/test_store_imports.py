@@ -1,0 +1,242 @@
+"""Labels and pairs from files on both kinds of store: whole or not at all, and never doubled."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from backend.errors import EnvironmentProblem, InputError, NotFound
+from backend.preferences import formats
+from backend.services import imports, labels, pairs, policies, projects, users
+from backend.services.files import BrokenFile
+from backend.services.pictures import Folder
+from backend.services.studio import Studio
+from db.tables import Label, Pair, Policy, Prompt, Sample, User
+from tests import factory
+
+TABLES = (Label, Pair, Policy, Prompt, Sample, User)
+
+
+def jsonl(*rows: dict[str, Any]) -> str:
+    return "\n".join(json.dumps(row) for row in rows)
+
+
+def judgement(number: int, preferred: str = "a", **more: Any) -> dict[str, Any]:
+    """A row about two pictures of `folder`."""
+    pictures = {"image_a": f"{number}-a.png", "image_b": f"{number}-b"}
+    return {"prompt": f"prompt {number}", **pictures, "preferred": preferred, **more}
+
+
+@pytest.fixture
+def project(services: Studio) -> int:
+    return int(projects.named(services, "Test")["id"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """Pictures 0 to 3 of two sides each, and one file that is none."""
+    for number in range(4):
+        for letter, side in (("a", 0), ("b", 1)):
+            path = tmp_path / f"{number}-{letter}.png"
+            path.write_bytes(factory.png(1000 + 2 * number + side))
+    (tmp_path / "notes.png").write_text("not a picture")
+    return Folder(tmp_path)
+
+
+def contents(services: Studio) -> dict[str, int]:
+    """How many rows each table has."""
+    with services.read() as session:
+        return {
+            table.__tablename__: session.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+            for table in TABLES
+        }
+
+
+def files_of(services: Studio) -> set[Path]:
+    assert services.media.folder is not None
+    return {path for path in services.media.folder.rglob("*") if path.is_file()}
+
+
+def test_rows_with_pictures_become_labels_and_the_same_file_adds_nothing_again(
+    services: Studio, project: int, folder: Folder
+) -> None:
+    text = jsonl(
+        judgement(0, annotator="ann", id="c-0", t_shown=10, t_answer=12, reasons=["count"]),
+        judgement(1, "b", shown_left="b"),
+        judgement(2, "tie", annotator="bo", simulated=True),
+        judgement(3, "skip", comment="hm"),
+    )
+    added = imports.import_labels(services, project, text, pictures=folder)
+    assert (added.labels, added.pairs, added.pictures, added.prompts) == (4, 4, 8, 4)
+    found = list(labels.judged(services, project, simulated=None))
+    assert [(row.user, row.kind, row.choice) for row in found] == [
+        ("ann", "person", "left"),
+        ("imported", "person", "left"),
+        ("bo", "simulated", "tie"),
+        ("imported", "person", "skip"),
+    ]
+    assert (found[0].t_shown, found[0].t_answer, found[0].reasons) == (10, 12, ["count"])
+    before = contents(services), files_of(services)
+    again = imports.import_labels(services, project, text, pictures=folder)
+    assert (again.labels, again.pairs, again.already) == (0, 0, 4)
+    assert (contents(services), files_of(services)) == before
+    with services.read() as session:
+        settled = session.scalars(sa.select(Pair.settled).order_by(Pair.id))
+        assert list(settled) == [True, True, False, False]  # by people, and a skip is no verdict
+
+
+def test_what_was_exported_is_known_again_and_comes_back_in_another_project(
+    services: Studio, project: int
+) -> None:
+    made = factory.project(services)
+    for number, choice in enumerate(("left", "right", "tie", "both_bad", "skip")):
+        labels.store(
+            services, made.user, factory.label(made.pairs[number], choice, left="ab"[number % 2])
+        )
+    text = "".join(labels.export(services, made.project))
+    before = contents(services)
+    assert imports.import_labels(services, made.project, text).already == 5
+    assert contents(services) == before
+    other = int(projects.create(services, "Other")["id"])
+    with pytest.raises(BrokenFile, match="names another judgement"):
+        imports.import_labels(services, other, text)  # an id of this annotator is taken
+    renamed = text.replace('"annotator": "you"', '"annotator": "a friend"')
+    added = imports.import_labels(services, other, renamed)
+    assert (added.labels, added.pairs, added.pictures) == (5, 5, 10)
+    assert "".join(labels.export(services, other)) == renamed
+
+
+def test_other_formats_and_a_turned_pair_find_the_pair_that_is_there(
+    services: Studio, project: int, folder: Folder
+) -> None:
+    row = judgement(0)
+    imports.import_labels(services, project, jsonl(row), pictures=folder)
+    turned = {"prompt": row["prompt"], "chosen": row["image_b"], "rejected": row["image_a"]}
+    text = jsonl(turned, turned)
+    added = imports.import_labels(
+        services, project, text, "trl", pictures=folder, annotator=" Ada "
+    )
+    assert (added.labels, added.pairs, added.already) == (1, 0, 1)
+    first, second = labels.judged(services, project)
+    assert (second.user, second.choice, second.left) == ("Ada", "left", "b")
+    assert second.left_media == first.right_media
+    picked = formats.to_pickapic(formats.Row("prompt 0", "0-a", "0-b", "tie", annotator="7"))
+    added = imports.import_labels(
+        services, project, jsonl(picked or {}), "pickapic", pictures=folder
+    )
+    assert (added.labels, added.pairs) == (1, 0)
+
+
+def test_pairs_come_in_to_be_judged(services: Studio, project: int, folder: Folder) -> None:
+    rows = [
+        {name: row[name] for name in ("prompt", "image_a", "image_b")}
+        for row in (judgement(0), judgement(1))
+    ]
+    added = imports.import_pairs(services, project, jsonl(*rows), pictures=folder)
+    assert (added.labels, added.pairs, added.already) == (0, 2, 0)
+    me = users.local(services)["id"]
+    shown = pairs.next_pairs(services, project, me, 5)["pairs"]
+    assert {pair["prompt"] for pair in shown} == {"prompt 0", "prompt 1"}
+    again = imports.import_pairs(services, project, jsonl(*rows, rows[0]), pictures=folder)
+    assert (again.pairs, again.already) == (0, 3)
+
+
+def test_every_faulty_row_is_named_and_nothing_is_written(
+    services: Studio, project: int, folder: Folder
+) -> None:
+    users.simulated(services, "robot")
+    before = contents(services), files_of(services)
+    bad = [
+        judgement(0),
+        {"prompt": "half"},
+        judgement(1, image_a="notes"),
+        judgement(1, image_a="../outside"),
+        judgement(1, image_b="https://example.org/x.png"),
+        judgement(1, image_b="absent"),
+        judgement(1, image_b="1-a"),
+        judgement(1, prompt="x" * 2001),
+        judgement(1, comment="half \ud800"),
+        judgement(1, annotator="a\nb"),
+    ]
+    with pytest.raises(BrokenFile) as refused:
+        imports.import_labels(
+            services, project, jsonl(*bad), pictures=folder, filename="mine.jsonl"
+        )
+    told = {problem["line"]: problem["reason"] for problem in refused.value.problems}
+    assert sorted(told) == list(range(2, 11))
+    for line, word in enumerate(
+        (
+            "image_a is missing",
+            "is not a picture that Palate reads",
+            "outside the folder",
+            "web address",
+            "no picture 'absent'",
+            "both pictures are the same",
+            "2,001 characters",
+            "half a character",
+            "printable",
+        ),
+        2,
+    ):
+        assert word in told[line], told[line]
+    assert str(refused.value).startswith("'mine.jsonl', line 2: image_a is missing (8 more")
+    with pytest.raises(BrokenFile, match="'robot' is a person in the file, but simulated"):
+        imports.import_labels(
+            services, project, jsonl(judgement(0, annotator="robot")), pictures=folder
+        )
+    with pytest.raises(BrokenFile, match=r"line 1: .*no picture of this studio"):
+        imports.import_labels(services, project, jsonl(judgement(0)))
+    with pytest.raises(BrokenFile, match="holds no labels"):
+        imports.import_labels(services, project, "\n")
+    with pytest.raises(InputError, match="choose jsonl"):
+        imports.import_labels(services, project, "", "csv")
+    found = contents(services)
+    assert found == before[0]
+
+
+def test_pictures_that_do_not_fit_on_the_disk_are_refused_before_the_first(
+    services: Studio, project: int, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(services), files_of(services)
+    monkeypatch.setattr(type(services.media), "free_bytes", lambda _media: 1_000)
+    with pytest.raises(EnvironmentProblem, match=r"2 pictures need .* Nothing was imported"):
+        imports.import_labels(services, project, jsonl(judgement(0)), pictures=folder)
+    assert (contents(services), files_of(services)) == before
+
+
+def test_a_zip_brings_rows_and_pictures_together(
+    services: Studio, project: int, folder: Folder
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("set/rows.jsonl", jsonl(judgement(0)))
+        for name in ("0-a.png", "0-b.png"):
+            archive.write(folder.path / name, f"set/{name}")
+    data, inside = imports.unpacked(packed, "set.zip")
+    assert imports.import_labels(services, project, data, pictures=inside).labels == 1
+    alone, nothing = imports.unpacked(io.BytesIO(b"{}"))
+    assert alone == b"{}" and type(nothing).__name__ == "NoPictures"
+    two = io.BytesIO()
+    with zipfile.ZipFile(two, "w") as archive:
+        archive.writestr("a.txt", "x")
+    with pytest.raises(InputError, match=r"'two.zip' holds no .jsonl files"):
+        imports.unpacked(two, "two.zip")
+    with pytest.raises(InputError, match="not a ZIP that can be opened"):
+        imports.unpacked(io.BytesIO(b"PK\x03\x04broken"))
+
+
+def test_what_drew_imported_pictures_cannot_be_asked_to_draw(
+    services: Studio, project: int, folder: Folder
+) -> None:
+    imports.import_labels(services, project, jsonl(judgement(0)), pictures=folder)
+    assert policies.rows(services, project) == []
+    with services.read() as session:
+        policy_id = session.scalars(sa.select(Policy.id)).one()
+    with pytest.raises(NotFound):
+        policies.get(services, policy_id)
