@@ -22,7 +22,6 @@ Letters: S samples, M pairs, F features, K members.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,7 +32,7 @@ import numpy as np
 
 from backend.errors import InputError, RewardError
 from backend.rewards import _bradley_terry as bt
-from backend.rewards import _encoders, _features
+from backend.rewards import _encoders, _features, _weights
 from backend.rewards._figures import Figures, agreement, calibration, plain
 from backend.rewards.interface import Floats, Images, Ints, Scores, Shape
 
@@ -127,8 +126,6 @@ class LearnedReward:
 
     def to_bytes(self) -> bytes:
         """Weights as one safetensors file, settings as JSON in its header."""
-        from safetensors.numpy import save
-
         arrays = {**self.recipe.arrays(), "members": self.members}
         arrays["base"] = np.array([self.mean, self.spread, self.doubt])
         about = {
@@ -137,8 +134,7 @@ class LearnedReward:
             "encoder": self.encoder_name,
             "caution": self.caution,
         }
-        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        return bytes(save(contiguous, metadata={"palate": json.dumps(about, sort_keys=True)}))
+        return _weights.pack(arrays, about)
 
     def save(self, path: Path) -> None:
         """Write `to_bytes` to a file."""
@@ -147,33 +143,22 @@ class LearnedReward:
 
 def load(path: Path) -> LearnedReward:
     """Read a saved reward; a RewardError says what is wrong with the file."""
-    try:
-        return from_bytes(path.read_bytes())
-    except OSError as error:
-        raise RewardError(
-            f"The learned reward's weights cannot be read at {path} ({error.strerror}); "
-            f"learn it again from the labels."
-        ) from error
+    instead = "learn it again from the labels."
+    return from_bytes(_weights.read(path, "The learned reward's weights", instead))
 
 
 def from_bytes(data: bytes) -> LearnedReward:
     """The reward that `to_bytes` wrote."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as load_arrays
-
+    otherwise = (
+        "The file is not a learned reward of this version of Palate; learn it again from the "
+        "labels."
+    )
+    arrays, about = _weights.unpack(data, FORMAT, otherwise)
     try:
-        arrays = load_arrays(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        about = json.loads(header["__metadata__"]["palate"])
-        if about.pop("format") != FORMAT:
-            raise KeyError("format")
         members, (mean, spread, doubt) = arrays.pop("members"), arrays.pop("base")
         recipe = _features.Recipe(**arrays)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise RewardError(
-            "The file is not a learned reward of this version of Palate; learn it again from the "
-            "labels."
-        ) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise RewardError(otherwise) from error
     return LearnedReward(
         recipe=recipe,
         members=members,
@@ -197,11 +182,10 @@ def fit(
 ) -> tuple[LearnedReward, Figures]:
     """Learn a reward from pairs, and measure it on prompts it has not seen.
 
-    Raises InputError with a sentence when the pairs cannot teach: too few decided, all ties, one
-    prompt only, or always the same side.
+    Raises InputError with a sentence when the pairs cannot teach (`prompts_of`).
     """
     started = time.perf_counter()
-    prompt_M = _check(data)
+    prompt_M = prompts_of(data)
     scorer = _encoders.load(encoder)
     recipe, features = _features.fit(scorer, data.images, data.prompts, components)
     problem = _Problem(features, data, prompt_M, recipe.block, seed)
@@ -230,6 +214,42 @@ def fit(
     }
     measured = _measure(problem)
     return reward, Figures(**measured, **about, seconds=time.perf_counter() - started)
+
+
+def prompts_of(data: PairData) -> Ints:
+    """The prompt of each pair as a number (M,), once the pairs are known to be able to teach.
+
+    Raises InputError with a sentence when they cannot: too few decided, all ties, one prompt only,
+    or always the same side.
+    """
+    decided = int((data.outcome != 0).sum())
+    if len(data.a) and decided == 0:
+        raise InputError(
+            f"All {len(data.a)} answers are ties, so nobody preferred anything; "
+            f"label pairs that differ more."
+        )
+    if decided < MIN_DECIDED:
+        raise InputError(
+            f"{decided} decided pairs are too few to learn a reward from; "
+            f"label at least {MIN_DECIDED} with a left or right answer."
+        )
+    left = data.outcome * data.side
+    if np.unique(left[data.outcome != 0]).size == 1:
+        side = "left" if left[data.outcome != 0][0] > 0 else "right"
+        raise InputError(
+            f"Every one of the {decided} decided answers chose the {side} picture, which says "
+            f"nothing about the pictures; label some more with care."
+        )
+    names = np.array(data.prompts, dtype=object)
+    if (names[data.a] != names[data.b]).any():
+        raise InputError("A pair compares samples of two prompts; both must have the same prompt.")
+    _, prompt_M = np.unique(names[data.a].astype(str), return_inverse=True)
+    if prompt_M.max() + 1 < FOLDS:
+        raise InputError(
+            f"The pairs come from {prompt_M.max() + 1} prompt(s); label pairs of at least {FOLDS} "
+            f"prompts, so that the reward can be measured on prompts it has not seen."
+        )
+    return prompt_M.astype(np.int64)
 
 
 # ---------------------------------------------------------------- fitting
@@ -274,38 +294,6 @@ class _Problem:
             )
             rows.append(theta)
         return np.stack(rows), whole.tie
-
-
-def _check(data: PairData) -> Ints:
-    """The prompt of each pair as a number, once the pairs are known to be able to teach."""
-    decided = int((data.outcome != 0).sum())
-    if len(data.a) and decided == 0:
-        raise InputError(
-            f"All {len(data.a)} answers are ties, so nobody preferred anything; "
-            f"label pairs that differ more."
-        )
-    if decided < MIN_DECIDED:
-        raise InputError(
-            f"{decided} decided pairs are too few to learn a reward from; "
-            f"label at least {MIN_DECIDED} with a left or right answer."
-        )
-    left = data.outcome * data.side
-    if np.unique(left[data.outcome != 0]).size == 1:
-        side = "left" if left[data.outcome != 0][0] > 0 else "right"
-        raise InputError(
-            f"Every one of the {decided} decided answers chose the {side} picture, which says "
-            f"nothing about the pictures; label some more with care."
-        )
-    names = np.array(data.prompts, dtype=object)
-    if (names[data.a] != names[data.b]).any():
-        raise InputError("A pair compares samples of two prompts; both must have the same prompt.")
-    _, prompt_M = np.unique(names[data.a].astype(str), return_inverse=True)
-    if prompt_M.max() + 1 < FOLDS:
-        raise InputError(
-            f"The pairs come from {prompt_M.max() + 1} prompt(s); label pairs of at least {FOLDS} "
-            f"prompts, so that the reward can be measured on prompts it has not seen."
-        )
-    return prompt_M.astype(np.int64)
 
 
 def _toward(answer: Answer) -> int:
