@@ -271,11 +271,14 @@ class CheckpointState:
     step: int
     adapter: dict[str, Tensor]
     optimiser: dict[str, Tensor]
-    ema: dict[str, Tensor] | None
+    copies: dict[str, dict[str, Tensor]]
+    """Copies that follow the adapter, by name; "ema" is the one that is delivered."""
     state: dict[str, Any]
     """JSON: baseline of the evaluation, seconds spent, fingerprint of the config."""
     metadata: dict[str, str]
     """Header of the adapter file."""
+    rewards: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
+    """What rewards that learn along have learned, by reward."""
 
 
 class Sink(Protocol):
@@ -319,3 +322,5 @@ class TrainResult:
     nfe: int
     metrics: dict[str, float]
     """Of the last evaluation."""
+    best_step: int | None = None
+    """The step to deliver, where the run watched a reward and that is not the last one."""

@@ -7,7 +7,8 @@ parent's velocity, so an update costs one forward/backward for each fork.
 
 The paper forks each prompt at every k of {0 … 7} with Λ = {1, 2, 3}. At equal cost, many prompts
 with few forks each learn faster, so `forks_per_prompt` takes some of `fork_steps` and rotates
-through them over prompts and updates; 0 takes all of them, as published.
+through them over prompts and updates; 0 takes all of them, as published. The trunk ends at its last
+fork; the published code finishes it too, for a picture to log.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from typing import Any
 
 from pydantic import Field
 
-from backend.config import Config as Settings
 from backend.rl.credit import Credit
-from backend.rl.kernels import Kernel, KernelName
-from backend.rl.objectives import ClippedRatio, StepWeight
-from backend.rl.tree import TreePlan
+from backend.rl.kernels import NoiseSettings
+from backend.rl.objectives import ClippedRatio, RatioSettings
+from backend.rl.tree import TreePlan, rotated
 
 TITLE = "G²RPO"
 SOURCE = "Zhou et al. 2025, arXiv 2510.01982"
 SUMMARY = "Fork a noiseless trunk at single steps; judge each by what followed from it alone."
+AVOID = "When pictures or rewards are dear: each fork decodes and scores a group for every stride."
 
 
-class Config(Settings):
+class Config(NoiseSettings, RatioSettings):
     """Defaults are the paper's, except strides (its script's) and the clip (1e-4 at D = 65,536)."""
 
     fork_steps: list[int] = Field(default_factory=lambda: list(range(8)), min_length=1)
@@ -38,27 +39,15 @@ class Config(Settings):
     """Children of each fork; they are compared with each other."""
     strides: list[int] = Field(default_factory=lambda: [1, 2], min_length=1)
     """Granularities: each child is finished once with each, taking every λ-th sigma."""
-    kernel: KernelName = "flow-sde"
-    """How a fork draws its noise."""
-    eta: float = Field(0.7, ge=0)
-    """Noise level of a fork."""
-    clip_nats: float = Field(6.5, gt=0, json_schema_extra={"unit": "nats"})
-    """The ratio's clip, on the joint log-probability of a step."""
-    step_weight: StepWeight = "none"
-    """Weight of a step in the loss: equal, by its noise, or by 1/Δ."""
-    kl: float = Field(0.0, ge=0)
-    """Pull of the velocity towards the base model."""
 
 
 def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
     """A trunk that forks at this prompt's turn of the fork steps."""
-    steps = sorted(set(config.fork_steps))
-    num = min(config.forks_per_prompt or len(steps), len(steps))
-    start = (step + tree) * num
-    chosen = [steps[(start + i) % len(steps)] for i in range(num)]
     return TreePlan(
-        kernel=Kernel(config.kernel, config.eta),
-        forks=dict.fromkeys(chosen, config.group_size),
+        kernel=config.noise(),
+        forks=dict.fromkeys(
+            rotated(config.fork_steps, config.forks_per_prompt, step + tree), config.group_size
+        ),
         trunk=True,
         strides=tuple(config.strides),
     )
@@ -71,4 +60,4 @@ def credit(config: Any) -> Credit:
 
 def objective(config: Config) -> ClippedRatio:
     """The clipped ratio on the forked edges."""
-    return ClippedRatio(config.clip_nats, config.step_weight, config.kl)
+    return config.objective()

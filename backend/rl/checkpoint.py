@@ -23,14 +23,29 @@ from backend.types import CheckpointState
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
+_COPY, _REWARD = "copy", "reward"
+EMA = "ema"
+"""The copy that is delivered: it has a file of its own."""
+
+
 def pack(state: CheckpointState) -> dict[str, bytes]:
-    """The files of a checkpoint by part: adapter, optimiser and, if there is one, ema."""
+    """The files of a checkpoint by part: adapter, optimiser and, if there is one, ema.
+
+    Other copies and what rewards have learned travel with the optimiser: "copy:<name>/<tensor>",
+    "reward:<name>/<array>".
+    """
+    travels = dict(state.optimiser)
+    for name, weights in state.copies.items():
+        if name != EMA:
+            travels |= {f"{_COPY}:{name}/{key}": tensor for key, tensor in weights.items()}
+    for name, arrays in state.rewards.items():
+        travels |= {f"{_REWARD}:{name}/{k}": torch.as_tensor(a) for k, a in arrays.items()}
     files = {
         "adapter": _ordered(save(state.adapter, metadata=state.metadata)),
-        "optimiser": _ordered(save(state.optimiser)),
+        "optimiser": _ordered(save(travels)),
     }
-    if state.ema is not None:
-        files["ema"] = _ordered(save(state.ema, metadata=state.metadata))
+    if EMA in state.copies:
+        files["ema"] = _ordered(save(state.copies[EMA], metadata=state.metadata))
     return files
 
 
@@ -59,7 +74,19 @@ def unpack(step: int, files: Mapping[str, bytes], state: dict[str, Any]) -> Chec
         raise CheckpointError(
             f"The checkpoint of step {step} is damaged ({error}); resume from an earlier one."
         ) from error
-    return CheckpointState(step, parts["adapter"], parts["optimiser"], parts.get("ema"), state, {})
+    copies = {EMA: parts["ema"]} if "ema" in parts else {}
+    optimiser: dict[str, Tensor] = {}
+    rewards: dict[str, dict[str, Any]] = {}
+    for key, tensor in parts["optimiser"].items():
+        kind, _, rest = key.partition(":")
+        name, _, inner = rest.partition("/")
+        if kind == _COPY:
+            copies.setdefault(name, {})[inner] = tensor
+        elif kind == _REWARD:
+            rewards.setdefault(name, {})[inner] = tensor.numpy()
+        else:
+            optimiser[key] = tensor
+    return CheckpointState(step, parts["adapter"], optimiser, copies, state, {}, rewards)
 
 
 def optimiser_state(optimiser: AdamW, names: Mapping[str, torch.nn.Parameter]) -> dict[str, Tensor]:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backend.rl.recipe import RunConfig, method_of, plans_at, read_method
-from backend.rl.tree import grow, predict_cost
+import numpy as np
+
+from backend.registry import rewards
+from backend.rl.credit import siblings
+from backend.rl.objectives import others_needed
+from backend.rl.recipe import RunConfig, method_of, read_method, shape_at
+from backend.rl.tree import predict_cost
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """Network evaluations and pictures; guidance is already counted twice."""
+    """Network evaluations, pictures and judge calls; guidance is already counted twice."""
 
     nfe_sample: int
-    """Without gradient, in one update."""
+    """S: without gradient, in one update."""
     nfe_update: int
-    """With gradient, in one update; each costs about three of the others."""
+    """U: with gradient, in one update; each costs about three of the others."""
     nfe_reference: int
-    """Of the reference, in one update; 0 without a pull towards it."""
+    """R: of the reference and of copies, in one update; 0 without a pull towards them."""
     pictures: int
-    """Decoded and scored in one update."""
+    """K: decoded and scored in one update."""
+    judge_calls: int
+    """Made by rewards that ask a judge, in one update."""
     nfe_evaluation: int
     """In one evaluation."""
 
@@ -30,15 +37,35 @@ class RunCost:
 
 
 def predict(config: RunConfig, step: int = 0) -> RunCost:
-    """The cost of update `step` if no group is skipped; the same every step for most methods."""
-    cost = predict_cost(grow(plans_at(config, step), config.sampling.num_steps))
-    each = 1 if config.sampling.guidance == 1 else 2
-    passes = config.optim.updates_per_rollout
-    kl = method_of(config).objective(read_method(config)).kl
-    update = each * cost.update * passes
+    """The cost of update `step` if no group is skipped; the same every step for most methods.
+
+    Pruning and a method that trains on some of the leaves cost less than this.
+    """
+    method, sampling, shape = method_of(config), config.sampling, shape_at(config, step)
+    settings = read_method(config)
+    objective, cost = method.objective(settings), predict_cost(shape)
+    guided = 1 if sampling.guidance == 1 else 2
+    trained = sampling.train_guidance or sampling.guidance
+    points = objective.num_points(shape) * config.optim.updates_per_rollout
+    referred = sampling.reference_guidance or trained
+    each = {
+        name: (referred if name == "reference" else trained) for name in others_needed(objective)
+    }
+    group_L = siblings(shape, method.credit(settings))
+    sizes = np.unique(group_L, return_counts=True)[1].tolist()
+    calls = 0
+    for term in config.rewards:
+        kind = rewards.get(term.kind)
+        if hasattr(kind, "judge_calls"):
+            calls += kind.judge_calls(kind.Config.read(term.config), sizes)
     evaluation = config.evaluation
     drawn = evaluation.num_prompts + 64
-    steps = evaluation.num_steps or config.sampling.num_steps
+    steps = evaluation.num_steps or sampling.num_steps
     return RunCost(
-        each * cost.sample, update, update if kl else 0, cost.pictures, each * drawn * steps
+        guided * cost.sample,
+        points * (1 if trained == 1 else 2),
+        sum(points * (1 if guidance == 1 else 2) for guidance in each.values()),
+        cost.pictures,
+        calls,
+        guided * drawn * steps,
     )

@@ -1,14 +1,28 @@
-"""Credit: rewards of leaves become one advantage on every explored edge.
+"""Credit: rewards of leaves become one advantage on every explored edge, or on every leaf.
 
-    leaves compared with each other = one group: same tree ("tree"), or same forking node ("fork"),
-                                      and always the same stride, for a coarse tail looks worse
-    A(leaf) = compose(rewards of its group)                             (backend.rewards.compose)
-    A(edge) = clip( Σ over strides of the mean of A(leaf) over the leaves below the edge )
+What is compared ("items") are leaves, or explored edges with a value of their own:
 
-"tree" credits every explored edge on a leaf's path with that leaf (Flow-GRPO); "fork" credits only
-the edge by which the siblings differ, so a decision is judged by what followed from it alone
-(TempFlow-GRPO, arXiv 2508.04324; summed over strides: G²RPO, arXiv 2510.01982). Where every edge
-has one leaf a stride, the advantages of a group sum to 0.
+    value "leaf"      a leaf has its reward
+          "mean"      an edge has the mean of the leaves below it                    (BranchGRPO)
+          "softmax"   the same, branches weighted by the softmax of their log-probability
+          "gain"      an edge has V(its end) − V(its start), V by ODE completion     (DenseGRPO)
+
+Items compared with each other = one group: same tree ("tree"), same forking node ("fork"), or same
+tree and step ("step"); always the same stride too, for a coarse tail looks worse. Then
+
+    A(item) = compose(values of its group)                             (backend.rewards.compose)
+    A(edge) = A(item) if edges are the items, else
+              clip( Σ over strides of the mean of A(leaf) over the leaves below the edge )
+
+With leaves as items, "tree" and "step" credit every explored edge on a leaf's path with that leaf
+(Flow-GRPO); "fork" credits only the edge by which the siblings differ, so a decision is judged by
+what followed from it alone (TempFlow-GRPO, arXiv 2508.04324; summed over strides: G²RPO,
+arXiv 2510.01982). Where every edge has one leaf a stride, the advantages of a group sum to 0.
+
+Pruning leaves out edges on no path to a kept leaf: the best share of a tree's leaves, or half of
+the share from either end (BranchGRPO's width pruning, arXiv 2509.06040).
+
+Letters: N nodes · L leaves · I items.
 """
 
 from __future__ import annotations
@@ -21,21 +35,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.rewards.compose import Composed, Scale, Term, compose
-from backend.rl.tree import Ints, Shape
+from backend.rl.tree import Bools, Ints, Shape
 
 Floats = NDArray[np.float64]
+Prune = Literal["none", "best", "extremes"]
 
 
 @dataclass(frozen=True)
 class Credit:
-    """Which leaves are compared."""
+    """What is compared, and with whom."""
 
-    key: Literal["tree", "fork"]
+    key: Literal["tree", "fork", "step"]
+    value: Literal["leaf", "mean", "softmax", "gain"] = "leaf"
+    prune: Prune = "none"
+    keep: float = 0.5
+    """Share of a tree's leaves whose paths are trained on when pruning."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Leaves of one tree that share what they are compared by, in all strides."""
+    """Leaves that are shown together: those compared, or the whole tree where edges are."""
 
     tree: int
     anchor: int
@@ -43,7 +62,19 @@ class Group:
     leaves: Ints
     """Positions among the leaves."""
     ids: list[int]
-    """Its group ids, one a stride, as in `Credited.group_L`."""
+    """Its group ids, one a stride (leaves) or a step (edges), as in `Items.group_I`."""
+
+
+@dataclass(frozen=True)
+class Items:
+    """What is compared, known from the trees' shape alone."""
+
+    node_I: Ints
+    """The node of each item: a leaf, or the end of an explored edge."""
+    group_I: Ints
+    item_N: Ints
+    """Item that speaks for each node: its own, or for a leaf that of the edge it values; −1."""
+    groups: list[Group]
 
 
 @dataclass(frozen=True)
@@ -52,32 +83,50 @@ class Credited:
 
     edge_N: Floats
     """Advantage of the edge that leads to each node; NaN where nothing is learned from it."""
-    group_L: Ints
-    """Group id of each leaf."""
-    groups: list[Group]
+    leaf_N: Floats
+    """Advantage of each leaf, at its node; NaN elsewhere and where nothing is learned from it."""
+    items: Items
     composed: Composed
-    """Every stage of every leaf's value."""
+    """Every stage of every item's value."""
+
+    @property
+    def groups(self) -> list[Group]:
+        """Leaves that are shown together."""
+        return self.items.groups
 
     @property
     def kept(self) -> int:
-        """Number of groups that teach something in at least one stride."""
+        """Number of groups that teach something in at least one stride or step."""
         kept = set(self.composed.kept_groups)
         return sum(any(number in kept for number in group.ids) for group in self.groups)
 
 
-def partition(shape: Shape, credit: Credit) -> tuple[Ints, list[Group]]:
-    """Group id of each leaf, (L,), and the groups; both follow from the trees' shape alone."""
+def partition(shape: Shape, credit: Credit) -> Items:
+    """Items, their group ids and the groups; all follow from the trees' shape alone."""
+    node = shape.leaf if credit.value == "leaf" else shape.edge
+    key = _key(shape, node, credit)
+    columns = np.stack([key, shape.stride[node]], axis=1)
+    if credit.key == "step":
+        columns = np.stack([key, shape.parent_step[node]], axis=1)
+    pairs, group_I = np.unique(columns, axis=0, return_inverse=True)
+    item_N = np.full(len(shape), -1, dtype=np.int64)
+    item_N[node] = np.arange(len(node))
+    if credit.value != "leaf":
+        for leaf in shape.leaf:
+            above = next((n for n in reversed(shape.path(int(leaf))) if shape.explored[n]), -1)
+            valued = int(shape.origin[leaf]) if shape.origin[leaf] >= 0 else above
+            item_N[leaf] = item_N[valued] if valued >= 0 else -1
+    return Items(node, group_I.reshape(-1).astype(np.int64), item_N, _groups(shape, credit, pairs))
+
+
+def siblings(shape: Shape, credit: Credit) -> Ints:
+    """Group id of each leaf, (L,), for rewards that compare leaves with each other."""
     leaf = shape.leaf
-    key = shape.tree[leaf] if credit.key == "tree" else shape.anchor[leaf]
-    columns = np.stack([key, shape.stride[leaf]], axis=1)
-    pairs, group_L = np.unique(columns, axis=0, return_inverse=True)
-    groups = []
-    for value in np.unique(key):
-        members = np.flatnonzero(key == value)
-        ids = np.flatnonzero(pairs[:, 0] == value).tolist()
-        anchor = -1 if credit.key == "tree" else int(value)
-        groups.append(Group(int(shape.tree[leaf[members[0]]]), anchor, members, ids))
-    return group_L.reshape(-1).astype(np.int64), groups
+    if credit.value == "leaf":
+        return partition(shape, credit).group_I
+    stage = np.where(shape.origin[leaf] >= 0, shape.step[shape.origin[leaf]], shape.num_steps)
+    columns = np.stack([shape.tree[leaf], stage], axis=1)
+    return np.unique(columns, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def assign(
@@ -89,12 +138,83 @@ def assign(
     scale: Scale,
     floor: float,
     clip: float,
+    log_prob_N: Floats | None = None,
 ) -> Credited:
-    """Advantages of all explored edges from the leaves' rewards, each (L,), NaN where missing."""
-    group_L, groups = partition(shape, credit)
-    composed = compose(values, group_L, terms, scale=scale, floor=floor, clip=clip)
-    edge_N = np.clip(_back_up(shape, composed, credit), -clip, clip)
-    return Credited(edge_N, group_L, groups, composed)
+    """Advantages from the leaves' rewards, each (L,), NaN where missing.
+
+    `log_prob_N` weighs the branches of value "softmax".
+    """
+    items = partition(shape, credit)
+    if credit.value != "leaf":
+        values = {n: _edge_values(shape, v, credit, log_prob_N) for n, v in values.items()}
+    composed = compose(values, items.group_I, terms, scale=scale, floor=floor, clip=clip)
+    leaf_N = np.full(len(shape), np.nan)
+    spoken = items.item_N[shape.leaf]
+    used = (spoken >= 0) & composed.used[spoken]
+    leaf_N[shape.leaf[used]] = composed.total[spoken[used]]
+    if credit.value == "leaf":
+        edge_N = np.clip(_back_up(shape, composed, credit), -clip, clip)
+    else:
+        edge_N = np.full(len(shape), np.nan)
+        edge_N[items.node_I[composed.used]] = composed.total[composed.used]
+    edge_N[~shape.trained] = np.nan
+    edge_N[_pruned(shape, leaf_N, credit)] = np.nan
+    return Credited(edge_N, leaf_N, items, composed)
+
+
+def _key(shape: Shape, node: Ints, credit: Credit) -> Ints:
+    return shape.anchor[node] if credit.key == "fork" else shape.tree[node]
+
+
+def _groups(shape: Shape, credit: Credit, pairs: Ints) -> list[Group]:
+    """Leaves by tree or by fork, with the ids of the items' groups that belong to them."""
+    key_L = _key(shape, shape.leaf, credit)
+    groups = []
+    for value in np.unique(pairs[:, 0]):
+        members = np.flatnonzero(key_L == value)
+        ids = np.flatnonzero(pairs[:, 0] == value).tolist()
+        anchor = int(value) if credit.key == "fork" else -1
+        groups.append(Group(int(shape.tree[shape.leaf[members[0]]]), anchor, members, ids))
+    return groups
+
+
+def _edge_values(
+    shape: Shape, value_L: Floats, credit: Credit, log_prob_N: Floats | None
+) -> Floats:
+    """The value of each explored edge, in the order of `shape.edge`."""
+    if credit.value == "gain":
+        worth = _completions(shape, value_L)
+        return np.asarray(worth[shape.edge] - worth[shape.parent[shape.edge]])
+    weight = np.ones(len(shape))
+    if credit.value == "softmax" and log_prob_N is not None:
+        weight = np.exp(np.where(np.isfinite(log_prob_N), _centred(shape, log_prob_N), 0.0))
+    total, mass, known = np.zeros(len(shape)), np.zeros(len(shape)), np.isfinite(value_L)
+    total[shape.leaf[known]], mass[shape.leaf[known]] = value_L[known], 1.0
+    for node in range(len(shape) - 1, -1, -1):  # children stand after their parents
+        above = shape.parent[node]
+        if above >= 0:
+            total[above] += weight[node] * total[node]
+            mass[above] += weight[node] * mass[node]
+    return np.asarray(np.divide(total, mass, out=np.full(len(shape), np.nan), where=mass > 0))[
+        shape.edge
+    ]
+
+
+def _completions(shape: Shape, value_L: Floats) -> Floats:
+    """V of each node: its reward if it is a leaf, else that of the ODE tail which finishes it."""
+    worth = np.full(len(shape), np.nan)
+    worth[shape.leaf] = value_L
+    origin = shape.origin[shape.leaf]
+    finished = origin >= 0
+    worth[origin[finished]] = value_L[finished]
+    return worth
+
+
+def _centred(shape: Shape, log_prob_N: Floats) -> Floats:
+    """Log-probability of each edge minus the largest of its siblings."""
+    top = np.full(len(shape) + 1, -np.inf)
+    np.maximum.at(top, shape.parent, np.where(np.isfinite(log_prob_N), log_prob_N, -np.inf))
+    return np.asarray(log_prob_N - top[shape.parent])
 
 
 def _back_up(shape: Shape, composed: Composed, credit: Credit) -> Floats:
@@ -115,3 +235,20 @@ def _back_up(shape: Shape, composed: Composed, credit: Credit) -> Floats:
         alive &= node >= 0
     mean = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
     return np.where((count > 0).any(axis=1), mean.sum(axis=1), np.nan)
+
+
+def _pruned(shape: Shape, leaf_N: Floats, credit: Credit) -> Bools:
+    """Nodes on no path to a leaf that pruning keeps."""
+    gone = np.zeros(len(shape), dtype=bool)
+    if credit.prune == "none":
+        return gone
+    gone[:] = True
+    for tree in np.unique(shape.tree):
+        mine = shape.leaf[shape.tree[shape.leaf] == tree]
+        ranked = mine[np.argsort(leaf_N[mine], kind="stable")]
+        ranked = ranked[np.isfinite(leaf_N[ranked])]
+        num = max(round(credit.keep * len(ranked)), 1)
+        low = num // 2 if credit.prune == "extremes" else 0
+        for leaf in [*ranked[:low], *ranked[len(ranked) - (num - low) :]]:
+            gone[shape.path(int(leaf))] = False
+    return gone

@@ -39,10 +39,15 @@ def noises(seeds: Sequence[int], shape: Sequence[int], device: torch.device | st
 
 def prompts_at(prompts: Sequence[str], seed: int, step: int, num: int) -> list[str]:
     """The prompts of update `step`: endless shuffled passes over all, cut into `num` a step."""
-    picked, total = [], len(prompts)
+    return [prompts[turn] for turn in turns_at(len(prompts), seed, step, num)]
+
+
+def turns_at(total: int, seed: int, step: int, num: int) -> list[int]:
+    """Whose turn it is at update `step`: `num` of range(total), in endless shuffled passes."""
+    picked = []
     for position in range(step * num, (step + 1) * num):
         order = np.random.default_rng(seed_of(seed, "prompts", position // total)).permutation(
             total
         )
-        picked.append(prompts[int(order[position % total])])
+        picked.append(int(order[position % total]))
     return picked

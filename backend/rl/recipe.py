@@ -16,8 +16,9 @@ from backend.registry import methods, policies, rewards
 from backend.rl.credit import Credit
 from backend.rl.kernels import compile_kernel
 from backend.rl.objectives import Objective
+from backend.rl.randomness import seed_of
 from backend.rl.sigma import stock_schedule
-from backend.rl.tree import TreePlan
+from backend.rl.tree import Shape, TreePlan, grow
 
 
 class Method(Protocol):
@@ -26,6 +27,9 @@ class Method(Protocol):
     TITLE: str
     SOURCE: str
     SUMMARY: str
+    """What it is for, in a sentence."""
+    AVOID: str
+    """When not to use it, in a sentence."""
     Config: type[Config]
 
     def plan(self, config: Any, num_steps: int, step: int, tree: int) -> TreePlan:
@@ -33,11 +37,11 @@ class Method(Protocol):
         ...
 
     def credit(self, config: Any) -> Credit:
-        """Which leaves are compared."""
+        """What is compared, and with whom."""
         ...
 
     def objective(self, config: Any) -> Objective:
-        """How an advantage on an edge becomes a loss."""
+        """How an advantage becomes a loss."""
         ...
 
 
@@ -68,6 +72,8 @@ class RewardTerm(Config):
     """Key of a file in backend/rewards."""
     weight: float = 1.0
     """Weight in the sum of normalised rewards; negative turns a reward into a penalty."""
+    only: str = ""
+    """Only prompts that contain these words are asked about; empty asks about all of them."""
     transform: Literal["none", "log", "rank", "sign"] = "none"
     """Applied to the raw value before it is normalised in its group."""
     config: dict[str, Any] = Field(default_factory=dict)
@@ -94,6 +100,14 @@ class Sampling(Config):
     """Trees grown for each update; many prompts with few forks each learn fastest."""
     guidance: float = Field(1.0, ge=1.0)
     """Classifier-free guidance; 1 is off and halves the cost."""
+    train_guidance: float | None = Field(None, ge=1.0)
+    """Guidance with gradient; empty takes that of sampling, and a policy ratio allows no other."""
+    reference_guidance: float | None = Field(None, ge=1.0)
+    """Guidance of the base model that the policy is pulled towards; empty takes the above."""
+    trees_at_once: int = Field(0, ge=0, json_schema_extra={"unit": "prompts"})
+    """Prompts whose trees grow together; fewer need less memory. 0 takes all of them."""
+    overlap: bool = True
+    """Score one part of the trees while the next one grows; the numbers are the same."""
     batch_size: int = Field(64, ge=1, json_schema_extra={"unit": "pictures"})
     """Network evaluations in one call while sampling."""
     update_batch_size: int = Field(32, ge=1, json_schema_extra={"unit": "nodes"})
@@ -103,8 +117,12 @@ class Sampling(Config):
 
 
 class Optim(Config):
-    """The adapter and its optimiser (AdamW)."""
+    """What is trained, and its optimiser (AdamW)."""
 
+    train: Literal["lora", "full"] = "lora"
+    """A small adapter beside the frozen network, or all of its weights."""
+    checkpointing: bool = False
+    """Compute activations again in the backward pass: slower, and far less memory."""
     lr: float = Field(1e-4, gt=0, le=1)
     """Learning rate."""
     lr_end: float = Field(1.0, ge=0, le=1)
@@ -125,6 +143,8 @@ class Optim(Config):
     """Names of the layers that get an adapter; empty takes the family's own list."""
     updates_per_rollout: int = Field(1, ge=1, le=16)
     """Optimiser steps on the same rollouts; with 1 the ratio is always exactly 1."""
+    lr_groups: dict[str, float] = Field(default_factory=dict)
+    """Part of a parameter's name → factor on its learning rate; the first that fits counts."""
     ema_decay: float = Field(0.0, ge=0, lt=1)
     """Keep a moving average of the adapter, which is then evaluated and delivered; 0 is off."""
 
@@ -144,6 +164,17 @@ class EvaluationSettings(Config):
     """Seed of the evaluation's noise, the same at every step."""
 
 
+class EarlyStop(Config):
+    """End a run whose trained reward rises while a reward it was not trained on falls."""
+
+    gold: str = ""
+    """Name of the watched reward that must not fall; empty never stops."""
+    patience: int = Field(2, ge=1, json_schema_extra={"unit": "evaluations"})
+    """Evaluations in a row that must show it."""
+    margin: float = Field(2.0, ge=0, json_schema_extra={"unit": "standard errors"})
+    """How far under its best the watched reward must be."""
+
+
 class RunConfig(Config):
     """A whole run."""
 
@@ -153,8 +184,8 @@ class RunConfig(Config):
     """The training method."""
     policy: PolicyChoice = PolicyChoice()
     """The model to teach."""
-    rewards: list[RewardTerm] = Field(min_length=1)
-    """Rewards that are trained on."""
+    rewards: list[RewardTerm] = Field(default_factory=list)
+    """Rewards that are trained on; none for a method that learns from stored pairs."""
     watch: list[RewardTerm] = Field(default_factory=list)
     """Rewards that are only watched: if these fall while the others rise, the run is cheating."""
     compose: Compose = Compose()
@@ -165,6 +196,12 @@ class RunConfig(Config):
     """The adapter and its optimiser."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """Held-out evaluation."""
+    early_stop: EarlyStop = EarlyStop()
+    """When the run ends by itself, before its reward is cheated."""
+    labels: Literal["people", "simulated", "both"] = "people"
+    """Whose judgements a method that learns from stored pairs is given."""
+    processes: int = Field(1, ge=1, le=64)
+    """Processes that share the prompts of each update, one a GPU; the gradient is the same."""
     num_steps: int = Field(100, ge=1, json_schema_extra={"unit": "updates"})
     """Updates of the policy."""
     minutes: float | None = Field(None, gt=0, json_schema_extra={"unit": "minutes"})
@@ -192,8 +229,9 @@ class RunConfig(Config):
                 "policy": PolicyChoice(family=config.policy.family, config=policy.plain()),
             }
         )
-        _check_rewards(config)
         _check_plan(config)
+        _check_guidance(config)
+        _check_rewards(config)
         return config
 
 
@@ -214,6 +252,17 @@ def plans_at(config: RunConfig, step: int) -> list[TreePlan]:
     return [method.plan(settings, config.sampling.num_steps, step, tree) for tree in trees]
 
 
+def shape_at(config: RunConfig, step: int) -> Shape:
+    """The forest of update `step` on paper, as the trainer will grow it."""
+    seed = seed_of(config.seed, step, "train-share")
+    return grow(plans_at(config, step), config.sampling.num_steps, seed)
+
+
+def learns_from_pairs(config: RunConfig) -> bool:
+    """Whether the method trains on stored pairs instead of drawing rollouts."""
+    return bool(plans_at(config, 0)[0].given)
+
+
 def _part(module: Any, settings: dict[str, Any], at: str) -> Config:
     try:
         return cast(Config, module.Config.read(settings))
@@ -231,18 +280,48 @@ def _check_rewards(config: RunConfig) -> None:
         )
     for term in [*config.rewards, *config.watch]:
         rewards.get(term.kind)
-    if all(term.weight == 0 for term in config.rewards):
+    gold, watched = config.early_stop.gold, [term.name for term in config.watch]
+    if gold and gold not in watched:
+        known = ", ".join(watched) or "none"
+        raise ConfigError(
+            f"The run should stop when '{gold}' falls, but no watched reward has that name "
+            f"(watched: {known}); watch it, or name another.",
+            field="early_stop.gold",
+        )
+    if learns_from_pairs(config):
+        if config.rewards:
+            raise ConfigError(
+                f"The method '{config.method.name}' learns from stored pairs and trains on no "
+                "reward; move its rewards to the watched ones.",
+                field="rewards",
+            )
+    elif not config.rewards:
+        raise ConfigError("A run needs at least one reward to train on; add one.", field="rewards")
+    elif all(term.weight == 0 for term in config.rewards):
         raise ConfigError(
             "All rewards have weight 0, so nothing would be learned.", field="rewards"
+        )
+
+
+def _check_guidance(config: RunConfig) -> None:
+    """A policy ratio compares with what sampled, so both must be guided alike."""
+    sampling = config.sampling
+    on_edges = method_of(config).objective(read_method(config)).on == "edges"
+    if on_edges and sampling.train_guidance not in (None, sampling.guidance):
+        raise ConfigError(
+            f"Guidance is {sampling.guidance:g} in sampling and {sampling.train_guidance:g} in "
+            "training, so the first policy ratio would not be 1; make them equal, or choose a "
+            "method without a ratio.",
+            field="sampling.train_guidance",
         )
 
 
 def _check_plan(config: RunConfig) -> None:
     """Grow the plans of the first updates on paper; each knows what it cannot do."""
     method, settings = method_of(config), read_method(config)
-    objective = method.objective(settings)
     sigmas = stock_schedule(config.sampling.num_steps)
     try:
+        objective = method.objective(settings)
         for plan in [plan for step in range(4) for plan in plans_at(config, step)]:
             plan.check(config.sampling.num_steps)
             objective.check(plan, compile_kernel(plan.kernel, sigmas))

@@ -5,18 +5,46 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from backend.rewards.compose import Term
 from backend.rewards.interface import Scores
 from backend.rl.credit import Credit, Credited, Floats, Group, partition
 from backend.rl.evaluate import diversity
+from backend.rl.kernels import Coefficients
 from backend.rl.recipe import RunConfig
 from backend.rl.sampler import Rollouts, decode
-from backend.rl.tree import Shape, TreePlan
+from backend.rl.tree import Ints, Shape, TreePlan
 from backend.rl.update import Pass
 from backend.types import GroupRecord, NodeRecord, Pictures, Policy
+
+
+@dataclass(frozen=True)
+class Forest:
+    """All parts of an iteration as one; columns of nodes that another process grew are blank."""
+
+    shape: Shape
+    coefficients: Coefficients
+    seed_N: Ints
+    log_prob_N: Floats
+    estimates: Mapping[int, Any]
+    mine: frozenset[int]
+    """Trees that this process grew."""
+
+    @staticmethod
+    def of(
+        shape: Shape, coefficients: Coefficients, seed_N: Ints, parts: Sequence[Rollouts]
+    ) -> Forest:
+        """Put parts back where they stand in the whole."""
+        log_prob_N, mine = np.full(len(shape), np.nan), set()
+        estimates: dict[int, Any] = {}
+        for part in parts:
+            log_prob_N[part.first : part.first + len(part.shape)] = part.log_prob_N
+            estimates |= {node + part.first: x for node, x in part.estimates.items()}
+            mine |= set(shape.tree[part.first : part.first + len(part.shape)].tolist())
+        return Forest(shape, coefficients, seed_N, log_prob_N, estimates, frozenset(mine))
 
 
 @dataclass(frozen=True)
@@ -26,27 +54,47 @@ class Iteration:
     config: RunConfig
     plans: Sequence[TreePlan]
     prompts: Sequence[str]
-    rollouts: Rollouts
+    terms: Sequence[Term]
+    on: Literal["edges", "leaves"]
+    """Where the objective reads advantages."""
+    forest: Forest
     images: Pictures
-    """(L, h, w, 3)"""
+    """(L, h, w, 3); blank where another process drew."""
     scores: Mapping[str, Scores]
     credited: Credited
     seen: Pass | None
     """Of the last pass of the update; None when nothing was kept."""
 
+    def owns(self, group: Group) -> bool:
+        """Whether this process has the group's pictures."""
+        return group.tree in self.forest.mine
+
     def raw(self) -> Floats:
         """Σ w·raw / Σ|w| over the rewards present on each leaf, (L,): in the rewards' units."""
-        stages = self.credited.composed.stages
-        raw_KL = np.stack([stage.raw for stage in stages.values()])
-        weight_KL = np.stack([stage.weight for stage in stages.values()])
-        gone = np.isnan(weight_KL * raw_KL).all(axis=0)
-        return np.where(gone, np.nan, np.nansum(weight_KL * raw_KL, axis=0))
+        terms = {term.name: term.weight for term in self.terms if term.name in self.scores}
+        value_KL = np.stack([self.scores[name].values for name in terms])
+        weight_KL = np.where(np.isfinite(value_KL), np.array(list(terms.values()))[:, None], 0.0)
+        size = np.abs(weight_KL).sum(axis=0)
+        total = (weight_KL * np.nan_to_num(value_KL)).sum(axis=0)
+        return np.asarray(np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0))
+
+    def spread(self, group: Group) -> float:
+        """Standard deviation of the compared values, mean over the group's strides or steps."""
+        stages = self.credited.composed.stages.values()
+        raw_KI = np.stack([stage.weight * stage.raw for stage in stages])
+        raw = np.where(np.isnan(raw_KI).all(axis=0), np.nan, np.nansum(raw_KI, axis=0))
+        inside = [raw[self.credited.items.group_I == number] for number in group.ids]
+        kept = [values[np.isfinite(values)] for values in inside]
+        return _finite_mean([values.std(ddof=1) for values in kept if len(values) > 1])
 
 
-def recorded_groups(shape: Shape, credit: Credit, num: int) -> list[Group]:
-    """`num` groups spread evenly over the forest."""
-    _, groups = partition(shape, credit)
-    if num <= 0:
+def recorded_groups(
+    shape: Shape, credit: Credit, num: int, trees: frozenset[int] | None = None
+) -> list[Group]:
+    """`num` groups spread evenly over the forest, or over some of its trees."""
+    groups = partition(shape, credit).groups
+    groups = [group for group in groups if trees is None or group.tree in trees]
+    if num <= 0 or not groups:
         return []
     chosen = np.unique(np.linspace(0, len(groups) - 1, min(num, len(groups))).round().astype(int))
     return [groups[i] for i in chosen]
@@ -59,7 +107,7 @@ def trunk_nodes(shape: Shape, groups: Sequence[Group]) -> frozenset[int]:
 
 def iteration_metrics(it: Iteration) -> dict[str, float]:
     """The flat figures of one iteration; a figure that does not exist is left out, never NaN."""
-    credited, leaf_tree = it.credited, it.rollouts.shape.tree[it.rollouts.shape.leaf]
+    credited, leaf_tree = it.credited, it.forest.shape.tree[it.forest.shape.leaf]
     metrics: dict[str, float] = {}
     for name, scores in it.scores.items():
         by_tree = _means(scores.values, leaf_tree)
@@ -67,16 +115,18 @@ def iteration_metrics(it: Iteration) -> dict[str, float]:
         metrics[f"missing/{name}"] = float(np.isnan(scores.values).mean())
         if len(by_tree) > 1:
             metrics[f"reward_se/{name}"] = float(by_tree.std(ddof=1) / math.sqrt(len(by_tree)))
-    raw = it.raw()
+    learned = credited.edge_N if it.on == "edges" else credited.leaf_N
     metrics |= {
-        "spread": _finite_mean([_spread(raw, credited.group_L, g) for g in credited.groups]),
-        "advantage_std": float(np.nanstd(credited.edge_N)) if credited.kept else 0.0,
+        "spread": _finite_mean([it.spread(group) for group in credited.groups]),
+        "advantage_std": float(np.nanstd(learned)) if np.isfinite(learned).any() else 0.0,
         "groups_kept": float(credited.kept),
         "groups_total": float(len(credited.groups)),
-        "diversity": _finite_mean([diversity(it.images[g.leaves]) for g in credited.groups]),
+        "diversity": _finite_mean(
+            [diversity(it.images[g.leaves]) for g in credited.groups if it.owns(g)]
+        ),
     }
     if it.seen is not None:
-        metrics |= _update_metrics(it.seen, it.rollouts.shape, it.config)
+        metrics |= _update_metrics(it.seen, it.forest.shape, it.config)
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
@@ -87,17 +137,17 @@ def group_records(it: Iteration, groups: Sequence[Group], policy: Policy) -> lis
 
 
 def _group_record(it: Iteration, group: Group, raw: Floats, policy: Policy) -> GroupRecord:
-    shape, composed = it.rollouts.shape, it.credited.composed
+    shape, composed = it.forest.shape, it.credited.composed
     values = raw[group.leaves]
     trunk = shape.path(group.anchor) if group.anchor >= 0 else []
-    shown = [it.rollouts.estimates[node] for node in trunk if node in it.rollouts.estimates]
+    shown = [it.forest.estimates[node] for node in trunk if node in it.forest.estimates]
     kept = set(composed.kept_groups)
     return GroupRecord(
         tree=group.tree,
         prompt=it.prompts[group.tree],
         fork_step=int(shape.step[group.anchor]) if group.anchor >= 0 else None,
         mean=_or_none(_finite_mean(values)),
-        spread=_or_none(_spread(raw, it.credited.group_L, group)),
+        spread=_or_none(it.spread(group)),
         kept=any(number in kept for number in group.ids),
         reason="; ".join(dict.fromkeys(composed.reasons.get(i, "") for i in group.ids)).strip("; "),
         nodes=_nodes(it, group, trunk),
@@ -109,7 +159,7 @@ def _group_record(it: Iteration, group: Group, raw: Floats, policy: Policy) -> G
 
 def _nodes(it: Iteration, group: Group, trunk: Sequence[int]) -> list[NodeRecord]:
     """Roots, the trunk, explored nodes and leaves; what lies between them on a tail is left out."""
-    shape, leaf = it.rollouts.shape, it.rollouts.shape.leaf
+    shape, leaf = it.forest.shape, it.forest.shape.leaf
     position = {int(leaf[at]): tile for tile, at in enumerate(group.leaves)}
     kept: dict[int, int | None] = {}
     for node in position:
@@ -130,50 +180,48 @@ def _nodes(it: Iteration, group: Group, trunk: Sequence[int]) -> list[NodeRecord
 
 
 def _node(it: Iteration, node: int, tile: int | None, leaf: int | None) -> NodeRecord:
-    shape, rollouts = it.rollouts.shape, it.rollouts
+    shape, forest = it.forest.shape, it.forest
     explored, is_root = bool(shape.explored[node]), shape.parent[node] < 0
     step = int(shape.step[node])
     ratio = it.seen.ratio_N[node] if it.seen is not None else math.nan
     advantage = it.credited.edge_N[node]
     if leaf is not None and not explored:
-        used = bool(it.credited.composed.used[leaf])
-        advantage = it.credited.composed.total[leaf] if used else math.nan
+        advantage = it.credited.leaf_N[node]
     return NodeRecord(
         idx=0,
         parent=None,
         kind="leaf" if leaf is not None else "child" if explored else "trunk",
         step=step,
         stride=int(shape.stride[node]),
-        sigma=float(rollouts.coefficients.sigmas[step]),
-        eta=rollouts.coefficients.kernel.eta if explored else None,
-        log_prob=_or_none(rollouts.log_prob_N[node]),
+        sigma=float(forest.coefficients.sigmas[step]),
+        eta=forest.coefficients.kernel.eta if explored else None,
+        log_prob=_or_none(forest.log_prob_N[node]),
         ratio=_or_none(ratio),
         advantage=_or_none(advantage),
-        rewards={} if leaf is None else _leaf_rewards(it, leaf),
+        rewards={} if leaf is None else _leaf_rewards(it, leaf, node),
         tile=tile,
-        seed=int(rollouts.seed_N[node]) if explored or is_root else None,
+        seed=int(forest.seed_N[node]) if explored or is_root else None,
     )
 
 
-def _leaf_rewards(it: Iteration, leaf: int) -> dict[str, dict[str, Any]]:
-    stages = it.credited.composed.stages
-    return {
-        name: {
-            "raw": _or_none(stage.raw[leaf]),
-            "shaped": _or_none(stage.shaped[leaf]),
-            "z": _or_none(stage.z[leaf]),
-            "weight": _or_none(stage.weight[leaf]),
-            "share": _or_none(stage.share[leaf]),
+def _leaf_rewards(it: Iteration, leaf: int, node: int) -> dict[str, dict[str, Any]]:
+    """What each reward said of a leaf, and what became of it in the item that speaks for it."""
+    found, item = {}, int(it.credited.items.item_N[node])
+    for name, stage in it.credited.composed.stages.items():
+        columns = {"shaped": stage.shaped, "z": stage.z, "weight": stage.weight}
+        columns["share"] = stage.share
+        found[name] = {
+            "raw": _or_none(it.scores[name].values[leaf]),
+            **{key: _or_none(c[item]) if item >= 0 else None for key, c in columns.items()},
             "status": it.scores[name].status[leaf],
         }
-        for name, stage in stages.items()
-    }
+    return found
 
 
 def _detail(it: Iteration, group: Group) -> dict[str, Any]:
-    plan, shape, compose = it.plans[group.tree], it.rollouts.shape, it.config.compose
+    plan, shape, compose = it.plans[group.tree], it.forest.shape, it.config.compose
     return {
-        "sigmas": [round(float(sigma), 6) for sigma in it.rollouts.coefficients.sigmas],
+        "sigmas": [round(float(sigma), 6) for sigma in it.forest.coefficients.sigmas],
         "kernel": plan.kernel.name,
         "eta": plan.kernel.eta,
         "fork_steps": sorted({*plan.forks, *plan.explore}),
@@ -186,25 +234,18 @@ def _detail(it: Iteration, group: Group) -> dict[str, Any]:
 
 
 def _update_metrics(seen: Pass, shape: Shape, config: RunConfig) -> dict[str, float]:
-    trained = seen.trained_N
+    trained = seen.trained_N & np.isfinite(seen.ratio_N)
     ratio = seen.ratio_N[trained]
-    metrics = {
-        "loss": seen.loss,
-        "kl": seen.kl,
-        "ratio_mean": float(ratio.mean()),
-        "ratio_max_dev": float(np.abs(ratio - 1).max()),
-        "clip_share": float(seen.clipped_N[trained].mean()),
-    }
-    step_N = np.where(shape.parent >= 0, shape.step[shape.parent], -1)
-    for step in np.unique(step_N[trained]):
-        metrics[f"clip_share/{step}"] = float(seen.clipped_N[trained & (step_N == step)].mean())
-    return metrics
-
-
-def _spread(raw: Floats, group_L: Any, group: Group) -> float:
-    """Mean over strides of the standard deviation among siblings."""
-    inside = [raw[group_L == number] for number in group.ids]
-    return _finite_mean([v[np.isfinite(v)].std(ddof=1) for v in inside if np.isfinite(v).sum() > 1])
+    metrics = {"loss": seen.loss, "kl": seen.kl}
+    if len(ratio):
+        metrics["ratio_mean"] = float(ratio.mean())
+        metrics["ratio_max_dev"] = float(np.abs(ratio - 1).max())
+        metrics["clip_share"] = float(seen.clipped_N[trained].mean())
+    on_edges = trained & shape.trained
+    for step in np.unique(shape.parent_step[on_edges]):
+        there = on_edges & (shape.parent_step == step)
+        metrics[f"clip_share/{step}"] = float(seen.clipped_N[there].mean())
+    return metrics | dict(seen.figures)
 
 
 def _means(values: Floats, key: Any) -> Floats:

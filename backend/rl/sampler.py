@@ -1,10 +1,13 @@
 """The one sampler: grows a forest of rollout trees level by level, everything batched over prompts.
 
 At each step of the schedule every inner node is evaluated exactly once, and all that leaves it
-(children, tails of several strides, the trunk) shares that velocity. Nodes that an explored edge
+(children, tails of several strides, the trunk) shares that velocity. Nodes that a trained edge
 leaves ("deciding" nodes) go in batches of their own, which are kept: the update evaluates the very
 same batches, so its first log-probabilities equal these bit for bit. All other nodes may run with
 the adapter folded into the weights, which is faster and trains nothing.
+
+A batch of prompts may be grown in several parts, each a `Rollouts` that knows where it stands in
+the whole forest: scores of one part are fetched while the next one grows.
 
 Step arithmetic, noise and log-probabilities are float32; only the network may run in bfloat16.
 Letters: N nodes · L leaves · E explored edges of a batch · B nodes of a batch · C H W latent.
@@ -24,7 +27,7 @@ from torch import Tensor
 
 from backend.errors import MethodError
 from backend.rl import kernels
-from backend.rl.kernels import Coefficients
+from backend.rl.kernels import Coefficients, Solver
 from backend.rl.randomness import noises
 from backend.rl.tree import Ints, Shape
 from backend.types import Cond, Pictures, Policy
@@ -41,24 +44,39 @@ class Field:
     """Evaluations in one call."""
     update_batch_size: int = 32
     """Deciding nodes in one call, in sampling and in the update alike."""
+    train_guidance: float | None = None
+    """Guidance with gradient; None: that of sampling."""
+    reference_guidance: float | None = None
+    """Guidance of the reference; None: that of sampling."""
     merge: bool = True
     """Fold the adapter into the weights where nothing is trained."""
     nfe: Counter[str] = field(default_factory=Counter)
     """Network evaluations by purpose; guidance counts twice."""
 
-    def __call__(self, latent: Tensor, sigma: float, cond: Cond, purpose: str = "sample") -> Tensor:
-        """v = v_u + w·(v_c − v_u), or v_c alone when w is 1; float32 (B, C, H, W)."""
-        num = len(latent)
-        self.nfe[purpose] += num if self.guidance == 1 else 2 * num
-        if self.guidance == 1:
-            return self._velocity(latent, sigma, cond)
-        nothing = self.policy.embed([""]).take([0] * num)
-        both = self._velocity(torch.cat([latent, latent]), sigma, Cond.cat([nothing, cond]))
-        without, with_prompt = both.chunk(2)
-        return without + self.guidance * (with_prompt - without)
+    def __call__(
+        self,
+        latent: Tensor,
+        sigma: float | Tensor,
+        cond: Cond,
+        purpose: str = "sample",
+        guidance: float | None = None,
+    ) -> Tensor:
+        """v = v_u + w·(v_c − v_u), or v_c alone when w is 1; float32 (B, C, H, W).
 
-    def _velocity(self, latent: Tensor, sigma: float, cond: Cond) -> Tensor:
-        sigma_B = torch.full((len(latent),), sigma, dtype=torch.float32, device=latent.device)
+        `sigma` is one number for all rows, or (B,); `guidance` replaces the field's own w.
+        """
+        num, w = len(latent), self.guidance if guidance is None else guidance
+        sigma_B = torch.as_tensor(sigma, dtype=torch.float32, device=latent.device).expand(num)
+        self.nfe[purpose] += num if w == 1 else 2 * num
+        if w == 1:
+            return self._velocity(latent, sigma_B, cond)
+        nothing = self.policy.embed([""]).take([0] * num)
+        twice = torch.cat([latent, latent]), torch.cat([sigma_B, sigma_B])
+        both = self._velocity(*twice, Cond.cat([nothing, cond]))
+        without, with_prompt = both.chunk(2)
+        return without + w * (with_prompt - without)
+
+    def _velocity(self, latent: Tensor, sigma_B: Tensor, cond: Cond) -> Tensor:
         with torch.autocast(latent.device.type, torch.bfloat16, enabled=self.bf16):
             return self.policy.velocity(latent, sigma_B, cond)
 
@@ -82,6 +100,8 @@ class Decisions:
     """(E, C, H, W) where the edge led."""
     log_prob: Tensor
     """(E,) under the policy that sampled."""
+    velocity: Tensor
+    """(B, C, H, W) of the policy that sampled."""
 
 
 @dataclass
@@ -100,6 +120,14 @@ class Rollouts:
     """Clean estimate x̂₀ = x − σv of the watched nodes."""
     log_prob_N: NDArray[np.float64]
     """NaN where no explored edge leads."""
+    first: int = 0
+    """Number of this part's first node in the whole forest."""
+
+    @property
+    def leaf_tree(self) -> list[int]:
+        """(L,) the tree of each leaf."""
+        trees: list[int] = self.shape.tree[self.shape.leaf].tolist()
+        return trees
 
 
 @torch.no_grad()
@@ -111,10 +139,11 @@ def sample(
     seed_N: Ints,
     *,
     watched: frozenset[int] = frozenset(),
+    solver: Solver = "euler",
 ) -> Rollouts:
     """Grow the forest. `cond` has one row a tree; `seed_N` seeds roots and explored edges.
 
-    Raises MethodError if what was drawn is not a number.
+    `solver` finishes the branches. Raises MethodError if what was drawn is not a number.
     """
     policy, device = field.policy, field.policy.device
     roots = np.flatnonzero(shape.parent < 0)
@@ -125,6 +154,7 @@ def sample(
     )
     inner, deciding = shape.inner, shape.deciding
     children = _children(shape)
+    tails = _Tails(solver)
 
     def advance(step: int, flags: NDArray[np.bool_], size: int) -> None:
         for nodes in _chunks(np.flatnonzero(flags & (shape.step == step)), size):
@@ -132,7 +162,7 @@ def sample(
             cond_B = cond.take(shape.tree[nodes].tolist())
             velocity = field(latent, float(coefficients.sigmas[step]), cond_B)
             edges = np.concatenate([children[node] for node in nodes.tolist()])
-            live.update(_ode_edges(out, step, nodes, edges, latent, velocity))
+            live.update(_ode_edges(out, step, nodes, edges, latent, velocity, tails))
             live.update(_explored_edges(out, step, nodes, edges, latent, velocity))
             _keep_estimates(out, step, nodes, latent, velocity, watched)
 
@@ -162,7 +192,7 @@ def draw(
     zero, no = np.zeros_like(node), np.zeros(len(node), dtype=bool)
     parent = np.where(step == 0, -1, node - 1)
     tree = node // (num_steps + 1)
-    chains = Shape(num_steps, tree, step, parent, step, zero + 1, no, zero - 1)
+    chains = Shape(num_steps, tree, step, parent, step, zero + 1, no, no, zero - 1, zero - 1)
     quiet = kernels.compile_kernel(kernels.Kernel("flow-sde", 0.0), sigmas)
     seed_N = np.where(step == 0, np.asarray(seeds, dtype=np.int64)[tree], 0)
     cond = field.policy.embed(prompts)
@@ -175,18 +205,56 @@ def decode(policy: Policy, latents: Tensor, batch_size: int = 64) -> Pictures:
     return np.concatenate([policy.decode(part) for part in latents.split(batch_size)])
 
 
+@dataclass
+class _Tails:
+    """What the solver of the tails remembers: a node's clean estimate one step back, and its σ."""
+
+    solver: Solver
+    before: dict[int, tuple[Tensor, float]] = field(default_factory=dict)
+
+
 def _ode_edges(
-    out: Rollouts, step: int, nodes: Ints, edges: Ints, latent: Tensor, velocity: Tensor
+    out: Rollouts,
+    step: int,
+    nodes: Ints,
+    edges: Ints,
+    latent: Tensor,
+    velocity: Tensor,
+    tails: _Tails,
 ) -> dict[int, Tensor]:
     """Where the edges without noise lead; those of different strides differ in dt only."""
     shape, sigmas = out.shape, out.coefficients.sigmas
     plain = edges[~shape.explored[edges]]
+    finishing = shape.origin[plain] >= 0
+    if tails.solver == "dpm2" and finishing.any():
+        row = _rows(shape, nodes, plain[finishing], latent)
+        clean = latent - float(sigmas[step]) * velocity
+        after = _dpm2_edges(out, step, plain[finishing], latent[row], clean[row], tails)
+        return after | _ode_edges(
+            out, step, nodes, plain[~finishing], latent, velocity, _Tails("euler")
+        )
     if not len(plain):
         return {}
     dt = torch.tensor(sigmas[shape.step[plain]] - sigmas[step], dtype=torch.float32)
     row = _rows(shape, nodes, plain, latent)
-    after = kernels.ode_step(latent[row], velocity[row], dt.to(latent.device)[:, None, None, None])
-    return dict(zip(plain.tolist(), after, strict=True))
+    ended = kernels.ode_step(latent[row], velocity[row], _column(dt, latent))
+    return dict(zip(plain.tolist(), ended, strict=True))
+
+
+def _dpm2_edges(
+    out: Rollouts, step: int, edges: Ints, latent: Tensor, clean: Tensor, tails: _Tails
+) -> dict[int, Tensor]:
+    """Where DPM-Solver++ leads; `latent` and `clean` are those of each edge's parent."""
+    shape, sigmas = out.shape, out.coefficients.sigmas
+    now, weights, earlier = float(sigmas[step]), [], []
+    for row, edge in enumerate(edges.tolist()):
+        previous, before = tails.before.get(int(shape.parent[edge]), (clean[row], None))
+        weights.append(kernels.dpm2_weights(before, now, float(sigmas[shape.step[edge]])))
+        earlier.append(previous)
+        tails.before[edge] = (clean[row], now)
+    w_x, w_0, w_p = (_column(torch.tensor(w), latent) for w in zip(*weights, strict=True))
+    after = w_x * latent + w_0 * clean + w_p * torch.stack(earlier)
+    return dict(zip(edges.tolist(), after, strict=True))
 
 
 def _explored_edges(
@@ -204,8 +272,11 @@ def _explored_edges(
     if std > 0:
         log_prob = kernels.log_prob(coefficients, step, target, mu)
         out.log_prob_N[noisy] = log_prob.double().cpu().numpy()
-        tree = shape.tree[nodes].tolist()
-        out.decisions.append(Decisions(step, nodes, latent, tree, noisy, row, target, log_prob))
+        kept = np.flatnonzero(shape.trained[noisy])
+        if len(kept):
+            tree, pick = shape.tree[nodes].tolist(), torch.as_tensor(kept, device=latent.device)
+            edge = (noisy[kept], row[pick], target[pick], log_prob[pick])
+            out.decisions.append(Decisions(step, nodes, latent, tree, *edge, velocity))
     return dict(zip(noisy.tolist(), target, strict=True))
 
 
@@ -228,6 +299,11 @@ def _children(shape: Shape) -> list[Ints]:
     order = np.argsort(shape.parent, kind="stable")
     bounds = np.searchsorted(shape.parent[order], np.arange(len(shape) + 1))
     return [order[bounds[n] : bounds[n + 1]] for n in range(len(shape))]
+
+
+def _column(values: Tensor, like: Tensor) -> Tensor:
+    """Float32 values (E,) as (E, 1, …) to multiply latents with."""
+    return values.to(like.device, torch.float32).reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def _rows(shape: Shape, nodes: Ints, edges: Ints, latent: Tensor) -> Tensor:

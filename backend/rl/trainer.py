@@ -2,86 +2,92 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
-from torch import Tensor
 from torch.optim import AdamW
 
 from backend.errors import CheckpointError, MethodError, RewardError
 from backend.rewards.compose import Term
-from backend.rewards.interface import Scores, checked
+from backend.rewards.interface import Checked, Scores, checked
 from backend.rl import checkpoint as files
-from backend.rl.credit import Floats, assign, partition
+from backend.rl.collect import Clock, Collected, Collector, Data, Pairs
+from backend.rl.credit import Floats, assign
+from backend.rl.early_stop import History
 from backend.rl.evaluate import Baseline, HeldOut, evaluate
-from backend.rl.kernels import compile_kernel
-from backend.rl.randomness import prompts_at, seed_of
-from backend.rl.recipe import RewardTerm, RunConfig, method_of, plans_at, read_method
-from backend.rl.records import (
-    Iteration,
-    group_records,
-    iteration_metrics,
-    recorded_groups,
-    trunk_nodes,
-)
-from backend.rl.sampler import Field, Rollouts, decode, sample
-from backend.rl.tree import Shape, TreePlan, grow
-from backend.rl.update import Pass, accumulate, clip_gradient
-from backend.types import CheckpointState, IterationRecord, Pictures, Policy, Scorer, Sink
+from backend.rl.randomness import seed_of
+from backend.rl.recipe import RewardTerm, RunConfig, method_of, plans_at, read_method, shape_at
+from backend.rl.records import Iteration, group_records, iteration_metrics, recorded_groups
+from backend.rl.sampler import Field
+from backend.rl.team import Alone, Team
+from backend.rl.update import Pass, Totals, accumulate, clip_gradient, merge_passes, prepare
+from backend.types import CheckpointState, IterationRecord, Policy, Scorer, Sink
 
 _RESUMABLE = {"num_steps", "minutes", "checkpoint_every", "record_groups", "recipe", "evaluation"}
 """Settings that may differ when a run goes on; all others are part of what its checkpoint means."""
+_NO_MATTER = {"processes"}
+"""Settings that change who does the work, not what is done."""
+EMA = "ema"
 
 
 class Trainer:
-    """One run between its updates: the adapter's optimiser, the baseline, the counts."""
+    """One run between its updates: the optimiser, the baseline, the counts."""
 
     def __init__(
         self,
         config: RunConfig,
         policy: Policy,
         rewards: Mapping[str, Scorer],
-        prompts: Sequence[str],
-        heldout: Sequence[str],
+        data: Data,
         sink: Sink,
+        team: Team | None = None,
     ) -> None:
-        self.config, self.policy, self.prompts, self.sink = config, policy, prompts, sink
+        self.config, self.policy, self.sink = config, policy, sink
+        self.team = team or Alone()
         settings, method = read_method(config), method_of(config)
         self.credit, self.objective = method.credit(settings), method.objective(settings)
         self.rewards = {t.name: checked(_one_of(rewards, t.name), t.name) for t in _all(config)}
-        self.terms = [
-            Term(t.name, t.weight, t.transform, relative=self.rewards[t.name].shape == "groupwise")
-            for t in config.rewards
-        ]
-        self.sigmas = policy.schedule(config.sampling.num_steps)
-        self.held = HeldOut.of(heldout, config.evaluation)
+        self.terms = _terms(config, self.rewards)
+        self.held = HeldOut.of(data.heldout, config.evaluation)
         self.step = self.nfe = 0
         self.spent = 0.0
         self.baseline: Baseline | None = None
-        self.ema: dict[str, Tensor] | None = None
         self.metrics: dict[str, float] = {}
+        self.history = History(config.early_stop, config.rewards)
         self.evaluated_at = self.saved_at = -1
-        if not policy.trainable():
-            optim = config.optim
-            seed = seed_of(config.seed, "adapter")
-            policy.add_lora(optim.lora_rank, optim.lora_alpha, optim.lora_targets, seed)
-        optim = config.optim
-        self.parameters = policy.trainable()
+        self._prepare_policy()
+        self.collector = Collector(config, policy, self.rewards, self.credit, data, self.team)
+
+    def _prepare_policy(self) -> None:
+        """What is trained, the copies that follow it, and the optimiser."""
+        optim = self.config.optim
+        if not self.policy.trainable():
+            seed = seed_of(self.config.seed, "adapter")
+            self.policy.prepare(
+                optim.train, optim.lora_rank, optim.lora_alpha, optim.lora_targets, seed
+            )
+        self.policy.enable_checkpointing(optim.checkpointing)
+        for name in self._decays(0):
+            self.policy.blend(name, 0.0)
+        self.parameters = self.policy.trainable()
+        self.factors = [_factor(optim.lr_groups, name) for name in self.parameters]
         self.optimiser = AdamW(
-            self.parameters.values(),
+            [{"params": [parameter]} for parameter in self.parameters.values()],
             lr=optim.lr,
             betas=(optim.beta1, optim.beta2),
             weight_decay=optim.weight_decay,
         )
 
+    def _decays(self, step: int) -> dict[str, float]:
+        """Copies of the policy and their decay after update `step`."""
+        ema = self.config.optim.ema_decay
+        return self.objective.decays(step) | ({EMA: ema} if ema else {})
+
     # --- begin, resume, save ---------------------------------------------------------------------
 
     def begin(self) -> None:
         """Measure the base, and make the first checkpoint, so that a run can always go on."""
-        if self.config.optim.ema_decay:
-            self.ema = self.policy.adapter_state()
         self.evaluate()
         self.checkpoint()
 
@@ -94,10 +100,14 @@ class Trainer:
             )
         self.policy.load_adapter(saved.adapter)
         files.load_optimiser(self.optimiser, self.parameters, saved.optimiser)
-        self.ema = saved.ema
+        for name, weights in saved.copies.items():
+            self.policy.load_adapter(weights, name)
+        for name, reward in self._learning():
+            reward.load_state(saved.rewards.get(name, {}))
         self.step = self.saved_at = saved.step
         self.nfe, self.spent = int(saved.state["nfe"]), float(saved.state["seconds"])
         self.baseline, self.metrics = saved.state["baseline"], saved.state["metrics"]
+        self.history.rows = list(saved.state["history"])
         self.evaluated_at = int(saved.state["evaluated_at"])
         self.sink.log("info", f"Resumed after update {self.step}.", {})
 
@@ -112,20 +122,36 @@ class Trainer:
             "seconds": self.spent,
             "baseline": self.baseline,
             "metrics": self.metrics,
+            "history": self.history.rows,
             "evaluated_at": self.evaluated_at,
         }
-        optimiser = files.optimiser_state(self.optimiser, self.parameters)
-        adapter, header = self.policy.adapter_state(), self.policy.adapter_metadata()
         self.sink.checkpoint(
-            CheckpointState(self.step, adapter, optimiser, self.ema, state, header)
+            CheckpointState(
+                self.step,
+                self.policy.adapter_state(),
+                files.optimiser_state(self.optimiser, self.parameters),
+                {name: self.policy.adapter_state(name) for name in self._decays(self.step)},
+                state,
+                self.policy.adapter_metadata(),
+                {name: reward.state() for name, reward in self._learning()},
+            )
         )
 
     def out_of_time(self) -> bool:
         """Whether the budget of minutes is spent."""
-        return self.config.minutes is not None and self.spent >= 60 * self.config.minutes
+        spent = self.config.minutes is not None and self.spent >= 60 * self.config.minutes
+        return self.team.agree(spent)
+
+    def is_cheating(self) -> bool:
+        """Whether the trained reward rises while the watched one has fallen; said once."""
+        found = self.team.agree(self.history.verdict())
+        if found:
+            self.sink.log("warning", found, {"best_step": self.history.best_step})
+        return bool(found)
 
     def _fingerprint(self) -> str:
-        return files.fingerprint(self.config.model_dump(mode="json", exclude=_RESUMABLE))
+        left_out = _RESUMABLE | _NO_MATTER
+        return files.fingerprint(self.config.model_dump(mode="json", exclude=left_out))
 
     # --- one evaluation, one iteration -----------------------------------------------------------
 
@@ -134,8 +160,10 @@ class Trainer:
         if self.evaluated_at == self.step:
             return
         self.evaluated_at, settings = self.step, self.config.evaluation
+        if self.team.rank:
+            return  # the first process measures for all
         sigmas = self.policy.schedule(settings.num_steps or self.config.sampling.num_steps)
-        with self._delivered():
+        with self.policy.using(EMA) if EMA in self._decays(self.step) else _nothing():
             record, values = evaluate(
                 self._field(),
                 self.held,
@@ -147,140 +175,148 @@ class Trainer:
         if self.baseline is None:
             self.baseline = values
         self.metrics = record.metrics
+        self.history.add(self.step, record.metrics)
         self.nfe += record.nfe
         self.sink.evaluation(record)
 
     def iterate(self) -> None:
         """One update of the policy."""
-        clock, field = _Clock(), self._field()
-        plans = plans_at(self.config, self.step)
-        shape = grow(plans, self.config.sampling.num_steps)
-        prompts = prompts_at(self.prompts, self.config.seed, self.step, len(plans))
-        chosen = recorded_groups(shape, self.credit, self.config.record_groups)
-        rollouts = self._sample(field, plans, shape, prompts, trunk_nodes(shape, chosen))
-        clock.lap("sample")
-        images = decode(self.policy, rollouts.leaves, self.config.sampling.batch_size)
-        clock.lap("decode")
-        scores = self._score(shape, images, prompts)
-        clock.lap("reward")
-        values, compose = {name: s.values for name, s in scores.items()}, self.config.compose
-        credited = assign(shape, values, self.terms, self.credit, **compose.model_dump())
+        clock, field = Clock(), self._field()
+        plans, shape = plans_at(self.config, self.step), shape_at(self.config, self.step)
+        mine = frozenset(tree for trees in self.collector.trees(len(plans)) for tree in trees)
+        chosen = recorded_groups(shape, self.credit, self.config.record_groups, mine)
+        with self.policy.using(self.objective.behaviour):
+            got = self.collector.collect(field, self.step, plans, shape, chosen, clock)
+        self._check_scored(got.scores)
+        values, compose = {n: s.values for n, s in got.scores.items()}, self.config.compose
+        credited = assign(
+            shape,
+            values,
+            self.terms,
+            self.credit,
+            scale=compose.scale,
+            floor=compose.floor,
+            clip=compose.clip,
+            log_prob_N=got.forest.log_prob_N,
+        )
+        on = self.objective.on
         clock.lap("credit")
-        seen, figures = self._update(field, rollouts, credited.edge_N)
+        seen, figures = self._update(
+            field, got, credited.edge_N if on == "edges" else credited.leaf_N
+        )
         self.step += 1
         clock.lap("update")
-        it = Iteration(self.config, plans, prompts, rollouts, images, scores, credited, seen)
-        groups = group_records(it, chosen, self.policy)
-        metrics = iteration_metrics(it) | figures
-        metrics |= {f"nfe/{purpose}": float(num) for purpose, num in field.nfe.items()}
-        clock.lap("record")
-        self.nfe += field.nfe.total()
-        self.spent += clock.total()
-        self.sink.iteration(
-            IterationRecord(self.step, metrics, field.nfe.total(), clock.seconds, groups)
+        for name, reward in self._learning():
+            told = reward.observe(got.images, got.leaf_prompts, self.step)
+            figures |= {f"{name}/{key}": value for key, value in told.items()}
+        clock.lap("learn")
+        it = Iteration(
+            self.config,
+            plans,
+            got.prompts,
+            self.terms,
+            on,
+            got.forest,
+            got.images,
+            got.scores,
+            credited,
+            seen,
         )
+        groups = group_records(it, chosen, self.policy)
+        nfe = field.nfe.copy()
+        for other in self.team.gather(field.nfe)[1:]:
+            nfe.update(other)
+        metrics = iteration_metrics(it) | figures
+        metrics |= {f"nfe/{purpose}": float(num) for purpose, num in nfe.items()}
+        metrics |= {f"judge_calls/{name}": float(num) for name, num in got.calls.items()}
+        clock.lap("record")
+        self.nfe += nfe.total()
+        self.spent += clock.total()
+        self.sink.iteration(IterationRecord(self.step, metrics, nfe.total(), clock.seconds, groups))
 
-    def _sample(
-        self,
-        field: Field,
-        plans: Sequence[TreePlan],
-        shape: Shape,
-        prompts: Sequence[str],
-        watched: frozenset[int],
-    ) -> Rollouts:
-        """Grow this step's trees; every root and explored edge has a seed of its own."""
-        coefficients = compile_kernel(plans[0].kernel, self.sigmas)
-        for plan in plans:
-            if plan.kernel != plans[0].kernel:
-                raise MethodError(
-                    "All trees of an update must draw their noise by the same kernel."
-                )
-            self.objective.check(plan, coefficients)
-        random = shape.explored | (shape.parent < 0)
-        seed_N = np.zeros(len(shape), dtype=np.int64)
-        for node in np.flatnonzero(random):
-            where = (int(shape.tree[node]), int(shape.local[node]))
-            seed_N[node] = seed_of(self.config.seed, self.step, "rollout", *where)
-        cond = self.policy.embed(prompts)
-        return sample(field, shape, coefficients, cond, seed_N, watched=watched)
-
-    def _score(self, shape: Shape, images: Pictures, prompts: Sequence[str]) -> dict[str, Scores]:
-        """Raw rewards of all leaves; a reward that is silent altogether ends the run."""
-        group_L, _ = partition(shape, self.credit)
-        of_leaf = [prompts[tree] for tree in shape.tree[shape.leaf]]
-        scores = {t.name: self.rewards[t.name].score(images, of_leaf, group_L) for t in self.terms}
+    def _check_scored(self, scores: Mapping[str, Scores]) -> None:
+        """A reward that is silent altogether ends the run."""
         for name, said in scores.items():
-            if np.isnan(said.values).all():
+            if len(said) and np.isnan(said.values).all() and "n/a" not in said.status:
                 reason = next((reason for reason in said.reasons if reason), said.status[0])
                 raise RewardError(
                     f"Reward '{name}' had no value for any of {len(said)} pictures ({reason}); "
                     "mend the reward, then resume the run."
                 )
-        return scores
 
     def _update(
-        self, field: Field, rollouts: Rollouts, edge_N: Floats
+        self, field: Field, got: Collected, advantage_N: Floats
     ) -> tuple[Pass | None, dict[str, float]]:
         """Optimiser steps on these rollouts; none is taken on what is not a number."""
         optim, seen, norm = self.config.optim, None, 0.0
         share = self.step / self.config.num_steps
         lr = optim.lr * (1 + (optim.lr_end - 1) * share)
-        self.optimiser.param_groups[0]["lr"] = lr
-        if not np.isfinite(edge_N).any():
+        for group, factor in zip(self.optimiser.param_groups, self.factors, strict=True):
+            group["lr"] = lr * factor
+        seed = (self.config.seed, self.step)
+        works = prepare(field, got.parts, advantage_N, self.objective, seed)
+        counts = self.team.gather((sum(w.items for w in works), sum(w.points for w in works)))
+        totals = Totals(sum(items for items, _ in counts), sum(points for _, points in counts))
+        if not totals.items:
             self.sink.log(
                 "warning", f"Update {self.step + 1}: every group was skipped, nothing learned.", {}
             )
             return None, {"lr": lr}
+        parameters = list(self.parameters.values())
         for number in range(optim.updates_per_rollout):
             self.optimiser.zero_grad(set_to_none=True)
             try:
-                seen = accumulate(field, rollouts, edge_N, self.objective)
-                norm = clip_gradient(list(self.parameters.values()), optim.max_grad_norm)
+                mine = accumulate(field, works, self.objective, len(advantage_N), totals)
+                self.team.add_gradients(parameters)
+                norm = clip_gradient(parameters, optim.max_grad_norm)
             except MethodError as error:
                 self.optimiser.zero_grad(set_to_none=True)
                 if number == 0:  # later passes have moved the adapter: the last checkpoint stands
                     self.checkpoint()
                 raise MethodError(f"Update {self.step + 1}: {error}") from error
             self.optimiser.step()
-        if self.ema is not None:
-            decay, now = optim.ema_decay, self.policy.adapter_state()
-            self.ema = {n: decay * old + (1 - decay) * now[n] for n, old in self.ema.items()}
+            seen = merge_passes(len(advantage_N), self.team.gather(mine))
+        for name, decay in self._decays(self.step).items():
+            self.policy.blend(name, decay)
         return seen, {"lr": lr, "grad_norm": norm}
 
     # --- helpers ---------------------------------------------------------------------------------
 
     def _field(self) -> Field:
         s = self.config.sampling
-        return Field(self.policy, s.guidance, s.bf16, s.batch_size, s.update_batch_size)
+        return Field(
+            self.policy,
+            s.guidance,
+            s.bf16,
+            s.batch_size,
+            s.update_batch_size,
+            s.train_guidance,
+            s.reference_guidance if s.reference_guidance is not None else s.train_guidance,
+        )
 
-    @contextmanager
-    def _delivered(self) -> Iterator[None]:
-        """The weights that will be delivered: the moving average, where one is kept."""
-        if self.ema is None:
-            yield
-            return
-        now = self.policy.adapter_state()
-        self.policy.load_adapter(self.ema)
-        try:
-            yield
-        finally:
-            self.policy.load_adapter(now)
+    def _learning(self) -> list[tuple[str, Checked]]:
+        """Rewards that learn during the run."""
+        trained = [term.name for term in self.config.rewards]
+        return [(n, r) for n, r in self.rewards.items() if n in trained and r.learns]
 
 
-class _Clock:
-    """Seconds by phase; "total" is their sum."""
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
 
-    def lap(self, phase: str) -> None:
-        now = time.perf_counter()
-        self.seconds[phase], self._last = now - self._last, now
+def _terms(config: RunConfig, rewards: Mapping[str, Checked]) -> list[Term]:
+    """The rewards of the sum; stored pairs have one value, who won."""
+    if not config.rewards:
+        return [Term(Pairs.REWARD, relative=True)]
+    return [
+        Term(t.name, t.weight, t.transform, relative=rewards[t.name].shape == "groupwise")
+        for t in config.rewards
+    ]
 
-    def total(self) -> float:
-        self.seconds["total"] = sum(s for name, s in self.seconds.items() if name != "total")
-        return self.seconds["total"]
+
+def _factor(groups: Mapping[str, float], name: str) -> float:
+    return next((factor for part, factor in groups.items() if part in name), 1.0)
 
 
 def _one_of(rewards: Mapping[str, Scorer], name: str) -> Scorer:

@@ -97,7 +97,8 @@ def test_the_clip_bounds_the_sum_over_strides() -> None:
 
 def test_groups_are_known_before_anything_is_sampled() -> None:
     shape = grow([FORKED, FORKED], 6)
-    group_L, groups = partition(shape, Credit("fork"))
+    items = partition(shape, Credit("fork"))
+    group_L, groups = items.group_I, items.groups
     assert len(groups) == 4
     assert len(np.unique(group_L)) == 8
     assert sorted(np.concatenate([g.leaves for g in groups])) == list(range(len(shape.leaf)))

@@ -11,11 +11,11 @@ import torch
 from backend.errors import MethodError
 from backend.policies.sd3 import Sd3Policy
 from backend.rl.kernels import Kernel, compile_kernel
-from backend.rl.objectives import ClippedRatio
+from backend.rl.objectives import ClippedRatio, Leash
 from backend.rl.randomness import noise, prompts_at, seed_of
 from backend.rl.sampler import Field, Rollouts, draw, sample
 from backend.rl.tree import TreePlan, grow, predict_cost
-from backend.rl.update import accumulate, replay
+from backend.rl.update import Pass, Totals, accumulate, prepare, replay
 from backend.types import Cond
 from tests.tiny_sd3 import PROMPTS, fill_adapter
 
@@ -38,6 +38,14 @@ def roll(policy: Sd3Policy, plan: TreePlan, *, step: int = 0, **how: Any) -> tup
 def advantages(rollouts: Rollouts) -> np.ndarray:
     rng = np.random.default_rng(0)
     return np.where(rollouts.shape.explored, rng.normal(size=len(rollouts.shape)), np.nan)
+
+
+def one_pass(
+    field: Field, rollouts: Rollouts, advantage_N: np.ndarray, objective: ClippedRatio
+) -> Pass:
+    works = prepare(field, [rollouts], advantage_N, objective, (0, 0))
+    totals = Totals(sum(work.items for work in works), sum(work.points for work in works))
+    return accumulate(field, works, objective, len(rollouts.shape), totals)
 
 
 def in_float64(policy: Sd3Policy, rollouts: Rollouts) -> None:
@@ -85,7 +93,7 @@ def test_log_probabilities_of_the_first_update_are_bit_equal(
     for part in rollouts.decisions:
         _, again = replay(field, rollouts, part)
         assert torch.equal(again.detach(), part.log_prob)
-    seen = accumulate(field, rollouts, advantages(rollouts), ClippedRatio())
+    seen = one_pass(field, rollouts, advantages(rollouts), ClippedRatio())
     assert set(seen.ratio_N[rollouts.shape.explored]) == {1.0}
     assert not seen.clipped_N.any()
 
@@ -97,7 +105,7 @@ def test_evaluations_counted_equal_evaluations_predicted(
 ) -> None:
     cost = predict_cost(grow([PLANS[name]] * len(PROMPTS), T))
     field, rollouts = roll(lora, PLANS[name])
-    accumulate(field, rollouts, advantages(rollouts), ClippedRatio())
+    one_pass(field, rollouts, advantages(rollouts), ClippedRatio())
     assert (field.nfe["sample"], field.nfe["update"]) == (cost.sample, cost.update)
     assert len(rollouts.leaves) == cost.pictures
     doubled = Field(lora, guidance)
@@ -148,7 +156,7 @@ def test_the_shared_parents_gradient_equals_the_naive_one(lora: Sd3Policy) -> No
     fill_adapter(lora, 0.31)
     edge_N, objective = advantages(rollouts), ClippedRatio(clip_nats=2.0)
     cond = rollouts.cond.take(list(range(len(PROMPTS))))
-    accumulate(field, rollouts, edge_N, objective)
+    one_pass(field, rollouts, edge_N, objective)
     shared = {name: p.grad.clone() for name, p in lora.trainable().items() if p.grad is not None}
     lora.network.zero_grad()
 
@@ -181,7 +189,7 @@ def test_the_shared_parents_gradient_equals_the_naive_one(lora: Sd3Policy) -> No
 def test_each_loss_term_reaches_the_adapter_and_nothing_else(lora: Sd3Policy, kl: float) -> None:
     field, rollouts = roll(lora, FORKS)
     edge_N = advantages(rollouts) if kl == 0 else np.where(rollouts.shape.explored, 0.0, np.nan)
-    seen = accumulate(field, rollouts, edge_N, ClippedRatio(kl=kl))
+    seen = one_pass(field, rollouts, edge_N, ClippedRatio(leashes=(Leash(kl),) if kl else ()))
     assert (seen.kl > 0) == (kl > 0)
     unread = "transformer_blocks.1.attn.add_q_proj"  # the last block drops its text stream
     for name, parameter in lora.network.named_parameters():
@@ -197,7 +205,7 @@ def test_a_loss_that_is_not_a_number_is_a_sentence_and_leaves_the_adapter(lora: 
     before = lora.adapter_state()
     rollouts.decisions[1].target[:] = torch.nan
     with pytest.raises(MethodError, match="Lower the learning rate"):
-        accumulate(field, rollouts, advantages(rollouts), ClippedRatio())
+        one_pass(field, rollouts, advantages(rollouts), ClippedRatio())
     assert all(torch.equal(before[name], now) for name, now in lora.adapter_state().items())
 
 
@@ -205,7 +213,7 @@ def test_nodes_without_credit_are_not_evaluated_again(lora: Sd3Policy) -> None:
     field, rollouts = roll(lora, FORKS, update_batch_size=1)
     edge_N = advantages(rollouts)
     edge_N[rollouts.shape.tree > 0] = np.nan
-    accumulate(field, rollouts, edge_N, ClippedRatio())
+    one_pass(field, rollouts, edge_N, ClippedRatio())
     assert field.nfe["update"] == 2
 
 

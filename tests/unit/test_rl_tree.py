@@ -81,6 +81,7 @@ def test_a_group_of_one_is_refused() -> None:
         grow([plan(roots=1, explore=frozenset({0}))], 10)
 
 
-def test_a_tree_that_explores_nowhere_is_refused() -> None:
-    with pytest.raises(ConfigError, match="explores nowhere"):
-        grow([plan(roots=8)], 10)
+def test_plain_samples_are_trees_that_explore_nowhere() -> None:
+    """24 leaves of 10 evaluations each and no decision: DiffusionNFT's rollouts."""
+    cost = predict_cost(grow([plan(roots=24)], 10))
+    assert (cost.sample, cost.update, cost.pictures) == (240, 0, 24)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backend.errors import CheckpointError, NotFound
-from backend.services import policies, records, rewards, runs
+from backend.services import labels, policies, records, rewards, runs
 from backend.services.records import Fence
 from backend.services.studio import Studio
 from backend.types import CheckpointState
 from workers import models
 from workers.frame import JobFrame, run_job
+from workers.sheets import stack
 from workers.sink import StoreSink
+
+if TYPE_CHECKING:
+    from backend.rl.collect import Data
+    from backend.rl.recipe import RunConfig
 
 
 def run(job_id: int, attempt: int) -> None:
@@ -26,7 +31,7 @@ def work(frame: JobFrame) -> dict[str, Any]:
     studio, run_id = frame.studio, frame.args["run_id"]
     fence = Fence(frame.job_id, frame.attempt)
     config = runs.config_of(studio, run_id)
-    prompts, heldout = runs.prompts_of(studio, run_id)
+    data = data_of(studio, run_id, config)
     terms = [*config.rewards, *config.watch]
     scorers = {term.name: rewards.load_term(studio, term.kind, term.config) for term in terms}
     saved = last_checkpoint(studio, run_id)
@@ -37,15 +42,44 @@ def work(frame: JobFrame) -> dict[str, Any]:
         config,
         policy=models.fresh(start.family, start.config, start.adapter),
         rewards=scorers,
-        prompts=prompts,
-        heldout=heldout,
+        data=data,
         sink=sink,
         control=frame,
         resume=saved,
     )
     if result.status != "paused":
-        records.save_tuned_policy(studio, run_id, sink.delivered, result.step, fence=fence)
+        adapter, step = sink.delivered, result.step
+        if config.early_stop.gold and result.best_step:
+            adapter, step = records.adapter_at(studio, run_id, result.best_step), result.best_step
+        records.save_tuned_policy(studio, run_id, adapter, step, fence=fence)
     return {"ended": result.status, "step": result.step, "nfe": result.nfe}
+
+
+def data_of(studio: Studio, run_id: int, config: RunConfig) -> Data:
+    """Prompts, and the judged pairs if the method learns from them.
+
+    Pairs of held-out prompts are left out: the run is measured on those.
+    """
+    from backend.rl.collect import Data, Pairs
+    from backend.rl.recipe import learns_from_pairs
+
+    prompts, heldout = runs.prompts_of(studio, run_id)
+    if not learns_from_pairs(config):
+        return Data(prompts, heldout)
+    simulated = {"people": False, "simulated": True, "both": None}[config.labels]
+    project_id = runs.get(studio, run_id)["project_id"]
+    held = set(heldout)
+    found = [
+        pair
+        for pair in labels.judged(studio, project_id, simulated=simulated)
+        if pair.choice in ("left", "right") and pair.prompt not in held
+    ]
+    if not found:
+        return Data(prompts, heldout)
+    sides = [(p.left_media, p.right_media)[:: 1 if p.choice == "left" else -1] for p in found]
+    read = {name: studio.media.read(name) for pair in sides for name in pair}
+    winners, losers = (stack([read[pair[side]] for pair in sides]) for side in (0, 1))
+    return Data(prompts, heldout, Pairs([pair.prompt for pair in found], winners, losers))
 
 
 def last_checkpoint(studio: Studio, run_id: int) -> CheckpointState | None:

@@ -1,0 +1,62 @@
+"""Proxy and gold apart: a run ends when what it trains on rises while what it must not lose falls.
+
+At each evaluation both gains over the base are known, paired by prompt. It looks like cheating
+where the trained reward is above its value at the watched reward's best, and the watched reward is
+more than `margin` standard errors under that best. `patience` such evaluations in a row end the
+run, and the best step, not the last, is delivered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backend.rl.recipe import EarlyStop, RewardTerm
+
+
+class History:
+    """Evaluations of one run as [step, proxy, gold, standard error of gold]; JSON-ready rows."""
+
+    def __init__(self, settings: EarlyStop, trained: Sequence[RewardTerm]) -> None:
+        self.settings, self.trained = settings, list(trained)
+        self.rows: list[list[Any]] = []
+
+    def add(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Take in one evaluation; step 0, the base, has gains of 0."""
+        gold = self.settings.gold
+        if not gold or (step and f"gain/{gold}" not in metrics):
+            return
+        proxy = sum(t.weight * metrics.get(f"gain/{t.name}", 0.0) for t in self.trained)
+        self.rows.append(
+            [step, proxy, metrics.get(f"gain/{gold}", 0.0), metrics.get(f"gain_se/{gold}", 0.0)]
+        )
+
+    @property
+    def best_step(self) -> int | None:
+        """The evaluation at which the watched reward stood highest; None when none is watched."""
+        return int(self._best()[0]) if self.rows else None
+
+    def verdict(self) -> str:
+        """Why the run should end, as a sentence; empty while it should not."""
+        tail = self.rows[-self.settings.patience :]
+        if len(tail) < self.settings.patience:
+            return ""
+        best = self._best()
+        if not all(self._cheats(row, best) for row in tail):
+            return ""
+        last = tail[-1]
+        return (
+            f"Stopped after update {last[0]}: the trained reward went on rising "
+            f"({best[1]:+.3g} → {last[1]:+.3g}) while '{self.settings.gold}' fell "
+            f"({best[2]:+.3g} → {last[2]:+.3g} ± {last[3]:.2g}). Update {best[0]}, where it stood "
+            "highest, is delivered."
+        )
+
+    def _best(self) -> list[Any]:
+        return max(self.rows, key=lambda row: (row[2], -row[0]))
+
+    def _cheats(self, row: list[Any], best: list[Any]) -> bool:
+        step, proxy, gold, error = row
+        return bool(
+            step > best[0] and proxy > best[1] and gold < best[2] - self.settings.margin * error
+        )
