@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from backend.policies import sd3
+from backend.types import Policy
 
 NUM_TOKENS = 16
 WORDS = (  # longer ones first: a word's pieces must not be taken by a shorter one's merges
@@ -25,14 +26,13 @@ PROMPTS = ["a red circle", "a blue square", "a green circle on a blue square", "
 def save_tiny(folder: Path, *, t5: bool = False) -> Path:
     """Write the checkpoint to `folder`, the same for every call."""
     from diffusers import (
-        AutoencoderKL,
         FlowMatchEulerDiscreteScheduler,
         SD3Transformer2DModel,
         StableDiffusion3Pipeline,
     )
 
     torch.manual_seed(0)
-    tokenizer = _clip_tokenizer(folder / "words")
+    tokenizer = clip_tokenizer(folder / "words")
     transformer = SD3Transformer2DModel(
         sample_size=8,
         patch_size=2,
@@ -48,31 +48,17 @@ def save_tiny(folder: Path, *, t5: bool = False) -> Path:
         dual_attention_layers=(0,),
         qk_norm="rms_norm",
     )
-    for parameter in transformer.parameters():  # a fresh network is blind to sigma and prompt
-        parameter.data += 0.1 * torch.randn_like(parameter)
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=4,
-        sample_size=16,
-        use_quant_conv=False,
-        use_post_quant_conv=False,
-        scaling_factor=1.5305,
-        shift_factor=0.0609,
-    )
+    open_eyes(transformer)
     pipeline = StableDiffusion3Pipeline(
         transformer=transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=vae,
-        text_encoder=_text_encoder(tokenizer),
+        vae=picture_vae(scaling_factor=1.5305, shift_factor=0.0609),
+        text_encoder=clip_text_encoder(tokenizer),
         tokenizer=tokenizer,
-        text_encoder_2=_text_encoder(tokenizer),
+        text_encoder_2=clip_text_encoder(tokenizer),
         tokenizer_2=tokenizer,
-        text_encoder_3=_t5() if t5 else None,
-        tokenizer_3=_t5_tokenizer() if t5 else None,
+        text_encoder_3=t5() if t5 else None,
+        tokenizer_3=word_tokenizer() if t5 else None,
     )
     pipeline.save_pretrained(folder, safe_serialization=True)
     return folder
@@ -96,7 +82,7 @@ def tiny_policy(tiny_sd3: Path) -> sd3.Sd3Policy:
     return load_tiny(tiny_sd3)
 
 
-def fill_adapter(policy: sd3.Sd3Policy, size: float = 0.3) -> None:
+def fill_adapter(policy: Policy, size: float = 0.3) -> None:
     """Give a fresh adapter random weights, so that it changes pictures."""
     torch.manual_seed(1)
     with torch.no_grad():
@@ -104,7 +90,32 @@ def fill_adapter(policy: sd3.Sd3Policy, size: float = 0.3) -> None:
             parameter.copy_(size * torch.randn_like(parameter))
 
 
-def _clip_tokenizer(folder: Path) -> Any:
+def open_eyes(network: torch.nn.Module) -> None:
+    """A fresh network is blind to sigma and prompt: its gates are zero."""
+    for parameter in network.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+
+
+def picture_vae(**facts: float) -> Any:
+    """An image VAE of 4 channels that halves each side."""
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=16,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        **facts,
+    )
+
+
+def clip_tokenizer(folder: Path) -> Any:
+    """Knows the words of `PROMPTS`, a token each."""
     from transformers import CLIPTokenizer
 
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
@@ -128,33 +139,35 @@ def _clip_tokenizer(folder: Path) -> Any:
     return CLIPTokenizer.from_pretrained(folder, model_max_length=NUM_TOKENS, **marks)
 
 
-def _text_encoder(tokenizer: Any) -> Any:
-    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+def clip_text_encoder(tokenizer: Any, *, projection: bool = True) -> Any:
+    """A CLIP text model of width 16."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-    return CLIPTextModelWithProjection(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=16,
-            intermediate_size=16,
-            projection_dim=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            max_position_embeddings=NUM_TOKENS,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        projection_dim=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=NUM_TOKENS,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
+    return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config)
 
 
-def _t5() -> Any:
+def t5() -> Any:
+    """A T5 encoder of width 32."""
     from transformers import T5Config, T5EncoderModel
 
     sizes: dict[str, Any] = {"d_model": 32, "d_ff": 16, "d_kv": 8, "num_layers": 1, "num_heads": 2}
     return T5EncoderModel(T5Config(vocab_size=64, **sizes))
 
 
-def _t5_tokenizer() -> Any:
+def word_tokenizer(**options: Any) -> Any:
+    """A token for every word of `PROMPTS`, one for all others, and an end mark."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -165,4 +178,4 @@ def _t5_tokenizer() -> Any:
         single="$A </s>", special_tokens=[("</s>", 1)]
     )
     marks = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **marks)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **marks, **options)

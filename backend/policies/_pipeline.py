@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+ATTENTION = (
+    *("to_q", "to_k", "to_v", "to_out.0"),
+    *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
+)
+"""Attention of two streams that see each other, picture and text: ends of layer names."""
+
 CACHE_BYTES = 2**30
 """Room for prompt embeddings; the oldest leave first."""
 
@@ -103,9 +109,13 @@ def find_weights(weights: str) -> str:
     return str(PIPELINE_DIR)
 
 
-def check_length(prompt: str, tokenizer: Any, limit: int) -> None:
-    """Raise InputError for a prompt of more tokens than `limit`; tokenizers cut in silence."""
-    num = len(tokenizer(prompt, truncation=False, verbose=False)["input_ids"])
+def num_tokens(tokenizer: Any, text: str) -> int:
+    """Tokens of a text, none cut off."""
+    return len(tokenizer(text, truncation=False, verbose=False)["input_ids"])
+
+
+def check_length(prompt: str, num: int, limit: int) -> None:
+    """Raise InputError for a prompt of more tokens than `limit`; pipelines cut in silence."""
     if num > limit:
         raise InputError(
             f"The prompt '{prompt}' has {num} tokens with its end marks and this model takes "
@@ -120,6 +130,26 @@ def dynamic_shift(scheduler: Any, tokens: int) -> float:
     low, high = facts.get("base_shift", 0.5), facts.get("max_shift", 1.15)
     slope = (high - low) / (many - few)
     return float(tokens * slope + (low - slope * few))
+
+
+def shifted(scheduler: Any, num_steps: int, tokens: int) -> dict[str, Any]:
+    """`set_timesteps` as FLUX and its kin call it: from 1 to 1/T, shifted by the picture's size."""
+    sigmas = np.linspace(1.0, 1 / num_steps, num_steps)
+    return {"sigmas": sigmas, "mu": dynamic_shift(scheduler, tokens)}
+
+
+def pack(latent: Tensor) -> Tensor:
+    """Squares of 2×2 latent pixels as tokens: (B, C, H, W) → (B, HW/4, 4C)."""
+    B, C, H, W = latent.shape
+    squares = latent.view(B, C, H // 2, 2, W // 2, 2).permute(0, 2, 4, 1, 3, 5)
+    return squares.reshape(B, H * W // 4, 4 * C)
+
+
+def unpack(tokens: Tensor, shape: Sequence[int]) -> Tensor:
+    """The inverse of `pack`; `shape` is (C, H, W)."""
+    C, H, W = shape
+    squares = tokens.view(-1, H // 2, W // 2, C, 2, 2).permute(0, 3, 1, 4, 2, 5)
+    return squares.reshape(-1, C, H, W)
 
 
 class PipelinePolicy(Adapted):
@@ -271,8 +301,8 @@ class PipelinePolicy(Adapted):
 
     def _unscale(self, latents: Tensor) -> Tensor:
         facts = self.pipeline.vae.config
-        return latents / float(facts.scaling_factor) + float(facts.shift_factor)
+        return latents / float(facts.scaling_factor) + float(facts.get("shift_factor") or 0)
 
     def _scale(self, latents: Tensor) -> Tensor:
         facts = self.pipeline.vae.config
-        return (latents - float(facts.shift_factor)) * float(facts.scaling_factor)
+        return (latents - float(facts.get("shift_factor") or 0)) * float(facts.scaling_factor)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from backend.policies._pipeline import (
+    ATTENTION,
     PipelineConfig,
     PipelinePolicy,
     check_length,
     dynamic_shift,
     load_pipeline,
+    num_tokens,
 )
 from backend.rl.sigma import TIMESTEPS
 from backend.types import Cond
@@ -51,8 +53,7 @@ class Sd3Policy(PipelinePolicy):
 
     FAMILY = "sd3"
     LORA_TARGETS = (
-        *("to_q", "to_k", "to_v", "to_out.0"),
-        *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
+        *ATTENTION,
         *("ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2"),
     )
 
@@ -101,8 +102,7 @@ class Sd3Policy(PipelinePolicy):
 
     def _check_fits(self, prompt: str) -> None:
         """The longest-sighted text encoder must see the whole prompt."""
-        tokenizer = self.pipeline.tokenizer
+        tokenizer, limit = self.pipeline.tokenizer, self.pipeline.tokenizer.model_max_length
         if self.has_t5:
-            check_length(prompt, self.pipeline.tokenizer_3, self.max_sequence_length)
-        else:
-            check_length(prompt, tokenizer, tokenizer.model_max_length)
+            tokenizer, limit = self.pipeline.tokenizer_3, self.max_sequence_length
+        check_length(prompt, num_tokens(tokenizer, prompt), limit)
