@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from backend.config import Config
 from backend.errors import ConfigError
-from backend.rl.kernels import Coefficients
+from backend.rl.kernels import Coefficients, Kernel, Solver
 from backend.rl.objectives import Batch, Leash, Said
 from backend.rl.randomness import noise, seed_of
 from backend.rl.tree import Shape, TreePlan
@@ -36,6 +38,33 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Times = Literal["schedule", "uniform", "logit-normal"]
+
+
+class ForwardSettings(Config):
+    """Settings of every method that trains on samples made noisy again."""
+
+    group_size: int = Field(24, json_schema_extra={"unit": "pictures"})
+    """Pictures of each prompt; they are compared with each other."""
+    solver: Solver = "euler"
+    """How pictures are drawn: by Euler, or by the second-order DPM-Solver++."""
+    times: int = Field(1, ge=1, json_schema_extra={"unit": "noise levels"})
+    """Noise levels at which each picture is trained on; each costs a forward and backward."""
+    draw: Times = "schedule"
+    """Where the noise levels come from: the sampling schedule, evenly, or mostly the middle."""
+    kl: float = Field(0.0, ge=0)
+    """Pull of the velocity towards the base model; it costs one more evaluation a point."""
+
+    def samples(self) -> TreePlan:
+        """Plain samples, each from its own noise: a tree that explores nowhere."""
+        return TreePlan(QUIET, roots=self.group_size, solver=self.solver)
+
+    def leashes(self, *more: Leash) -> tuple[Leash, ...]:
+        """The pull towards the base model, if there is one, and `more`."""
+        return ((Leash(self.kl),) if self.kl else ()) + more
+
+
+QUIET = Kernel("flow-sde", 0.0)
+"""The kernel of plans without explored edges."""
 
 
 @dataclass(frozen=True)

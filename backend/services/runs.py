@@ -111,8 +111,14 @@ def want(studio: Studio, run_id: int, wish: str) -> dict[str, Any]:
         raise InputError(f"A run can be asked to {', '.join(WISHES)}, not to '{wish}'.")
     enqueue = None
     with studio.write() as session:
+        # The job first: a worker that reports locks them in this order too, or both would wait.
+        job_id = find(session, run_id).job_id
+        job = session.get(Job, job_id, with_for_update=True) if job_id else None
         run = find(session, run_id, lock=True)
-        job = session.get(Job, run.job_id, with_for_update=True) if run.job_id else None
+        if run.job_id != job_id:
+            raise Conflict(
+                f"Run {run_id} was started anew in this moment; look at it and ask again."
+            )
         if wish == "run" and run.status in ("paused", "stopped", "failed"):
             enqueue = _start(session, run)
         elif run.status in ("done", "stopped", "failed") or job is None:

@@ -1,0 +1,43 @@
+"""Flow-RWR: flow matching on one's own samples, good ones weighing exponentially more.
+
+The oldest and plainest way to learn from a reward. Bad samples teach little, and nothing pushes
+away from them; the comparison in Flow-GRPO's paper saw no gain from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from backend.rl.credit import Credit
+from backend.rl.forward import Forward, ForwardSettings, weigh
+from backend.rl.tree import TreePlan
+
+TITLE = "Flow-RWR"
+SOURCE = "Liu et al. 2025, arXiv 2501.13918"
+SUMMARY = "Imitate good samples more than bad ones; the plain baseline of the forward losses."
+AVOID = "When there is time for anything else: it learns slowest and forgets variety."
+
+
+class Config(ForwardSettings):
+    """The temperature is our choice; the paper weighs by exp(r)."""
+
+    temperature: float = Field(1.0, gt=0)
+    """How many advantages weigh e times as much; smaller is greedier."""
+
+
+def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
+    """Plain samples."""
+    return config.samples()
+
+
+def credit(config: Any) -> Credit:
+    """All pictures of a prompt."""
+    return Credit(key="tree")
+
+
+def objective(config: Config) -> Forward:
+    """Flow matching weighted by exp(A/τ)."""
+    loss = weigh(config.temperature)
+    return Forward(loss, times=config.times, draw=config.draw, leashes=config.leashes())
