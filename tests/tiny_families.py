@@ -99,7 +99,7 @@ def _save_flux(folder: Path) -> None:
         vae=picture_vae(scaling_factor=0.3611, shift_factor=0.1159),
         text_encoder=tiny_sd3.clip_text_encoder(tokenizer, projection=False),
         tokenizer=tokenizer,
-        text_encoder_2=tiny_sd3.t5(),
+        text_encoder_2=tiny_sd3.t5_encoder(),
         tokenizer_2=word_tokenizer(),
     ).save_pretrained(folder)
 

@@ -57,7 +57,7 @@ def save_tiny(folder: Path, *, t5: bool = False) -> Path:
         tokenizer=tokenizer,
         text_encoder_2=clip_text_encoder(tokenizer),
         tokenizer_2=tokenizer,
-        text_encoder_3=t5() if t5 else None,
+        text_encoder_3=t5_encoder() if t5 else None,
         tokenizer_3=word_tokenizer() if t5 else None,
     )
     pipeline.save_pretrained(folder, safe_serialization=True)
@@ -158,7 +158,7 @@ def clip_text_encoder(tokenizer: Any, *, projection: bool = True) -> Any:
     return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config)
 
 
-def t5() -> Any:
+def t5_encoder() -> Any:
     """A T5 encoder of width 32."""
     from transformers import T5Config, T5EncoderModel
 

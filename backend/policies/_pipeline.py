@@ -1,7 +1,7 @@
 """What the families share: a diffusers pipeline as a policy, but for its network's conventions.
 
-`PipelinePolicy` is a policy except for `velocity` and the prompt's embedding, which are what a
-family is. Its decode and encode are those of an image VAE with a scale and a shift.
+`PipelinePolicy` is a policy except for how its network is asked and a prompt is embedded, which is
+what a family is. Its decode and encode are those of an image VAE with a scale and a shift.
 
 torch and diffusers are imported when a model is loaded, never when this file is.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -45,6 +45,9 @@ class PipelineConfig(Settings):
     """Precision in which the frozen weights are held; what trains is always float32."""
     sample_side: int | None = Field(None, ge=8, json_schema_extra={"unit": "pixels"})
     """Height and width of pictures; empty takes the checkpoint's own."""
+
+
+C = TypeVar("C", bound=PipelineConfig)
 
 
 def load_pipeline(
@@ -132,12 +135,6 @@ def dynamic_shift(scheduler: Any, tokens: int) -> float:
     return float(tokens * slope + (low - slope * few))
 
 
-def shifted(scheduler: Any, num_steps: int, tokens: int) -> dict[str, Any]:
-    """`set_timesteps` as FLUX and its kin call it: from 1 to 1/T, shifted by the picture's size."""
-    sigmas = np.linspace(1.0, 1 / num_steps, num_steps)
-    return {"sigmas": sigmas, "mu": dynamic_shift(scheduler, tokens)}
-
-
 def pack(latent: Tensor) -> Tensor:
     """Squares of 2×2 latent pixels as tokens: (B, C, H, W) → (B, HW/4, 4C)."""
     B, C, H, W = latent.shape
@@ -152,18 +149,30 @@ def unpack(tokens: Tensor, shape: Sequence[int]) -> Tensor:
     return squares.reshape(-1, C, H, W)
 
 
-class PipelinePolicy(Adapted):
+class PipelinePolicy(Adapted, Generic[C]):
     """A loaded diffusers pipeline as a `backend.types.Policy`; a family adds what it knows."""
 
+    PIPELINE: ClassVar[str]
+    """Name of the class in diffusers."""
+    PACKED: ClassVar[bool] = False
+    """Whether the network sees tokens of 2×2 latent pixels."""
+    PATCH: ClassVar[int] = 2
+    """Latent pixels along the side of a token."""
+    EXPLICIT_SIGMAS: ClassVar[bool] = False
+    """Whether the stock pipeline gives its scheduler sigmas, 1 to 1/T, or a number of steps."""
     CHANNELS_LAST: ClassVar[bool] = True
     """Whether the VAE's convolutions run channels last: on a CPU half as fast again, to 1e-5."""
 
-    def __init__(self, pipeline: Any, config: PipelineConfig, *, native_side: int, unit: int):
-        """`native_side` and `unit`: the checkpoint's own picture size, and what sizes divide by."""
+    @classmethod
+    def load(cls, config: C, device: str = "cpu") -> Self:
+        """Load a checkpoint; raises PolicyError if it is missing or of another kind."""
+        return cls(load_pipeline(cls.PIPELINE, config, device, cls._optional(config)), config)
+
+    def __init__(self, pipeline: Any, config: C) -> None:
         import torch
 
         super().__init__(pipeline.transformer)
-        self.pipeline = pipeline
+        self.pipeline, self.config = pipeline, config
         self.device: torch.device = next(self.network.parameters()).device
         self._cache: OrderedDict[str, Cond] = OrderedDict()
         self._released = False
@@ -171,43 +180,59 @@ class PipelinePolicy(Adapted):
             part.requires_grad_(False).eval()
         if self.CHANNELS_LAST:
             pipeline.vae.to(memory_format=torch.channels_last)
-        side = config.sample_side or native_side
-        if side % unit:
+        facts, factor = self.network.config, pipeline.vae_scale_factor
+        self.side: int = config.sample_side or facts.get("sample_size", 128) * factor
+        if self.side % (self.PATCH * factor):
             raise ConfigError(
-                f"Pictures of {side} pixels do not divide into this model's patches; "
-                f"take a multiple of {unit}.",
+                f"Pictures of {self.side} pixels do not divide into this model's patches; "
+                f"take a multiple of {self.PATCH * factor}.",
                 field="sample_side",
             )
-        latent_side = side // pipeline.vae_scale_factor
-        self.side = side
-        self.latent_shape = (self._latent_channels(), latent_side, latent_side)
+        channels = facts.in_channels // 4 if self.PACKED else facts.in_channels
+        self.latent_shape = (int(channels), self.side // factor, self.side // factor)
 
     # --- what a family adds ----------------------------------------------------------------------
 
-    def velocity(self, latent: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
-        """v(x, σ, c) ≈ noise − data; (B, C, H, W), (B,), B rows → (B, C, H, W) as the latent is."""
+    @classmethod
+    def _optional(cls, config: C) -> dict[str, bool]:
+        """Components that a checkpoint may lack, and whether each is wanted."""
+        return {}
+
+    def _ask(self, latent: Tensor, sigma: Tensor, cond: Mapping[str, Tensor]) -> Any:
+        """The network's velocity, whatever it calls its inputs; all in the network's precision."""
         raise NotImplementedError
 
     def _embed_prompt(self, prompt: str) -> Cond:
         """One row; raises InputError for a prompt that does not fit."""
         raise NotImplementedError
 
-    def _latent_channels(self) -> int:
-        return int(self.network.config.in_channels)
-
-    def _schedule_options(self, num_steps: int) -> dict[str, Any]:
-        """What the stock pipeline passes to `set_timesteps`."""
-        return {"num_inference_steps": num_steps}
-
     # --- the network -----------------------------------------------------------------------------
 
     def schedule(self, num_steps: int) -> list[float]:
         """The sigmas of the stock pipeline's own scheduler, T + 1 values."""
         scheduler = self.pipeline.scheduler
-        scheduler.set_timesteps(**self._schedule_options(num_steps))
+        options: dict[str, Any] = {"num_inference_steps": num_steps}
+        if self.EXPLICIT_SIGMAS:
+            options = {"sigmas": np.linspace(1.0, 1 / num_steps, num_steps)}
+        if scheduler.config.get("use_dynamic_shifting"):
+            options["mu"] = dynamic_shift(scheduler, (self.latent_shape[1] // self.PATCH) ** 2)
+        scheduler.set_timesteps(**options)
         sigmas = [float(sigma) for sigma in scheduler.sigmas]
         check_schedule(sigmas)
         return sigmas
+
+    def velocity(self, latent: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
+        """v(x, σ, c); (B, C, H, W), (B,), B rows → (B, C, H, W) in the latent's precision."""
+        dtype = self.network.dtype
+        known = {
+            name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+            for name, tensor in cond.tensors.items()
+        }
+        seen = pack(latent) if self.PACKED else latent
+        answer: Tensor = self._ask(seen.to(dtype), sigma, known)
+        if self.PACKED:
+            answer = unpack(answer, self.latent_shape)
+        return answer.to(latent.dtype)
 
     def enable_checkpointing(self, on: bool) -> None:
         """Compute activations again in the backward pass instead of keeping them."""

@@ -10,18 +10,12 @@ The stock pipeline's guidance g is v_c + g·(v_c − v_u); here w = 1 + g, so it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from backend.policies._pipeline import (
-    PipelineConfig,
-    PipelinePolicy,
-    check_length,
-    load_pipeline,
-    num_tokens,
-    shifted,
-)
+from backend.policies._pipeline import PipelineConfig, PipelinePolicy, check_length, num_tokens
 from backend.types import Cond
 
 if TYPE_CHECKING:
@@ -31,7 +25,7 @@ TITLE = "Z-Image"
 
 
 class Config(PipelineConfig):
-    """Which weights, and how they are held."""
+    """Which weights, and how long a prompt may be."""
 
     weights: str = "Tongyi-MAI/Z-Image-Turbo"
     """A folder in the diffusers layout, or a hub id such as Tongyi-MAI/Z-Image-Turbo."""
@@ -39,56 +33,45 @@ class Config(PipelineConfig):
     """Longest prompt, with the chat template around it; shorter ones cost less."""
 
 
-def load(config: Config, device: str = "cpu") -> ZImagePolicy:
-    """Load a checkpoint; raises PolicyError with a sentence if it is missing or of another kind."""
-    return ZImagePolicy(load_pipeline("ZImagePipeline", config, device), config)
-
-
-class ZImagePolicy(PipelinePolicy):
-    """A loaded Z-Image pipeline as a `backend.types.Policy`."""
+class ZImagePolicy(PipelinePolicy[Config]):
+    """A loaded Z-Image pipeline."""
 
     FAMILY = "z-image"
+    PIPELINE = "ZImagePipeline"
+    EXPLICIT_SIGMAS = True
     LORA_TARGETS = (
         *("attention.to_q", "attention.to_k", "attention.to_v", "attention.to_out.0"),
         *("feed_forward.w1", "feed_forward.w2", "feed_forward.w3"),
     )
 
-    def __init__(self, pipeline: Any, config: Config) -> None:
-        unit = 2 * pipeline.vae_scale_factor
-        super().__init__(pipeline, config, native_side=64 * unit, unit=unit)
-        self.max_text_tokens = config.max_text_tokens
-
-    def velocity(self, latent: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
-        """v(x, σ, c); (B, C, H, W), (B,), B rows → (B, C, H, W) in the latent's precision."""
+    def _ask(self, latent: Tensor, sigma: Tensor, cond: Mapping[str, Tensor]) -> Any:
         import torch
 
-        dtype, lengths = self.network.dtype, cond.tensors["length"].tolist()
-        text = [t[:n].to(dtype) for t, n in zip(cond.tensors["text"], lengths, strict=True)]
-        frames = list(latent.to(dtype)[:, :, None])
-        out = self.network(frames, 1 - sigma, text, return_dict=False)[0]
-        return -torch.stack(out)[:, :, 0].to(latent.dtype)
-
-    def _schedule_options(self, num_steps: int) -> dict[str, Any]:
-        tokens = (self.latent_shape[1] // 2) ** 2
-        return shifted(self.pipeline.scheduler, num_steps, tokens)
+        lengths = cond["length"].tolist()
+        text = [row[:length] for row, length in zip(cond["text"], lengths, strict=True)]
+        frames = self.network(list(latent[:, :, None]), 1 - sigma, text).sample
+        return -torch.stack(frames)[:, :, 0]
 
     def _embed_prompt(self, prompt: str) -> Cond:
         import torch
         from torch.nn.functional import pad
 
-        tokenizer = self.pipeline.tokenizer
+        limit, tokenizer = self.config.max_text_tokens, self.pipeline.tokenizer
         asked = tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}],
             tokenize=False,
             add_generation_prompt=True,
             enable_thinking=True,
         )
-        check_length(prompt, num_tokens(tokenizer, asked), self.max_text_tokens)
+        check_length(prompt, num_tokens(tokenizer, asked), limit)
         [text], _ = self.pipeline.encode_prompt(
             prompt,
             device=self.device,
             do_classifier_free_guidance=False,
-            max_sequence_length=self.max_text_tokens,
+            max_sequence_length=limit,
         )
-        padded = pad(text, (0, 0, 0, self.max_text_tokens - len(text)))
-        return Cond({"text": padded[None], "length": torch.tensor([len(text)], device=self.device)})
+        length = torch.tensor([len(text)], device=self.device)
+        return Cond({"text": pad(text, (0, 0, 0, limit - len(text)))[None], "length": length})
+
+
+load = ZImagePolicy.load

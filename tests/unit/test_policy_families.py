@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,8 +209,13 @@ def test_released_encoders_leave_the_prompts_they_embedded(tiny: Tiny) -> None:
     policy = tiny.load()
     before = policy.embed(["", *PROMPTS[:2]])
     policy._cache.clear()
+    encoder = weakref.ref(next(iter(policy._encoders().values())))
+    with pytest.raises(InputError, match="this model takes"):
+        policy.release_encoders(["red " * 100])
+    assert policy._encoders()
     policy.release_encoders(PROMPTS[:2])
-    assert not policy._encoders()
+    gc.collect()
+    assert not policy._encoders() and encoder() is None
     after = policy.embed(["", *PROMPTS[:2]])
     assert all(torch.equal(after.tensors[name], tensor) for name, tensor in before.tensors.items())
     with pytest.raises(InputError, match="was not embedded before the text encoders were released"):
