@@ -54,6 +54,11 @@ class PocketEncoder(nn.Module):
         with torch.inference_mode():
             return torch.cat([self.see(chunk) for chunk in _chunks(pictures)])
 
+    def places(self, pictures: NDArray[np.uint8]) -> Tensor:
+        """Pictures (B, 64, 64, 3) uint8 → (B, 16, 128), what it sees at 4×4 places."""
+        with torch.inference_mode():
+            return torch.cat([self.grid(chunk).flatten(2).mT for chunk in _chunks(pictures)])
+
     def text(self, prompts: list[str]) -> Tensor:
         """Prompts → (B, 96), each row of length 1. Words it does not know count as blanks."""
         with torch.inference_mode():
@@ -61,8 +66,13 @@ class PocketEncoder(nn.Module):
 
     def see(self, pictures: Tensor) -> Tensor:
         """(B, 64, 64, 3) in [0, 255] → (B, 96), with gradient."""
+        return F.normalize(self.picture_head(self.grid(pictures).flatten(1)), dim=-1)
+
+    def grid(self, pictures: Tensor) -> Tensor:
+        """(B, 64, 64, 3) in [0, 255] → (B, 128, 4, 4), with gradient."""
         signal = pictures.float().permute(0, 3, 1, 2) / 127.5 - 1
-        return F.normalize(self.picture_head(self.convolutions(signal).flatten(1)), dim=-1)
+        features: Tensor = self.convolutions(signal)
+        return features
 
     def read(self, ids: Tensor) -> Tensor:
         """Word-at-place ids (B, 14) → (B, 96), with gradient."""

@@ -3,6 +3,7 @@
     encoder = load("pocket")            # backend/pocket/encoder.py
     encoder = load("openai/clip-vit-base-patch32")  # a hub id or a folder, safetensors only
     encoder.image(images_uint8)         # (B, H, W, 3) → (B, D), unit length
+    encoder.patches(images_uint8)       # (B, L, E), unit length, a row for each place
     encoder.text(prompts)               # (B, D), unit length; each prompt is encoded once
     encoder.contrast(rows, prompts)     # (B, K): of a prompt and the same with one word changed,
                                         # how sure it is of the prompt, for each kind of word
@@ -45,6 +46,10 @@ class Encoder(Protocol):
 
     def image(self, images: Images) -> Embeddings:
         """(B, H, W, 3) uint8 → (B, D)."""
+        ...
+
+    def patches(self, images: Images) -> Embeddings:
+        """(B, H, W, 3) uint8 → (B, L, E), what it sees at each of L places; E need not be D."""
         ...
 
     def text(self, prompts: Sequence[str]) -> Embeddings:
@@ -102,6 +107,10 @@ class Pocket:
         """(B, 64, 64, 3) uint8 → (B, 96)."""
         return _batched(lambda part: _array(self.encoder.image(part)), images)
 
+    def patches(self, images: Images) -> Embeddings:
+        """(B, 64, 64, 3) uint8 → (B, 16, 128)."""
+        return _batched(lambda part: _array(self.encoder.places(part)), images)
+
     def text(self, prompts: Sequence[str]) -> Embeddings:
         """B prompts → (B, 96)."""
         return _remembered(self.kept, prompts, lambda new: _array(self.encoder.text([new])))
@@ -136,6 +145,10 @@ class Clip:
         """(B, H, W, 3) uint8 → (B, D)."""
         return _batched(self._image, images)
 
+    def patches(self, images: Images) -> Embeddings:
+        """(B, H, W, 3) uint8 → (B, L, E), the last layer's tokens without the one for the whole."""
+        return _batched(self._patches, images)
+
     def text(self, prompts: Sequence[str]) -> Embeddings:
         """B prompts → (B, D); a long prompt is cut at what the encoder can read."""
         return _remembered(self.kept, prompts, self._text)
@@ -150,6 +163,17 @@ class Clip:
         ready = self.processor(images=list(images), return_tensors="pt").to(self.device)
         with torch.inference_mode():
             return _array(self.model.get_image_features(pixel_values=ready["pixel_values"]))
+
+    def _patches(self, images: Images) -> Embeddings:
+        import torch
+
+        ready = self.processor(images=list(images), return_tensors="pt").to(self.device)
+        pixels = ready["pixel_values"]
+        with torch.inference_mode():
+            tokens = self.model.vision_model(pixel_values=pixels).last_hidden_state
+        side = self.model.config.vision_config.patch_size
+        num = (pixels.shape[-2] // side) * (pixels.shape[-1] // side)
+        return _array(tokens[:, -num:])
 
     def _text(self, prompt: str) -> Embeddings:
         import torch

@@ -165,7 +165,7 @@ class Learner(Protocol):
         ...
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Everything it has learned, by name; a checkpoint keeps it."""
+        """Everything it has learned, by name, of one dimension or more; a checkpoint keeps it."""
         ...
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:

@@ -281,6 +281,14 @@ def test_a_prompts_embedding_does_not_depend_on_its_company(clip: str) -> None:
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-6)
 
 
+def test_a_clips_patches_are_the_places_of_its_grid(clip: str) -> None:
+    """32 pixels a side, patches of 16: 2 × 2 places of its 32 hidden features."""
+    images, _ = coloured(0, 1)
+    patches = Clip(clip).patches(images[:3])
+    assert patches.shape == (3, 4, 32)
+    assert np.linalg.norm(patches, axis=-1) == pytest.approx(1, abs=1e-6)
+
+
 def test_agreement_counts_a_draw_as_half() -> None:
     share = _figures.agreement(np.array([1.0, -1.0, 0.0]), np.array([True, True, False]))
     assert share.value == pytest.approx(0.5)
