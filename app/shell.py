@@ -42,6 +42,10 @@ from app.theme import theme
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 RAIL_FOOT = 90
+NOWHERE = "/nowhere"
+"""The page for addresses that nobody has."""
+NO_PAGES = ("/api/", "/media/", "/static/", "/gradio_api/", "/healthz", "/readyz")
+"""Addresses whose refusals are read by programs."""
 FOREIGN = re.compile(
     r'\s*<(?:meta (?:property|name)="(?:og|twitter):[^>]*|link rel="manifest"[^>]*)>'
     r"|<script>\s*\(\(\) => \{\s*const root = .*?</script>",
@@ -230,19 +234,30 @@ class Documents:
     def __init__(self, app: ASGIApp, *, pages: list[Entry], head: str) -> None:
         self.app, self.head = app, head
         self.routes = [(compile_path(entry.path)[0], entry) for entry in pages]
+        self.nowhere = next(entry for entry in pages if entry.path == NOWHERE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything through; rewrite requests for pages, and their answers."""
         entry = self._entry(scope["path"]) if scope["type"] == "http" else None
         if entry is None:
-            return await self.app(scope, receive, _with_headers(scope, send))
+            if not _wants_page(scope):
+                return await self.app(scope, receive, _with_headers(scope, send))
+            found = _Found(_with_headers(scope, send))
+            await self.app(scope, receive, found)
+            if found.is_missing:
+                await self._serve(self.nowhere, scope, receive, send)
+            return None
         if len(scope["path"]) > 1 and scope["path"].endswith("/"):
             query = scope["query_string"].decode("latin-1")
             address = scope["path"].rstrip("/") + (f"?{query}" if query else "")
             return await RedirectResponse(address, status_code=308)(scope, receive, send)
+        return await self._serve(entry, scope, receive, send)
+
+    async def _serve(self, entry: Entry, scope: Scope, receive: Receive, send: Send) -> None:
         inner = dict(scope, path=f"/{entry.slug}", raw_path=f"/{entry.slug}".encode())
         inner["headers"] = [h for h in scope["headers"] if h[0] != b"accept-encoding"]
-        await self.app(inner, receive, _Rewrite(send, self.head))
+        status = 404 if entry.path == NOWHERE else None
+        await self.app(inner, receive, _Rewrite(send, self.head, status))
 
     def _entry(self, path: str) -> Entry | None:
         if path.startswith("//"):  # would leave this host if sent back as a redirect
@@ -267,18 +282,39 @@ def _with_headers(scope: Scope, send: Send) -> Send:
     return sender
 
 
+def _wants_page(scope: Scope) -> bool:
+    """Whether a person's browser asks for something to look at."""
+    if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].startswith(NO_PAGES):
+        return False
+    return "text/html" in Headers(scope=scope).get("accept", "")
+
+
+class _Found:
+    """Passes an answer on unless it is a 404, which it keeps to itself."""
+
+    def __init__(self, send: Send) -> None:
+        self.send, self.is_missing = send, False
+
+    async def __call__(self, message: Message) -> None:
+        """One ASGI message of the answer."""
+        if message["type"] == "http.response.start":
+            self.is_missing = message["status"] == 404
+        if not self.is_missing:
+            await self.send(message)
+
+
 class _Rewrite:
     """Collects an HTML answer and sends it on with our head in place of Gradio's preview tags."""
 
-    def __init__(self, send: Send, head: str) -> None:
-        self.send, self.head = send, head
+    def __init__(self, send: Send, head: str, status: int | None = None) -> None:
+        self.send, self.head, self.status = send, head, status
         self.start: Message | None = None
         self.body = b""
 
     async def __call__(self, message: Message) -> None:
         """One ASGI message of the answer."""
         if message["type"] == "http.response.start":
-            self.start = message
+            self.start = {**message, "status": self.status or message["status"]}
             return
         self.body += message.get("body", b"")
         if message.get("more_body") or self.start is None:

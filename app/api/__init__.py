@@ -14,6 +14,7 @@ from app.api import (
     media,
     projects,
     prompts,
+    reference,
     rewards,
     rollouts,
     runs,
@@ -29,6 +30,7 @@ def install(app: FastAPI) -> None:
     api = APIRouter(prefix=PREFIX)
     for noun in NOUNS:
         api.include_router(noun.router)
+    api.include_router(reference.router)
     app.include_router(api)
     app.include_router(media.router)
     app.include_router(health.router)

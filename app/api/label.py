@@ -11,7 +11,7 @@ from pydantic import Field
 from app.api.deps import Body, ProjectDep, StudioDep, UserDep
 from backend.errors import InputError
 from backend.preferences import formats
-from backend.services import jobs, labels, pairs
+from backend.services import jobs, labels, pairs, samples
 from backend.services.labels import NewLabel
 
 router = APIRouter(tags=["label"])
@@ -62,8 +62,10 @@ def next_pairs(
     after: Annotated[str, Query(description="Ids of the pairs held, with commas.")] = "",
     comparison_id: int | None = None,
 ) -> dict[str, Any]:
-    """The next pairs, leased for two minutes."""
-    return pairs.next_pairs(studio, project, user["id"], n, _ids(after), comparison_id)
+    """The next pairs, leased for two minutes; `is_drawing` when more are on their way."""
+    found = pairs.next_pairs(studio, project, user["id"], n, _ids(after), comparison_id)
+    is_drawing = not found["pairs"] and samples.drawing(studio, project) is not None
+    return {**found, "is_drawing": is_drawing}
 
 
 @router.post("/label")

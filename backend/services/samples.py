@@ -12,7 +12,7 @@ from backend.errors import NotFound
 from backend.services import jobs, policies, prompts
 from backend.services.studio import Studio
 from db import queries
-from db.tables import Job, Prompt, Reward, Sample
+from db.tables import Job, Policy, Prompt, Reward, Sample
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,21 @@ def page(
         for sample, prompt in shown
     ]
     return {"items": items, "next": shown[-1][0].id if len(found) > limit else None}
+
+
+def drawing(studio: Studio, project_id: int) -> dict[str, Any] | None:
+    """The job that draws pairs for this project now, or None: {job_id, progress}."""
+    with studio.read() as session:
+        of_project = set(session.scalars(select(Policy.id).where(Policy.project_id == project_id)))
+        open_jobs = session.scalars(
+            select(Job)
+            .where(Job.kind == "generate", Job.status.in_(("due", "running")))
+            .order_by(Job.id)
+        )
+        for job in open_jobs:
+            if job.args.get("make_pairs") and job.args.get("policy_id") in of_project:
+                return {"job_id": job.id, "progress": job.progress}
+    return None
 
 
 def is_being_drawn(studio: Studio, policy_id: int) -> bool:

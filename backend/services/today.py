@@ -5,7 +5,16 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from backend.services import comparisons, labels, pairs, projects, rewards, runs, workers
+from backend.services import (
+    comparisons,
+    labels,
+    pairs,
+    projects,
+    rewards,
+    runs,
+    samples,
+    workers,
+)
 from backend.services.studio import Studio
 
 FEW = 5
@@ -21,6 +30,7 @@ def summary(studio: Studio, project_id: int, user_id: int) -> dict[str, Any]:
         "labels": labels.counts(studio, project_id, _midnight()),
         "next_pair": pairs.preview(waiting[0]) if waiting else None,
         "pairs": pairs.counts(studio, project_id, user_id),
+        "drawing": samples.drawing(studio, project_id),
         "runs": recent,
         "rewards": rewards.rows(studio, project_id)[:FEW],
         "comparisons": comparisons.rows(studio, project_id)[:FEW],

@@ -108,7 +108,7 @@ function extent(spec) {
 
 function tickText(value, digits, signed) {
   if (Math.abs(value) < 1e-12) return "0";
-  if (Math.abs(value) < 10 ** -4) return value.toExponential(0).replace(/-/g, "−");
+  if (digits > 3) return value.toExponential(0).replace(/-/g, "−");
   return num(value, digits, { sign: signed });
 }
 

@@ -59,15 +59,14 @@ function create(page, policies, sets) {
   const tuned = policies.filter((policy) => policy.run_id);
   if (!policies.length || !sets.length) return el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h2", null, "New comparison")), el("p", { class: "muted" }, "It needs a model and prompts. ", el("a", { class: "link", href: "/" }, "Load the demo"), "."));
   if (!tuned.length) return el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h2", null, "New comparison")), el("p", { class: "muted" }, "There is no tuned model yet. ", el("a", { class: "link", href: "/runs/new" }, "Set up a run"), " and come back when it is done."));
-  const name = (policy) => (policy.step ? `${policy.name} · step ${policy.step}` : policy.name);
   const select = (key, label, options, value) => el("div", { class: "field" }, el("label", { for: `c-${key}` }, label), el("select", { class: "sel", id: `c-${key}`, "data-testid": key }, options.map(([v, text]) => el("option", { value: v, selected: v === value }, text))));
   const wanted = Number(page.query.get("tuned")) || tuned[0].id;
   const held = sets.find((set) => set.split === "heldout") || sets[0];
   const fields = form(page.props.settings);
   const said = el("div");
   const panel = el("section", { class: "sec" }, el("div", { class: "sec-h" }, el("h2", null, "New comparison")), el("div", { class: "stack" },
-    select("tuned_policy_id", "Tuned", policies.map((p) => [p.id, name(p)]), wanted),
-    select("base_policy_id", "Base", policies.map((p) => [p.id, name(p)]), policies.find((p) => !p.run_id)?.id),
+    select("tuned_policy_id", "Tuned", policies.map((p) => [p.id, p.name]), wanted),
+    select("base_policy_id", "Base", policies.map((p) => [p.id, p.name]), policies.find((p) => !p.run_id)?.id),
     select("prompt_set_id", "Prompt set", sets.map((set) => [set.id, set.name]), held.id), fields.node,
     el("div", { class: "row" }, button("Draw both", { kind: "primary", size: "lg", testid: "create-comparison", onclick: async () => {
       if (!fields.check()) return;
@@ -251,7 +250,7 @@ async function one(main, page, id) {
       open() ? el("p", { class: "meta muted" }, "You may look now. Votes you still give stay blind: sides are drawn anew for each pair.")
         : [el("p", { class: "meta muted" }, `Shown after ${BLIND_VOTES} votes, or when you ask. A vote is stored before a name can appear.`),
           el("div", { style: "margin:10px 0 4px" }, el("span", { class: "meter go" }, el("b", { style: `width:${(100 * done) / BLIND_VOTES}%` }))),
-          el("div", { class: "row meta" }, el("span", { class: "grow", "data-testid": "votes" }, `${done} of ${BLIND_VOTES} votes`), Number.isFinite(pace) && el("span", { class: "muted" }, `${pace.toFixed(1)} s a vote`)),
+          el("div", { class: "row meta" }, el("span", { class: "grow", "data-testid": "votes" }, `${done} of ${BLIND_VOTES} votes`), done > 0 && Number.isFinite(pace) && el("span", { class: "muted" }, `${pace.toFixed(1)} s a vote`)),
           el("div", { class: "row", style: "margin-top:8px" }, button("Show names now", { size: "sm", testid: "reveal", onclick: ask }))]);
   }
 

@@ -6,7 +6,7 @@
  * @typedef {{pair_id: number, prompt: string, left: Picture, right: Picture, shown_left: string, lease_until: number | null}} Pair
  * @typedef {{pair: Pair, left: HTMLImageElement, right: HTMLImageElement, shown: number}} Ready
  * @typedef {{choice: string, reasons: string[], comment: string}} Verdict
- * @typedef {{done: number, total: number, median: number | null, phase: "loading"|"ready"|"empty"|"offline", error: string,
+ * @typedef {{done: number, total: number, median: number | null, isDrawing: boolean, phase: "loading"|"ready"|"empty"|"offline", error: string,
  *   saved: "saved"|"saving"|"kept"|"refused", kept: number, reason: string, canUndo: boolean}} State
  */
 import { api } from "/static/js/lib.js";
@@ -47,7 +47,7 @@ export class Judge extends EventTarget {
     this.history = [];
     /** @type {number[]} */
     this.times = [];
-    this.state = /** @type {State} */ ({ done: 0, total: 0, median: null, phase: "loading", error: "", saved: "saved", kept: 0, reason: "", canUndo: false });
+    this.state = /** @type {State} */ ({ done: 0, total: 0, median: null, isDrawing: false, phase: "loading", error: "", saved: "saved", kept: 0, reason: "", canUndo: false });
     this.over = false;
     this.timer = 0;
     /** @type {Promise<void> | null} */
@@ -89,7 +89,7 @@ export class Judge extends EventTarget {
     try {
       const reply = await api(`label/next?${query}`);
       const waiting = this.outbox.waiting().filter((entry) => entry.path === "label").length;
-      Object.assign(this.state, { done: reply.done + waiting, total: reply.total, median: reply.median_s, error: "" });
+      Object.assign(this.state, { done: reply.done + waiting, total: reply.total, median: reply.median_s, isDrawing: reply.is_drawing, error: "" });
       for (const ready of this.queue) if (ready.pair.lease_until) ready.pair.lease_until = now() + LEASE_S; // held pairs are prolonged
       const held = new Set(this.held());
       const fresh = reply.pairs.filter((pair) => !held.has(pair.pair_id));

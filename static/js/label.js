@@ -147,6 +147,7 @@ export async function mount(main, page) {
       return el("div", { class: "sec" }, note("No connection", `${state.error} ${state.kept ? `${fmt.count(state.kept, "judgement")} kept in this browser.` : ""}`,
         { tone: "warn", actions: [button("Try now", { size: "sm", onclick: () => { judge.outbox.flush(); judge.fill(); } })] }));
     }
+    if (state.isDrawing) return empty({ title: "The pairs are being drawn", text: "They appear here by themselves as soon as the first are there.", actions: [el("a", { class: "link meta", href: "/workers" }, "See how far it is")] });
     const done = state.done > 0;
     return empty({
       title: done ? "Every pair is judged" : "No pairs to judge yet",

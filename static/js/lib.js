@@ -93,8 +93,8 @@ const sign = (x) => (x < 0 ? MINUS : "");
 
 /** Numbers, shares and times as people read them. */
 export const fmt = {
-  /** 4096 → "4 096" (narrow spaces). @param {number} x */
-  int: (x) => sign(x) + String(Math.abs(Math.round(x))).replace(/\B(?=(\d{3})+$)/g, "\u202f"),
+  /** 4096 → "4,096", as the sentences of the studio write it. @param {number} x */
+  int: (x) => sign(x) + String(Math.abs(Math.round(x))).replace(/\B(?=(\d{3})+$)/g, ","),
   /** 0.0421 → "0.042"; a missing number is an en dash. @param {number | null | undefined} x */
   num: (x, digits = 3) => (Number.isFinite(x) ? sign(x) + Math.abs(x).toFixed(digits) : "–"),
   /** with its sign always written. @param {number | null | undefined} x */

@@ -97,11 +97,13 @@ class NewRun {
     await this.begin(config, `${recipe.name.replace(/^pocket-/, "")}-${String(this.count + 1).padStart(2, "0")}`);
   }
 
-  /** "Use in a new run" names a reward: it is trained beside the recipe's own. */
+  /** "Use in a new run" names a reward: it is trained, and the recipe's own are watched, so that they tell when it is cheated. */
   addReward(config, name) {
     const row = this.rewards.filter((r) => r.name === name).sort((a, b) => b.id - a.id)[0];
-    if (!row || [...config.rewards, ...(config.watch ?? [])].some((term) => term.name === name)) return;
-    config.rewards.push({ name, kind: row.kind, weight: 1, config: row.config ?? {} });
+    if (!row) return;
+    const others = [...config.rewards, ...(config.watch ?? [])].filter((term) => term.name !== name);
+    config.rewards = [{ name, kind: row.kind, weight: 1, config: row.config ?? {} }];
+    config.watch = others;
   }
 
   /** @param {number} id */

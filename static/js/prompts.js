@@ -40,7 +40,7 @@ export async function mount(main, page) {
 
   function drawList() {
     if (!sets.length) {
-      fill(list, empty({ title: "No prompts yet", text: "A prompt is what the model is asked to draw. Add a set on the right, one prompt a line.",
+      fill(list, empty({ title: "No prompts yet", text: "A prompt is what the model is asked to draw. Add a set, one prompt a line.",
         actions: [el("a", { class: "link meta", href: "/" }, "or load the demo from Today")] }));
       return;
     }
@@ -108,7 +108,7 @@ export async function mount(main, page) {
     };
     return section("Draw pairs", el("p", { class: "meta muted" }, "The model draws each prompt with different seeds; two pictures of one prompt make a pair to judge."),
       select("prompt_set_id", "Prompt set", sets.map((set) => [set.id, `${set.name} · ${fmt.int(set.num_prompts)}`]), chosen),
-      select("policy_id", "Model", policies.map((policy) => [policy.id, policy.step ? `${policy.name} · step ${policy.step}` : policy.name]), wanted),
+      select("policy_id", "Model", policies.map((policy) => [policy.id, policy.name]), wanted),
       el("div", { class: "two" }, drawing.node), el("div", { class: "row" }, button("Draw pairs", { kind: "primary", size: "lg", testid: "generate-pairs", onclick: go })), said);
   }
 

@@ -60,7 +60,7 @@ class RewardsView {
   }
 
   async open(row) {
-    if (!row) return fill(this.detail, empty({ title: "Nothing to show yet", text: "Choose or add a reward on the left." }));
+    if (!row) return fill(this.detail, empty({ title: "Nothing to show yet", text: "Choose a reward, or add one." }));
     this.current = row;
     setQuery({ reward: row.id });
     this.drawList();

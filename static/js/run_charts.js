@@ -148,7 +148,7 @@ const total = (state, step) => state.rows.get(step)?.seconds.total ?? phases(sta
 
 /** @type {Chart[]} */
 export const SMALL = [
-  { key: "rewards", title: "Rewards", build: rewardsSpec, read: (s) => ["", rewardsSpec(s).series.length > 1 ? "first step's se" : "mean"] },
+  { key: "rewards", title: "Rewards", build: rewardsSpec, read: (s) => ["", rewardsSpec(s).series.length > 1 ? "in s.e. of step 1" : "mean"] },
   { key: "spread", title: "Group spread", build: (s) => ({ ...plain("spread", "Spread of the rewards inside a group")(s), floors: floorOf(s) }), read: (s, k) => [figure(one(s, k, "spread")), "sd"] },
   { key: "diversity", title: "Diversity", build: diversitySpec, read: (s, k) => [num(at(diversitySpec(s).series[0].points, k)?.[1], 2), "of the first"] },
   { key: "kl", title: "KL to the base", build: plain("kl", "KL divergence from the base policy"), read: (s, k) => [figure(one(s, k, "kl")), "nats"] },

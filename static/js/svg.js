@@ -59,7 +59,7 @@ export function figure(value, figures = 3) {
 /** Thousands set apart by thin spaces: 2136 becomes "2 136". */
 export function count(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  return Math.round(value).toString().replace(/\B(?=(\d{3})+(?!\d))/g, " ");
+  return Math.round(value).toString().replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
 /** Seconds as people say them: "41 s", "6 min 28 s", "2 h 5 min". */

@@ -50,17 +50,18 @@ function welcome(refresh) {
 }
 
 /** The next thing to do, from how far round the loop this project is. */
-function nextStep({ pairs, labels, rewards, runs, comparisons }) {
-  const learned = rewards.some((reward) => reward.kind === "learned");
+function nextStep({ pairs, labels, rewards, runs, comparisons, drawing }) {
+  const learned = rewards.find((reward) => reward.kind === "learned");
   const finished = runs.find((run) => run.status === "done" && run.tuned_policy_id);
   if (pairs.open > 0) {
     const begun = pairs.done_mine > 0;
     return { title: "Which of the two is better?", label: begun ? "Continue labelling" : "Start labelling", href: "/label", testid: "continue-labelling",
       text: `${fmt.int(pairs.done_mine)} of ${fmt.int(pairs.done_mine + pairs.open)} pairs are judged. One key each; you can stop at any time.`, progress: pairs.done_mine / Math.max(1, pairs.done_mine + pairs.open) };
   }
+  if (drawing) return { title: pairs.total ? "More pairs are being drawn" : "The first pairs are being drawn", label: "See how far it is", href: "/workers", testid: "see-drawing", text: "Two pictures of each prompt, by the model as it is now. They can be judged as soon as they are there; this page shows them by itself.", progress: drawing.progress };
   if (!pairs.total) return { title: "Draw the first pairs", label: "Draw pairs", href: "/prompts?generate=1", testid: "generate-pairs", text: "Two pictures of each prompt, drawn by the model as it is now. Then say which is better." };
   if (!learned) return { title: "Learn a reward from your answers", label: "Learn a reward", href: "/rewards", testid: "learn-reward", text: `Every pair is judged: ${fmt.count(labels.total, "answer")}. A small model can learn what you preferred.` };
-  if (!runs.length) return { title: "Train on the reward", label: "Set up a run", href: "/runs/new", testid: "new-run", text: "The reward is there. A run teaches the model to earn it." };
+  if (!runs.length) return { title: "Train on the reward", label: "Set up a run", href: `/runs/new?reward=${encodeURIComponent(learned.name)}`, testid: "new-run", text: "The reward is there. A run teaches the model to earn it." };
   if (finished && !comparisons.length) return { title: "Did it get better?", label: "Compare blind", href: `/compare?tuned=${finished.tuned_policy_id}`, testid: "compare-blind", text: `${finished.name} is done. Judge it against its base without knowing which is which.` };
   return { title: "Round again", label: "Draw more pairs", href: "/prompts?generate=1", testid: "generate-pairs", text: "Every pair is judged. New pairs from the tuned model teach the reward what it has not seen." };
 }

@@ -121,6 +121,26 @@ def test_nothing_of_gradio_shows_through(visit: Opener, filled: int) -> None:
     assert page.locator("kbd").first.evaluate(border) == "1px"
 
 
+def test_an_address_that_no_page_has_leads_back(visit: Opener) -> None:
+    visitor = visit()
+    for path in ("/nowhere/at/all", "/nowhere"):
+        reply = visitor.page.goto(visitor.url + path)
+        assert reply is not None and reply.status == 404
+        visitor.ready()
+        expect(visitor.page.get_by_test_id("empty")).to_contain_text(path)
+    visitor.page.locator(".btn.primary").click()
+    expect(visitor.page).to_have_url(re.compile(r":\d+/$"))
+    visitor.complaints[:] = [text for text in visitor.complaints if "404" not in text]
+
+
+def test_the_api_can_be_read_without_a_foreign_host(visit: Opener) -> None:
+    visitor = visit()
+    visitor.page.goto(f"{visitor.url}/api/v1/docs")
+    expect(visitor.page.locator("h3", has_text="/api/v1/label/next")).to_be_visible()
+    visitor.shoot("api-docs-light")
+    assert serious(visitor.page) == []
+
+
 def test_an_address_keeps_its_query_when_its_slash_is_taken_off(visit: Opener, filled: int) -> None:
     page = visit().go(f"/compare/?id={filled}&mode=wipe")
     expect(page).to_have_url(re.compile(rf"/compare\?id={filled}&mode=wipe"))
