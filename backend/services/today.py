@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from typing import Any
 
 from backend.services import (
@@ -18,6 +19,9 @@ from backend.services import (
 from backend.services.studio import Studio
 
 FEW = 5
+STARTED = time.time()
+WARM_UP_S = 45.0
+"""Workers come up after the pages: until then nobody is told that they are missing."""
 
 
 def summary(studio: Studio, project_id: int, user_id: int) -> dict[str, Any]:
@@ -55,7 +59,7 @@ def _of_runs(recent: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _of_workers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    if any(row["state"] != "gone" for row in rows):
+    if any(row["state"] != "gone" for row in rows) or time.time() - STARTED < WARM_UP_S:
         return []
     text = "No worker is running: nothing is drawn, scored or trained until one is started."
     return [{"level": "warning", "text": text, "url": "/workers"}]

@@ -49,10 +49,10 @@ export async function mount(main, page) {
     let timer = 0;
     search.addEventListener("input", () => { clearTimeout(timer); timer = window.setTimeout(() => { query = search.value; setQuery({ q: query }); drawPrompts(body); }, 150); });
     fill(list, el("table", { class: "tbl pad", "data-testid": "prompt-sets" },
-      el("thead", null, el("tr", null, el("th", null, "set"), el("th", null, "split"), el("th", { class: "num" }, "prompts"), el("th", { class: "num" }, "made"))),
+      el("thead", null, el("tr", null, el("th", null, "set"), el("th", null, "split"), el("th", { class: "num" }, "prompts"), el("th", { class: "num opt" }, "made"))),
       el("tbody", null, sets.map((set) => el("tr", { "aria-selected": String(set.id === chosen), onclick: () => choose(set.id) },
         el("td", null, el("button", { class: "plain strong", onclick: () => choose(set.id) }, set.name)), el("td", { class: "muted" }, SPLITS[set.split] || set.split),
-        el("td", { class: "num" }, fmt.int(set.num_prompts)), el("td", { class: "num muted" }, fmt.ago(set.created_at)))))),
+        el("td", { class: "num" }, fmt.int(set.num_prompts)), el("td", { class: "num muted opt" }, fmt.ago(set.created_at)))))),
     el("div", { class: "bar", style: "border-top:1px solid var(--line)" }, el("h2", null, sets.find((set) => set.id === chosen)?.name), el("span", { class: "meta muted", "data-testid": "prompt-count" }), el("span", { class: "grow" }), search), body);
     drawPrompts(body);
   }

@@ -163,9 +163,10 @@ const comparison = (entry) => el("div", { class: "ck" },
   el("a", { class: "btn sm", href: `/compare?id=${entry.id}` }, "Compare"));
 
 function workersLine(workers) {
-  const lost = workers.filter((w) => w.state === "gone" || w.heartbeat_age_s > 30).length;
-  const alive = workers.length - lost;
+  // A worker that said good-bye, or whose successor is there, is not missed.
+  const lost = workers.filter((w) => w.state !== "gone" && w.heartbeat_age_s > 30).length;
+  const alive = workers.filter((w) => w.state !== "gone").length - lost;
   return el("div", { class: "sec", style: "margin-top:auto;border-top:1px solid var(--line)" }, el("a", { class: "row meta", href: "/workers" },
-    el("span", { class: "muted grow" }, workers.length ? fmt.count(alive, "worker") : "No workers"),
-    !workers.length || lost ? el("span", { class: "pill warn" }, icon("warn"), workers.length ? `${lost} not answering` : "nothing can run") : el("span", { class: "pill ok" }, icon("check"), "all answering")));
+    el("span", { class: "muted grow" }, alive ? fmt.count(alive, "worker") : "No workers"),
+    !alive || lost ? el("span", { class: "pill warn" }, icon("warn"), lost ? `${lost} not answering` : "nothing runs yet") : el("span", { class: "pill ok" }, icon("check"), "all answering")));
 }
