@@ -61,6 +61,9 @@ class Policy(Protocol):
     latent_shape: tuple[int, int, int]
     """(C, H, W) of a latent."""
 
+    side: int
+    """Height and width of pictures, in pixels."""
+
     device: torch.device
 
     def schedule(self, num_steps: int) -> list[float]:

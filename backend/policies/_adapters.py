@@ -108,7 +108,8 @@ class Adapted:
     def using(self, name: str) -> Iterator[None]:
         """Run the weights of that name: "current", "reference" or a copy.
 
-        Only the current weights learn: within any other no gradient is recorded.
+        Only the current weights learn: within any other no gradient is recorded. A backward pass
+        belongs outside, where the weights are again those of its forward pass.
         """
         import torch
 
@@ -142,12 +143,12 @@ class Adapted:
             return
         layers = [module for module in self.network.modules() if isinstance(module, Linear)]
         frozen = [layer.get_base_layer().weight.data for layer in layers]
-        for layer, weight in zip(layers, frozen, strict=True):
-            delta = layer.get_delta_weight(CURRENT).detach()
-            layer.get_base_layer().weight.data = (weight + delta).to(weight.dtype)
-        self.network.disable_adapters()
         self._folded = True
         try:
+            for layer, weight in zip(layers, frozen, strict=True):
+                delta = layer.get_delta_weight(CURRENT).detach()
+                layer.get_base_layer().weight.data = (weight + delta).to(weight.dtype)
+            self.network.disable_adapters()
             yield
         finally:
             self._folded = False

@@ -108,9 +108,10 @@ def test_the_schedule_is_the_stock_pipelines(tiny: Tiny) -> None:
     check_schedule(policy.schedule(10))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("bf16", [False, True])
-def test_the_first_ratio_is_exactly_one(tiny: Tiny, bf16: bool) -> None:
-    policy = tiny.load()
+def test_the_first_ratio_is_exactly_one(tiny: Tiny, bf16: bool, dtype: str) -> None:
+    policy = tiny.load(dtype=dtype)
     policy.add_lora(2, 4)
     fill_adapter(policy)
     field = Field(policy, bf16=bf16, update_batch_size=4)
@@ -123,6 +124,7 @@ def test_the_first_ratio_is_exactly_one(tiny: Tiny, bf16: bool) -> None:
     for part in rollouts.decisions:
         _, log_prob = replay(field, rollouts, part)
         assert torch.equal((log_prob - part.log_prob).exp(), torch.ones(len(part.child)))
+    assert policy.decode(rollouts.leaves).shape[1:] == (policy.side, policy.side, 3)
 
 
 def test_the_adapter_gets_gradient_and_nothing_else_does(tiny: Tiny) -> None:
