@@ -27,8 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 importing = typer.Typer(
-    help="Bring prompts, labels or pairs into a project. A file is taken whole or not at all, and "
-    "one that was taken before adds nothing again.",
+    help="Bring prompts, labels or pairs into a project. A file is taken whole or not at all.",
     no_args_is_help=True,
 )
 users_app = typer.Typer(help="The people of a studio.", no_args_is_help=True)

@@ -33,7 +33,9 @@ td:first-child { width: 180px; overflow-wrap: anywhere; }
 td:nth-child(2) { width: 190px; color: var(--muted); }
 td:first-child, td:nth-child(2), code { font-family: var(--mono); }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-@media (max-width: 640px) { nav { position: static; width: auto; } main { margin: 0; } td { width: auto !important; } }
+@media (max-width: 640px) {
+  nav { position: static; width: auto; } main { margin: 0; } td { width: auto !important; }
+}
 """
 INTRODUCTION = """Requests and answers are JSON unless a route says otherwise. A refusal is
 <code>{"error": a sentence, "field": a dotted path or null}</code>. An unknown key in a body is

@@ -67,7 +67,7 @@ def import_labels(
     `annotator` is whose they are where a row does not say. Raises BrokenFile with every fault.
     """
     name, somebody = files.quoted(filename, "label"), annotator.strip() or SOMEBODY
-    reading = formats.read(files.text_of(data, name), form, name)
+    reading = formats.read(_text(data, name, "labels"), form, name)
     faults = _Faults(name, reading.problems)
     for row, line in zip(reading.rows, reading.lines, strict=True):
         reason = _fault_of_label(row, row.annotator or somebody)
@@ -101,7 +101,7 @@ def import_pairs(
 ) -> Added:
     """Bring in pairs that wait to be judged; all of them or none."""
     name = files.quoted(filename, "pair")
-    reading = formats.read_pairs(files.text_of(data, name), name)
+    reading = formats.read_pairs(_text(data, name, "pairs"), name)
     faults = _Faults(name, reading.problems)
     known = _look(studio, reading.rows, reading.lines, pictures or NoPictures(), faults)
     with studio.write() as session:
@@ -119,6 +119,13 @@ def unpacked(file: IO[bytes], filename: str = "") -> tuple[bytes, Pictures]:
         archive = Archive(file, filename)
         return archive.rows(files.MAX_BYTES), archive
     return file.read(files.MAX_BYTES + 1), NoPictures()
+
+
+def _text(data: str | bytes, name: str, noun: str) -> str:
+    text = files.text_of(data, name)
+    if not text.strip():
+        raise InputError(f"{name} has no {noun} in it; write one a line, each a JSON object.")
+    return text
 
 
 # --- looking ------------------------------------------------------------------------------------

@@ -192,10 +192,10 @@ def test_every_faulty_row_is_named_and_nothing_is_written(
         )
     with pytest.raises(BrokenFile, match=r"line 1: .*no picture of this studio"):
         imports.import_labels(services, project, jsonl(judgement(0)))
-    with pytest.raises(BrokenFile, match="holds no labels"):
+    with pytest.raises(InputError, match="label file has no labels in it"):
         imports.import_labels(services, project, "\n")
     with pytest.raises(InputError, match="choose jsonl"):
-        imports.import_labels(services, project, "", "csv")
+        imports.import_labels(services, project, "{}", "csv")
     found = contents(services)
     assert found == before[0]
 
