@@ -1,9 +1,9 @@
-"""Runs: recipes, preflight, create, list, read, stop, pause, resume, clone, metrics, live
+"""Runs: recipes, preflight, probe, create, list, read, stop, pause, resume, clone, metrics, live
 events."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import Field
@@ -16,7 +16,7 @@ from app.api.live import Live
 from backend import recipes
 from backend.registry import methods, policies
 from backend.rl.recipe import RunConfig
-from backend.services import preflight, runs
+from backend.services import preflight, probes, runs
 
 router = APIRouter(tags=["runs"])
 
@@ -25,6 +25,17 @@ class Settings(Body):
     """A config to look at before it runs."""
 
     config: dict[str, Any]
+
+
+class NewProbe(Body):
+    """A short sampling run that says how a run should explore."""
+
+    project_id: int | None = None
+    """Empty takes the open project."""
+    config: dict[str, Any]
+    """Settings of the run that is being written."""
+    kind: Literal["spread", "psi"] = "spread"
+    """Where forks make the reward differ, or how much noise each step bears."""
 
 
 class NewRun(Body):
@@ -73,6 +84,13 @@ def run_schema(method: str = "g2rpo", family: str = "sd3") -> dict[str, Any]:
 def run_preflight(body: Settings, studio: StudioDep, project: ProjectDep) -> dict[str, Any]:
     """What a run would cost and what would fail, each line with the change that helps."""
     return preflight.check(studio, project, body.config)
+
+
+@router.post("/runs/probe", status_code=202)
+def probe_run(body: NewProbe, studio: StudioDep, project: ProjectDep) -> dict[str, Any]:
+    """Ask the workers where a run should explore; its job's result has a proposal."""
+    asked = project if body.project_id is None else body.project_id
+    return probes.probe(studio, asked, body.config, body.kind)
 
 
 @router.post("/runs", status_code=201)

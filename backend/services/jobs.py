@@ -28,6 +28,7 @@ QUEUES = {
     "score": "score",
     "simulate": "score",
     "learn": "score",
+    "probe": "train",
     "train": "train",
 }
 """The queue of each kind of job."""

@@ -1,0 +1,95 @@
+"""A probe from the request to the proposal, done by a real worker on a tiny random model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from app import api
+from app.api.live import Live
+from backend.services import runs
+from tests.conftest import empty_database
+from tests.integration.test_api_routes import Client
+from tests.tiny_sd3 import tiny_sd3  # noqa: F401
+from tests.workshop import Workshop, opened
+
+
+@pytest.fixture(scope="module", params=["sqlite"])
+def workshop(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_sd3: Path,  # noqa: F811
+) -> Iterator[Workshop]:
+    folder = tmp_path_factory.mktemp("workshop")
+    with (
+        empty_database(request, folder) as url,
+        opened(folder / "home", url, tiny_sd3, "train") as workshop,
+    ):
+        yield workshop
+
+
+@pytest.fixture
+def client(workshop: Workshop) -> Client:
+    app = FastAPI()
+    app.state.studio = workshop.studio
+    app.state.live = Live(workshop.studio)
+    api.install(app)
+    return Client(app)
+
+
+def asked(workshop: Workshop, kind: str, method: str = "one-fork", **more: Any) -> dict[str, Any]:
+    config = {
+        "method": {"name": method, "settings": {"group_size": 3}},
+        "policy": {"config": {"weights": str(workshop.tiny)}},
+        "rewards": [{"name": "light", "kind": "brightness"}],
+        "sampling": {"num_steps": 3, "prompts_per_step": 2},
+    }
+    return {"project_id": workshop.project, "config": config | more, "kind": kind}
+
+
+def test_a_probe_proposes_changes_that_a_run_accepts(workshop: Workshop, client: Client) -> None:
+    body = asked(workshop, "spread")
+    job = client.post("/runs/probe", body, 202)
+    assert (job["kind"], job["queue"]) == ("probe", "train")
+    ended = workshop.end_of(job["id"])
+    found = client.get(f"/jobs/{job['id']}")["result"]
+    assert ended["status"] == "done", ended["error"]
+    assert (found["nfe"], found["pictures"]) == (job["args"]["nfe"], job["args"]["pictures"])
+    assert len(found["rows"]) == 2 * 3, "two steps can fork, three levels of noise"
+    assert set(found["rows"][0]) == {
+        *("step", "eta", "spread", "spread_se", "share", "mean", "drop", "drop_se"),
+    }
+    assert found["independent"]["spread"] > 0 and found["proposal"]["text"]
+    changes = found["proposal"]["changes"]
+    assert set(changes) == {"method.settings.fork_steps", "method.settings.eta"}
+    laid = body["config"] | {
+        "method": {
+            "name": "one-fork",
+            "settings": {path.rsplit(".", 1)[1]: value for path, value in changes.items()},
+        }
+    }
+    assert runs.resolve(workshop.studio, workshop.project, laid)
+
+
+def test_noise_is_calibrated_by_a_job_too(workshop: Workshop, client: Client) -> None:
+    job = client.post("/runs/probe", asked(workshop, "psi", "dense-grpo"), 202)
+    ended = workshop.end_of(job["id"])
+    assert ended["status"] == "done", ended["error"]
+    found = ended["result"]
+    assert [row["step"] for row in found["rows"]] == [0, 1] and found["independent"] is None
+    assert found["proposal"]["changes"]["method.settings.kernel"] == "table-sde"
+    assert found["nfe"] == job["args"]["nfe"]
+
+
+def test_what_cannot_be_probed_is_refused_before_a_worker_hears_of_it(
+    workshop: Workshop, client: Client
+) -> None:
+    refused = client.post("/runs/probe", asked(workshop, "spread", rewards=[]), 422)
+    assert "at least one reward" in refused["error"]
+    assert client.post("/runs/probe", asked(workshop, "depth"), 422)["field"] == "kind"
+    away = asked(workshop, "spread") | {"project_id": 999}
+    assert "no project 999" in client.post("/runs/probe", away, 404)["error"]
