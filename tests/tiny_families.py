@@ -38,6 +38,8 @@ class Tiny:
     config: dict[str, Any] = field(default_factory=dict)
     call: dict[str, Any] = field(default_factory=dict)
     """What the stock pipeline must be told to draw as we do at guidance 1."""
+    lacking: dict[str, None] = field(default_factory=dict)
+    """Parts of the stock pipeline that this checkpoint goes without."""
     packed: bool = False
     """Whether the stock pipeline takes its start as tokens."""
     folder: Path = Path()
@@ -54,9 +56,7 @@ class Tiny:
         import diffusers
 
         kind = getattr(diffusers, self.pipeline)
-        lacking = {name: None for name, part in kind.load_config(self.folder).items() if not part}
-        lacking |= {"text_encoder_3": None, "tokenizer_3": None} if self.family == "sd3" else {}
-        return kind.from_pretrained(self.folder, dtype=torch.float32, **lacking)
+        return kind.from_pretrained(self.folder, dtype=torch.float32, **self.lacking)
 
     def draw_stock(
         self, pipeline: Any, seeds: list[int], shape: tuple[int, int, int] | None, **call: Any
@@ -266,6 +266,7 @@ TINY = {
             "StableDiffusion3Pipeline",
             tiny_sd3.save_tiny,
             call={"guidance_scale": 1.0, "max_sequence_length": 0},
+            lacking={"text_encoder_3": None, "tokenizer_3": None},
         ),
         Tiny(
             "flux",
