@@ -6,10 +6,13 @@ here.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import ipaddress
+import os
 from pathlib import Path
 
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -17,13 +20,16 @@ from backend.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds app, backend, workers, db and static."""
+PREFIX = "PALATE_"
+OTHERS = ("PALATE_SUPERVISOR", "PALATE_PYTHON", "PALATE_CHROMIUM", "PALATE_TEST_DATABASE_URL")
+"""Variables that are no settings: the supervisor's own mark, and those of scripts and tests."""
 
 
 class Settings(BaseSettings):
     """Read from `PALATE_*` in the environment, then from `.env` in the root folder."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PALATE_",
+        env_prefix=PREFIX,
         env_file=ROOT / ".env",
         env_file_encoding="utf-8",
         env_ignore_empty=True,
@@ -109,6 +115,7 @@ def settings() -> Settings:
 def read_settings(**given: object) -> Settings:
     """Settings from the environment with `given` on top; a fault is a `ConfigError` that names
     it."""
+    _refuse_unknown()
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
@@ -118,6 +125,16 @@ def read_settings(**given: object) -> Settings:
             for fault in error.errors()
         ]
         raise ConfigError(" ".join(faults)) from None
+
+
+def _refuse_unknown() -> None:
+    """Raise for a variable that looks like a setting and is none: a typing error is not silence."""
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for name in (*os.environ, *dotenv_values(ROOT / ".env")):
+        if name.upper().startswith(PREFIX) and name.upper() not in (*known, *OTHERS):
+            near = difflib.get_close_matches(name.upper(), known, 1)
+            hint = f"did you mean {near[0]}?" if near else "docs/deploy.md lists those there are."
+            raise ConfigError(f"There is no setting {name}; {hint}")
 
 
 def table() -> list[tuple[str, str, str]]:

@@ -65,5 +65,15 @@ def test_a_bad_setting_names_its_variable(tmp_path: Path) -> None:
         read_settings(home=tmp_path, port=70000)
 
 
+def test_a_variable_that_is_no_setting_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PALATE_PROT", "7861")
+    with pytest.raises(ConfigError, match="no setting PALATE_PROT; did you mean PALATE_PORT"):
+        read_settings(home=tmp_path)
+
+
 def test_every_setting_is_documented() -> None:
-    assert all(meaning for _name, _default, meaning in table())
+    told = (ROOT / "docs" / "deploy.md").read_text()
+    for name, _default, meaning in table():
+        assert meaning and f"| `{name}` |" in told, name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import sqlalchemy as sa
 
 from backend.errors import EnvironmentProblem, InputError, NotFound
 from backend.preferences import formats
-from backend.services import imports, labels, pairs, policies, projects, users
+from backend.services import imports, labels, pairs, policies, projects, prompts, users
 from backend.services.files import BrokenFile
 from backend.services.pictures import Folder
-from backend.services.studio import Studio
+from backend.services.studio import Studio, open_studio
+from backend.settings import read_settings
 from db.tables import Label, Pair, Policy, Prompt, Sample, User
 from tests import factory
 
@@ -240,3 +242,24 @@ def test_what_drew_imported_pictures_cannot_be_asked_to_draw(
         policy_id = session.scalars(sa.select(Policy.id)).one()
     with pytest.raises(NotFound):
         policies.get(services, policy_id)
+
+
+def test_a_full_disk_saves_nothing_and_says_so(home: Path, _migrated_sqlite: Path) -> None:
+    shutil.copy(_migrated_sqlite, home / "palate.db")
+    studio = open_studio(read_settings(home=home))
+    project = int(projects.named(studio, "Test")["id"])
+
+    def fill(connection: Any, _record: Any) -> None:  # as SQLite says it when a disk is full
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    sa.event.listen(studio.store.engine, "connect", fill)
+    studio.store.dispose()
+    text = "\n".join(f"prompt {number} {'x' * 900}" for number in range(500))
+    with pytest.raises(EnvironmentProblem, match=r"is full; nothing was saved. Free some space"):
+        prompts.import_text(studio, project, "big", "train", text)
+    assert prompts.rows(studio, project) == []
+    sa.event.remove(studio.store.engine, "connect", fill)
+    studio.store.dispose()
+    assert prompts.import_text(studio, project, "big", "train", text)["num_prompts"] == 500
+    studio.close()
