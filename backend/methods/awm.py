@@ -7,14 +7,11 @@ the usual clipped ratio is put on it. A fast moving average of the policy holds 
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from backend.rl.credit import Credit
-from backend.rl.forward import Forward, ForwardSettings, awm
+from backend.rl.credit import by_prompt
+from backend.rl.forward import Forward, ForwardSettings, awm, plain_samples
 from backend.rl.objectives import Leash
-from backend.rl.tree import TreePlan
 
 TITLE = "AWM"
 SOURCE = "Xue et al. 2025, arXiv 2509.25050"
@@ -39,23 +36,12 @@ class Config(ForwardSettings):
     """What that average keeps of itself with each update."""
 
 
-def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
-    """Plain samples."""
-    return config.samples()
-
-
-def credit(config: Any) -> Credit:
-    """All pictures of a prompt."""
-    return Credit(key="tree")
+plan = plain_samples
+credit = by_prompt
 
 
 def objective(config: Config) -> Forward:
     """The clipped ratio of the pseudo log-probability, held by two leashes."""
     fast = (Leash(config.fast_kl, to="fast"),) if config.fast_kl else ()
-    return Forward(
-        awm(config.power, config.clip),
-        times=config.times,
-        draw=config.draw,
-        leashes=config.leashes(*fast),
-        copies=lambda step: {"fast": config.fast_decay} if fast else {},
-    )
+    copies = {"fast": config.fast_decay} if fast else {}
+    return config.forward(awm(config.power, config.clip), *fast, copies=lambda step: copies)

@@ -6,11 +6,8 @@ itself, which is just what makes it a useful floor for the other methods.
 
 from __future__ import annotations
 
-from typing import Any
-
-from backend.rl.credit import Credit
-from backend.rl.forward import Forward, ForwardSettings, best, weigh
-from backend.rl.tree import TreePlan
+from backend.rl.credit import by_prompt
+from backend.rl.forward import Forward, ForwardSettings, best, plain_samples, weigh
 
 TITLE = "Best-of-N fine-tuning"
 SOURCE = "The SFT baseline of Flow-GRPO, arXiv 2505.05470"
@@ -22,22 +19,10 @@ class Config(ForwardSettings):
     """N is the group size."""
 
 
-def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
-    """Plain samples."""
-    return config.samples()
-
-
-def credit(config: Any) -> Credit:
-    """All pictures of a prompt."""
-    return Credit(key="tree")
+plan = plain_samples
+credit = by_prompt
 
 
 def objective(config: Config) -> Forward:
     """Flow matching on the best picture of each prompt."""
-    return Forward(
-        weigh(None),
-        pick=best,
-        times=config.times,
-        draw=config.draw,
-        leashes=config.leashes(),
-    )
+    return config.forward(weigh(None), pick=best)

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from backend.rl.credit import Credit, Prune
 from backend.rl.kernels import KernelName, NoiseSettings
-from backend.rl.objectives import ClippedRatio, RatioSettings
+from backend.rl.objectives import RatioSettings, clipped_ratio
 from backend.rl.tree import TreePlan
 
 TITLE = "BranchGRPO"
@@ -62,6 +62,4 @@ def credit(config: Config) -> Credit:
     return Credit(key="step", value=config.backup, prune=config.width_pruning, keep=config.keep)
 
 
-def objective(config: Config) -> ClippedRatio:
-    """The clipped ratio on the edges that pruning leaves."""
-    return config.objective()
+objective = clipped_ratio

@@ -7,13 +7,11 @@ the original decodes.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from backend.rl.credit import Credit
+from backend.rl.credit import by_prompt
 from backend.rl.kernels import KernelName, NoiseSettings
-from backend.rl.objectives import ClippedRatio, RatioSettings
+from backend.rl.objectives import RatioSettings, clipped_ratio
 from backend.rl.tree import TreePlan, chains
 
 TITLE = "DanceGRPO"
@@ -42,11 +40,5 @@ def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
     return chains(config.noise(), config.group_size, every, same_noise=True, train_share=share)
 
 
-def credit(config: Any) -> Credit:
-    """All paths of a prompt."""
-    return Credit(key="tree")
-
-
-def objective(config: Config) -> ClippedRatio:
-    """The clipped ratio on the steps drawn for each path."""
-    return config.objective()
+credit = by_prompt
+objective = clipped_ratio

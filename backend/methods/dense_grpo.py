@@ -13,7 +13,7 @@ from pydantic import Field
 
 from backend.rl.credit import Credit
 from backend.rl.kernels import NoiseSettings
-from backend.rl.objectives import ClippedRatio, RatioSettings
+from backend.rl.objectives import RatioSettings, clipped_ratio
 from backend.rl.tree import TreePlan, chains
 
 TITLE = "DenseGRPO"
@@ -43,6 +43,4 @@ def credit(config: Any) -> Credit:
     return Credit(key="step", value="gain")
 
 
-def objective(config: Config) -> ClippedRatio:
-    """The clipped ratio on every explored step."""
-    return config.objective()
+objective = clipped_ratio

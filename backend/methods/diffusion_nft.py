@@ -7,14 +7,11 @@ with a lag that grows. Any solver may sample; guidance is 1.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from backend.rl.credit import Credit
-from backend.rl.forward import Forward, ForwardSettings, nft
+from backend.rl.credit import by_prompt
+from backend.rl.forward import Forward, ForwardSettings, nft, plain_samples
 from backend.rl.kernels import Solver
-from backend.rl.tree import TreePlan
 
 TITLE = "DiffusionNFT"
 SOURCE = "Zheng et al. 2025, arXiv 2509.16117"
@@ -41,14 +38,8 @@ class Config(ForwardSettings):
     """Updates before the lag begins."""
 
 
-def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
-    """Plain samples."""
-    return config.samples()
-
-
-def credit(config: Any) -> Credit:
-    """All pictures of a prompt."""
-    return Credit(key="tree")
+plan = plain_samples
+credit = by_prompt
 
 
 def objective(config: Config) -> Forward:
@@ -58,12 +49,4 @@ def objective(config: Config) -> Forward:
         grown = config.lag_rate * max(step - config.lag_from, 0)
         return {"old": min(grown, config.lag_most)}
 
-    return Forward(
-        nft(config.beta),
-        times=config.times,
-        draw=config.draw,
-        leashes=config.leashes(),
-        needs=("old",),
-        behaviour="old",
-        copies=lag,
-    )
+    return config.forward(nft(config.beta), needs=("old",), behaviour="old", copies=lag)

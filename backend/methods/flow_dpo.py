@@ -7,11 +7,11 @@ loser are made noisy by the same noise; a constant Î² is used, for the derived Î
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from backend.rl.credit import Credit
+from backend.rl.credit import by_prompt
 from backend.rl.forward import QUIET, Forward, ForwardSettings, Times, dpo, extremes
 from backend.rl.tree import TreePlan
 
@@ -39,22 +39,17 @@ def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
     return TreePlan(QUIET, given=2) if config.source == "labels" else config.samples()
 
 
-def credit(config: Any) -> Credit:
-    """The two pictures of a pair, or all of a prompt."""
-    return Credit(key="tree")
+credit = by_prompt
 
 
 def objective(config: Config) -> Forward:
     """The DPO loss on winner and loser."""
     renewed = bool(config.refresh)
     reference = "anchor" if renewed else "reference"
-    return Forward(
+    return config.forward(
         dpo(config.beta, reference),
         pick=extremes,
-        times=config.times,
-        draw=config.draw,
         shared=True,
-        leashes=config.leashes(),
         needs=(reference,),
         copies=lambda step: {"anchor": float((step + 1) % config.refresh > 0)} if renewed else {},
     )

@@ -7,13 +7,11 @@ shared, so an update costs as many forward/backward passes as the sampling had s
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from backend.rl.credit import Credit
+from backend.rl.credit import by_prompt
 from backend.rl.kernels import NoiseSettings
-from backend.rl.objectives import ClippedRatio, RatioSettings
+from backend.rl.objectives import RatioSettings, clipped_ratio
 from backend.rl.tree import TreePlan, chains
 
 TITLE = "Flow-GRPO"
@@ -37,11 +35,5 @@ def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
     return chains(config.noise(), config.group_size, steps, same_noise=config.same_noise)
 
 
-def credit(config: Any) -> Credit:
-    """All trajectories of a prompt."""
-    return Credit(key="tree")
-
-
-def objective(config: Config) -> ClippedRatio:
-    """The clipped ratio on every explored step."""
-    return config.objective()
+credit = by_prompt
+objective = clipped_ratio

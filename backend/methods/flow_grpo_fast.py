@@ -7,13 +7,11 @@ share the noise and the prefix (`same_noise`), which is three times cheaper.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from backend.rl.credit import Credit
+from backend.rl.credit import by_prompt
 from backend.rl.kernels import KernelName, NoiseSettings
-from backend.rl.objectives import ClippedRatio, RatioSettings
+from backend.rl.objectives import RatioSettings, clipped_ratio
 from backend.rl.tree import TreePlan, chains
 from backend.rl.window import Move, WindowSettings
 
@@ -50,11 +48,5 @@ def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
     return chains(config.noise(), config.group_size, steps, same_noise=config.same_noise)
 
 
-def credit(config: Any) -> Credit:
-    """All paths of a prompt."""
-    return Credit(key="tree")
-
-
-def objective(config: Config) -> ClippedRatio:
-    """The clipped ratio on the window's steps."""
-    return config.objective()
+credit = by_prompt
+objective = clipped_ratio

@@ -6,13 +6,10 @@ away from them; the comparison in Flow-GRPO's paper saw no gain from it.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from backend.rl.credit import Credit
-from backend.rl.forward import Forward, ForwardSettings, weigh
-from backend.rl.tree import TreePlan
+from backend.rl.credit import by_prompt
+from backend.rl.forward import Forward, ForwardSettings, plain_samples, weigh
 
 TITLE = "Flow-RWR"
 SOURCE = "Liu et al. 2025, arXiv 2501.13918"
@@ -27,17 +24,10 @@ class Config(ForwardSettings):
     """How many advantages weigh e times as much; smaller is greedier."""
 
 
-def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
-    """Plain samples."""
-    return config.samples()
-
-
-def credit(config: Any) -> Credit:
-    """All pictures of a prompt."""
-    return Credit(key="tree")
+plan = plain_samples
+credit = by_prompt
 
 
 def objective(config: Config) -> Forward:
     """Flow matching weighted by exp(A/τ)."""
-    loss = weigh(config.temperature)
-    return Forward(loss, times=config.times, draw=config.draw, leashes=config.leashes())
+    return config.forward(weigh(config.temperature))

@@ -13,13 +13,11 @@ fork; the published code finishes it too, for a picture to log.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from backend.rl.credit import Credit
+from backend.rl.credit import by_fork
 from backend.rl.kernels import NoiseSettings
-from backend.rl.objectives import ClippedRatio, RatioSettings
+from backend.rl.objectives import RatioSettings, clipped_ratio
 from backend.rl.tree import TreePlan, rotated
 
 TITLE = "G²RPO"
@@ -53,11 +51,5 @@ def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
     )
 
 
-def credit(config: Any) -> Credit:
-    """Siblings of one fork."""
-    return Credit(key="fork")
-
-
-def objective(config: Config) -> ClippedRatio:
-    """The clipped ratio on the forked edges."""
-    return config.objective()
+credit = by_fork
+objective = clipped_ratio

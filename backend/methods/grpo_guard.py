@@ -7,13 +7,11 @@ multiplies by the step's noise; each step's loss is divided by Δ. It is derived
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from backend.rl.credit import Credit
+from backend.rl.credit import by_prompt
 from backend.rl.kernels import NoiseSettings
-from backend.rl.objectives import ClippedRatio, Ratio, RatioSettings, StepWeight
+from backend.rl.objectives import Ratio, RatioSettings, StepWeight, clipped_ratio
 from backend.rl.tree import TreePlan, chains
 
 TITLE = "GRPO-Guard"
@@ -41,11 +39,5 @@ def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
     return chains(config.noise(), num, noisy, same_noise=config.same_noise)
 
 
-def credit(config: Any) -> Credit:
-    """All trajectories of a prompt."""
-    return Credit(key="tree")
-
-
-def objective(config: Config) -> ClippedRatio:
-    """The guarded ratio on every explored step."""
-    return config.objective()
+credit = by_prompt
+objective = clipped_ratio

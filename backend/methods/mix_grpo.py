@@ -7,13 +7,11 @@ solver and a coarser schedule, only after the window: hurrying before it would a
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from backend.rl.credit import Credit
+from backend.rl.credit import by_prompt
 from backend.rl.kernels import NoiseSettings, Solver
-from backend.rl.objectives import ClippedRatio, RatioSettings
+from backend.rl.objectives import RatioSettings, clipped_ratio
 from backend.rl.tree import TreePlan, chains
 from backend.rl.window import WindowSettings
 
@@ -31,26 +29,21 @@ class Config(NoiseSettings, RatioSettings, WindowSettings):
     solver: Solver = "euler"
     """How paths are finished after the window: by Euler, or by DPM-Solver++ (Flash)."""
     tail_stride: int = Field(1, ge=1)
-    """After the window every so many-th sigma is taken."""
+    """After the window every so many-th sigma is taken, as far as there are so many."""
 
 
 def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
     """A shared prefix, a fork at the window's first step, noise inside it, a tail."""
+    steps = config.steps(num_steps, step)
     return chains(
         config.noise(),
         config.group_size,
-        config.steps(num_steps, step),
+        steps,
         same_noise=True,
         solver=config.solver,
-        strides=(config.tail_stride,),
+        strides=(min(config.tail_stride, num_steps - steps.stop),),
     )
 
 
-def credit(config: Any) -> Credit:
-    """All paths of a prompt."""
-    return Credit(key="tree")
-
-
-def objective(config: Config) -> ClippedRatio:
-    """The clipped ratio on the window's steps."""
-    return config.objective()
+credit = by_prompt
+objective = clipped_ratio

@@ -8,13 +8,11 @@ noise. A proposal of this project, not a published method.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from backend.rl.credit import Credit
+from backend.rl.credit import by_fork
 from backend.rl.kernels import NoiseSettings
-from backend.rl.objectives import ClippedRatio, RatioSettings, StepWeight
+from backend.rl.objectives import RatioSettings, StepWeight, clipped_ratio
 from backend.rl.tree import TreePlan, rotated
 
 TITLE = "One fork"
@@ -41,11 +39,5 @@ def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
     return TreePlan(kernel=config.noise(), forks=fork, trunk=True)
 
 
-def credit(config: Any) -> Credit:
-    """The children of the fork."""
-    return Credit(key="fork")
-
-
-def objective(config: Config) -> ClippedRatio:
-    """The clipped ratio on the fork's edges."""
-    return config.objective()
+credit = by_fork
+objective = clipped_ratio

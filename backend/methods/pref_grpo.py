@@ -8,13 +8,11 @@ settings of the reward "win-rate", which at least one trained reward of the run 
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from backend.rl.credit import Credit
+from backend.rl.credit import by_prompt
 from backend.rl.kernels import NoiseSettings
-from backend.rl.objectives import ClippedRatio, Ratio, RatioSettings, StepWeight
+from backend.rl.objectives import Ratio, RatioSettings, StepWeight, clipped_ratio
 from backend.rl.tree import TreePlan, chains
 
 TITLE = "Pref-GRPO"
@@ -47,11 +45,5 @@ def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
     )
 
 
-def credit(config: Any) -> Credit:
-    """All paths of a prompt."""
-    return Credit(key="tree")
-
-
-def objective(config: Config) -> ClippedRatio:
-    """The guarded ratio on the steps drawn for each path."""
-    return config.objective()
+credit = by_prompt
+objective = clipped_ratio

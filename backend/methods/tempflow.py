@@ -13,7 +13,7 @@ from pydantic import Field
 
 from backend.rl.credit import Credit
 from backend.rl.kernels import NoiseSettings
-from backend.rl.objectives import ClippedRatio, RatioSettings, StepWeight
+from backend.rl.objectives import RatioSettings, StepWeight, clipped_ratio
 from backend.rl.tree import TreePlan, rotated
 
 TITLE = "TempFlow-GRPO"
@@ -54,6 +54,4 @@ def credit(config: Config) -> Credit:
     return Credit(key="step", value="mean")
 
 
-def objective(config: Config) -> ClippedRatio:
-    """The clipped ratio on the forked edges, weighted by their noise."""
-    return config.objective()
+objective = clipped_ratio

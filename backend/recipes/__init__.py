@@ -1,8 +1,8 @@
 """Recipes: a whole run each, as TOML. The comment at the top of a file says what to expect of it.
 
-That comment has lines "key: text": title, source (the paper), hardware, cost and reward,
-which the cards on the New run page show. `load("g2rpo")` finds `pocket-g2rpo.toml`: the pocket
-model is the default.
+That comment has lines "key: text": title, source (the paper), hardware, cost and reward, which the
+cards on the New run page show, beside what its method is for and when to avoid it. `load("g2rpo")`
+finds `pocket-g2rpo.toml`: the pocket model is the default.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class Card(TypedDict):
     name: str
     title: str
     summary: str
+    avoid: str
+    """When not to use its method."""
     source: str
     hardware: str
     cost: str
@@ -65,10 +67,12 @@ def card(name: str) -> Card:
             break
         key, _, text = line[2:].partition(": ")
         facts[key] = text.strip()
+    method = methods.get(load(name).method.name)
     return Card(
         name=name,
         title=facts["title"],
-        summary=methods.get(load(name).method.name).SUMMARY,
+        summary=method.SUMMARY,
+        avoid=method.AVOID,
         source=facts["source"],
         hardware=facts["hardware"],
         cost=facts["cost"],

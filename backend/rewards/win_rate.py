@@ -86,10 +86,7 @@ class WinRate:
 
     def judge_calls(self, group_sizes: Ints) -> int:
         """What `calls` grows by when groups of these sizes are scored."""
-        if isinstance(self.judge, Checked):
-            return int(group_sizes[group_sizes > 1].sum())
-        bouts = int(_pairings.num_bouts(group_sizes, self.config.rounds).sum())
-        return 2 * bouts if self.config.order == "both" else bouts
+        return _calls(self.config, isinstance(self.judge, CheckedPairs), group_sizes)
 
     def score(
         self, images: Images, prompts: Sequence[str], groups: Sequence[int] | Ints | None = None
@@ -140,6 +137,20 @@ class WinRate:
         one, other = np.concatenate([first, second]), np.concatenate([second, first])
         said = self.judge.compare(images[one], images[other], shown + shown).prefer_a
         return np.asarray((said[: len(first)] + 1 - said[len(first) :]) / 2)
+
+
+def judge_calls(config: Config, group_sizes: Ints) -> int:
+    """As `WinRate.judge_calls`, before anything is loaded: a pairwise judge's file says so."""
+    judge = registry.rewards.get(config.judge)
+    return _calls(config, getattr(judge, "SHAPE", "pointwise") == "pairwise", group_sizes)
+
+
+def _calls(config: Config, pairwise: bool, group_sizes: Ints) -> int:
+    """Pictures that have siblings, or the bouts of each group in one order or both."""
+    if not pairwise:
+        return int(group_sizes[group_sizes > 1].sum())
+    bouts = int(_pairings.num_bouts(group_sizes, config.rounds).sum())
+    return 2 * bouts if config.order == "both" else bouts
 
 
 def load(config: Config, files: Files | None = None) -> WinRate:

@@ -104,13 +104,17 @@ def load_optimiser(
 ) -> None:
     """Put such moments back; raises CheckpointError if they belong to other parameters."""
     wanted = {f"{name}/{moment}" for name in names for moment in _MOMENTS}
-    if flat and wanted != set(flat):
-        odd = sorted(wanted ^ set(flat))[0]
+    known = {name for name in names if f"{name}/{_MOMENTS[0]}" in flat}
+    there = {f"{name}/{moment}" for name in known for moment in _MOMENTS}
+    if set(flat) - wanted or there - set(flat):
+        odd = sorted(set(flat) - wanted or there - set(flat))[0]
         raise CheckpointError(
             f"The optimiser of the checkpoint does not fit the adapter ('{odd}' differs); resume "
             "with the settings the run was started with."
         )
-    for name, parameter in names.items() if flat else ():
+    for name, parameter in names.items():
+        if name not in known:
+            continue  # it never had a gradient, so it has no moments
         moments = {m: flat[f"{name}/{m}"].clone() for m in _MOMENTS}
         on_device = {m: t if m == "step" else t.to(parameter.device) for m, t in moments.items()}
         optimiser.state[parameter] = on_device

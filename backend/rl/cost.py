@@ -52,7 +52,7 @@ def predict(config: RunConfig, step: int = 0) -> RunCost:
         name: (referred if name == "reference" else trained) for name in others_needed(objective)
     }
     group_L = siblings(shape, method.credit(settings))
-    sizes = np.unique(group_L, return_counts=True)[1].tolist()
+    sizes = np.unique(group_L, return_counts=True)[1].astype(np.int64)
     calls = 0
     for term in config.rewards:
         kind = rewards.get(term.kind)

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,16 @@ class Credit:
     prune: Prune = "none"
     keep: float = 0.5
     """Share of a tree's leaves whose paths are trained on when pruning."""
+
+
+def by_prompt(config: Any) -> Credit:
+    """The credit of most methods: all leaves of a prompt are compared."""
+    return Credit(key="tree")
+
+
+def by_fork(config: Any) -> Credit:
+    """Siblings of one fork are compared, and it alone is credited."""
+    return Credit(key="fork")
 
 
 @dataclass(frozen=True)

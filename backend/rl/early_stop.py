@@ -3,7 +3,8 @@
 At each evaluation both gains over the base are known, paired by prompt. It looks like cheating
 where the trained reward is above its value at the watched reward's best, and the watched reward is
 more than `margin` standard errors under that best. `patience` such evaluations in a row end the
-run, and the best step, not the last, is delivered.
+run, and the best step, not the last, is delivered. A reward that only compares inside a group has
+no held-out value of its own; then the watched one's fall is enough.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class History:
         gold = self.settings.gold
         if not gold or (step and f"gain/{gold}" not in metrics):
             return
-        proxy = sum(t.weight * metrics.get(f"gain/{t.name}", 0.0) for t in self.trained)
+        known = [t for t in self.trained if f"gain/{t.name}" in metrics or not step]
+        proxy = sum(t.weight * metrics.get(f"gain/{t.name}", 0.0) for t in known) if known else None
         self.rows.append(
             [step, proxy, metrics.get(f"gain/{gold}", 0.0), metrics.get(f"gain_se/{gold}", 0.0)]
         )
@@ -45,9 +47,10 @@ class History:
         if not all(self._cheats(row, best) for row in tail):
             return ""
         last = tail[-1]
+        proxy = "" if last[1] is None or best[1] is None else f" ({best[1]:+.3g} → {last[1]:+.3g})"
         return (
-            f"Stopped after update {last[0]}: the trained reward went on rising "
-            f"({best[1]:+.3g} → {last[1]:+.3g}) while '{self.settings.gold}' fell "
+            f"Stopped after update {last[0]}: the trained reward went on rising{proxy} "
+            f"while '{self.settings.gold}' fell "
             f"({best[2]:+.3g} → {last[2]:+.3g} ± {last[3]:.2g}). Update {best[0]}, where it stood "
             "highest, is delivered."
         )
@@ -57,6 +60,5 @@ class History:
 
     def _cheats(self, row: list[Any], best: list[Any]) -> bool:
         step, proxy, gold, error = row
-        return bool(
-            step > best[0] and proxy > best[1] and gold < best[2] - self.settings.margin * error
-        )
+        rises = proxy is None or best[1] is None or proxy > best[1]
+        return bool(step > best[0] and rises and gold < best[2] - self.settings.margin * error)

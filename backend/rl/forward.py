@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,13 +58,19 @@ class ForwardSettings(Config):
         """Plain samples, each from its own noise: a tree that explores nowhere."""
         return TreePlan(QUIET, roots=self.group_size, solver=self.solver)
 
-    def leashes(self, *more: Leash) -> tuple[Leash, ...]:
-        """The pull towards the base model, if there is one, and `more`."""
-        return ((Leash(self.kl),) if self.kl else ()) + more
+    def forward(self, loss_of: LossOf, *leashes: Leash, **more: Any) -> Forward:
+        """The objective that these settings describe, with a loss and what else it has."""
+        pull = (Leash(self.kl),) if self.kl else ()
+        return Forward(loss_of, times=self.times, draw=self.draw, leashes=pull + leashes, **more)
 
 
 QUIET = Kernel("flow-sde", 0.0)
 """The kernel of plans without explored edges."""
+
+
+def plain_samples(config: ForwardSettings, num_steps: int, step: int, tree: int) -> TreePlan:
+    """The plan of most forward methods: samples, each from its own noise."""
+    return config.samples()
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,11 @@ class RatioSettings(Config):
         return ClippedRatio(self.clip_nats, self.step_weight, self.ratio, leashes)
 
 
+def clipped_ratio(config: RatioSettings) -> ClippedRatio:
+    """The objective of most methods: the clipped ratio that their settings describe."""
+    return config.objective()
+
+
 @dataclass(frozen=True)
 class ClippedRatio:
     """The clipped policy ratio, with an optional pull towards the reference."""

@@ -26,4 +26,5 @@ def test_few_forks_rotate_over_prompts_and_updates() -> None:
 
 def test_only_siblings_of_a_fork_are_compared() -> None:
     assert g2rpo.credit(g2rpo.Config()).key == "fork"
-    assert g2rpo.objective(g2rpo.Config(clip_nats=2.0, kl=0.1)).kl == 0.1
+    (leash,) = g2rpo.objective(g2rpo.Config(clip_nats=2.0, kl=0.1)).leashes
+    assert (leash.weight, leash.to) == (0.1, "reference")

@@ -102,3 +102,69 @@ def test_groups_are_known_before_anything_is_sampled() -> None:
     assert len(groups) == 4
     assert len(np.unique(group_L)) == 8
     assert sorted(np.concatenate([g.leaves for g in groups])) == list(range(len(shape.leaf)))
+
+
+def test_a_gain_is_the_value_after_the_step_less_that_before() -> None:
+    """Two chains of two noisy steps in T = 3. Completions: V(x₀), V(x₁), and x₂'s is the leaf.
+
+    Chain one: 0, 1, 3 → gains 1, 2. Chain two: 0, 3, 2 → gains 3, −1. Per step, unscaled and
+    centred: step 0: −1, +1; step 1: +1.5, −1.5.
+    """
+    dense = TreePlan(KERNEL, roots=2, explore=frozenset({0, 1}), complete=True)
+    shape = grow([dense], 3)
+    worth = {}
+    for chain, values in enumerate([[0.0, 1.0, 3.0], [0.0, 3.0, 2.0]]):
+        root = np.flatnonzero(shape.parent < 0)[chain]
+        for step, value in enumerate(values):
+            on_chain = [
+                n for n in range(len(shape)) if shape.step[n] == step and shape.origin[n] < 0
+            ]
+            node = next(n for n in on_chain if shape.path(n)[0] == root)
+            worth[node] = value
+    values = np.array([worth[int(shape.origin[leaf])] for leaf in shape.leaf])
+    credit = Credit("step", "gain")
+    result = assign(shape, {"r": values}, [Term("r")], credit, scale="none", floor=0.0, clip=9.0)
+    by_step = {s: result.edge_N[shape.edge[shape.parent_step[shape.edge] == s]] for s in (0, 1)}
+    assert by_step[0].tolist() == [-1.0, 1.0]
+    assert by_step[1].tolist() == [1.5, -1.5]
+
+
+def test_an_edge_of_a_branching_tree_is_worth_the_mean_of_its_leaves() -> None:
+    """Leaves 0, 2 | 4, 10 below a split at step 0: means 1 and 7; depth 1: 0, 2, 4, 10."""
+    branch = TreePlan(KERNEL, forks={0: 2, 1: 2})
+    shape = grow([branch], 3)
+    credit = Credit("step", "mean")
+    values = np.array([0.0, 2.0, 4.0, 10.0])
+    result = assign(shape, {"r": values}, [Term("r")], credit, scale="none", floor=0.0, clip=9.0)
+    first = shape.edge[shape.parent_step[shape.edge] == 0]
+    second = shape.edge[shape.parent_step[shape.edge] == 1]
+    assert result.edge_N[first].tolist() == [-3.0, 3.0]
+    assert result.edge_N[second].tolist() == [-4.0, -2.0, 0.0, 6.0]
+    assert (len(result.groups), result.kept) == (1, 1)
+
+
+def test_softmax_back_up_leans_to_the_likelier_branch() -> None:
+    shape = grow([TreePlan(KERNEL, forks={0: 2, 1: 2})], 3)
+    log_prob = np.full(len(shape), np.nan)
+    log_prob[shape.edge] = 0.0
+    likelier = shape.edge[shape.parent_step[shape.edge] == 1][1]
+    log_prob[likelier] = np.log(3.0)
+    values = np.array([0.0, 4.0, 1.0, 1.0])
+    credit, options = Credit("step", "softmax"), {"scale": "none", "floor": 0.0, "clip": 9.0}
+    result = assign(shape, {"r": values}, [Term("r")], credit, log_prob_N=log_prob, **options)  # type: ignore[arg-type]
+    first = shape.edge[shape.parent_step[shape.edge] == 0]
+    assert result.edge_N[first] == pytest.approx([1.0, -1.0])  # (3·4 + 1·0)/4 = 3 against 1
+
+
+def test_pruning_keeps_the_paths_of_the_best_and_the_worst(rng: np.random.Generator) -> None:
+    shape = grow([TreePlan(KERNEL, forks={0: 2, 1: 2, 2: 2})], 4)
+    values = np.arange(8.0)
+    kept = {}
+    for prune, keep in (("extremes", 0.25), ("best", 0.25)):
+        credit = Credit("step", "mean", prune, keep)  # type: ignore[arg-type]
+        result = assign(
+            shape, {"r": values}, [Term("r")], credit, scale="none", floor=0.0, clip=9.0
+        )
+        last = shape.edge[shape.parent_step[shape.edge] == 2]
+        kept[prune] = np.flatnonzero(np.isfinite(result.edge_N[last])).tolist()
+    assert kept == {"extremes": [0, 7], "best": [6, 7]}

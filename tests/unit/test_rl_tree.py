@@ -85,3 +85,50 @@ def test_plain_samples_are_trees_that_explore_nowhere() -> None:
     """24 leaves of 10 evaluations each and no decision: DiffusionNFT's rollouts."""
     cost = predict_cost(grow([plan(roots=24)], 10))
     assert (cost.sample, cost.update, cost.pictures) == (240, 0, 24)
+
+
+def test_completions_share_the_chains_evaluations() -> None:
+    """DenseGRPO, T = 10: a chain of 10, tails of 9 + 8 + … + 1 = 45 beyond their first."""
+    shape = grow([plan(roots=24, explore=frozenset(range(9)), complete=True)], 10)
+    cost = predict_cost(shape)
+    assert (cost.sample, cost.update, cost.pictures) == (24 * 55, 216, 240)
+    assert (shape.origin[shape.leaf] >= 0).all()
+
+
+def test_a_share_of_the_steps_is_drawn_for_each_path_and_repeats_itself() -> None:
+    """int(.6·9) = 5 of 9 steps on each of 4 chains, not the same ones."""
+    some = plan(roots=4, explore=frozenset(range(9)), train_share=0.6)
+    shape, again = grow([some], 10, seed=3), grow([some], 10, seed=3)
+    assert (shape.trained == again.trained).all()
+    assert (shape.trained != grow([some], 10, seed=4).trained).any()
+    roots = [shape.path(node)[0] for node in shape.edge]
+    chosen = [
+        frozenset(
+            shape.parent_step[node]
+            for node, root in zip(shape.edge, roots, strict=True)
+            if root == mine and shape.trained[node]
+        )
+        for mine in sorted(set(roots))
+    ]
+    assert [len(steps) for steps in chosen] == [5] * 4
+    assert len(set(chosen)) > 1
+    assert predict_cost(shape).update == 20
+
+
+def test_steps_that_are_not_trained_cost_no_gradient() -> None:
+    half = plan(roots=4, explore=frozenset(range(9)), trained=frozenset({0, 1}))
+    assert predict_cost(grow([half], 10)).update == 8
+
+
+def test_given_leaves_cost_nothing() -> None:
+    shape = grow([plan(given=2)] * 3, 10)
+    cost = predict_cost(shape)
+    assert (cost.sample, cost.update, cost.pictures, len(shape.leaf)) == (0, 0, 0, 6)
+
+
+def test_parts_of_a_forest_are_the_trees_by_themselves() -> None:
+    plans = [plan(forks={0: 3, 2: 3}, trunk=True), plan(roots=2, explore=frozenset({0, 1}))] * 2
+    whole = grow(plans, 6)
+    part, alone = whole.part(1, 3), grow(plans[1:3], 6)
+    for column in ("tree", "local", "parent", "step", "stride", "explored", "anchor", "origin"):
+        assert (getattr(part, column) == getattr(alone, column)).all()
