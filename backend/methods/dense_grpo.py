@@ -14,7 +14,7 @@ from pydantic import Field
 from backend.rl.credit import Credit
 from backend.rl.kernels import NoiseSettings
 from backend.rl.objectives import RatioSettings, clipped_ratio
-from backend.rl.tree import TreePlan, chains
+from backend.rl.tree import RootSettings, TreePlan, chains
 
 TITLE = "DenseGRPO"
 SOURCE = "DenseGRPO, 2026, arXiv 2601.20218"
@@ -22,13 +22,11 @@ SUMMARY = "A reward for every step: credit goes to the steps that made the diffe
 AVOID = "When decoding or scoring is dear: ten times the pictures of Flow-GRPO."
 
 
-class Config(NoiseSettings, RatioSettings):
+class Config(RootSettings, NoiseSettings, RatioSettings):
     """Defaults are the paper's; its ψ is found by calibration, "flow-sde" serves until then."""
 
     group_size: int = Field(24, json_schema_extra={"unit": "pictures"})
     """Trajectories of each prompt; their gains are compared step by step."""
-    same_noise: bool = False
-    """All trajectories of a prompt begin from one noise instead of their own."""
 
 
 def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:

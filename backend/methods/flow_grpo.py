@@ -12,7 +12,7 @@ from pydantic import Field
 from backend.rl.credit import by_prompt
 from backend.rl.kernels import NoiseSettings
 from backend.rl.objectives import RatioSettings, clipped_ratio
-from backend.rl.tree import TreePlan, chains
+from backend.rl.tree import RootSettings, TreePlan, chains
 
 TITLE = "Flow-GRPO"
 SOURCE = "Liu et al. 2025, arXiv 2505.05470"
@@ -20,13 +20,11 @@ SUMMARY = "Explore at every step of whole trajectories; simple, and the yardstic
 AVOID = "When time is short: three quarters of it go into the update, and nothing is shared."
 
 
-class Config(NoiseSettings, RatioSettings):
+class Config(RootSettings, NoiseSettings, RatioSettings):
     """Defaults are the paper's, the clip its 1e-4 at D = 65,536; its KL weight was .01 to .04."""
 
     group_size: int = Field(24, json_schema_extra={"unit": "pictures"})
     """Trajectories of each prompt; they are compared with each other."""
-    same_noise: bool = False
-    """All trajectories of a prompt begin from one noise instead of their own."""
 
 
 def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:

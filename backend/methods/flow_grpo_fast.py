@@ -12,7 +12,7 @@ from pydantic import Field
 from backend.rl.credit import by_prompt
 from backend.rl.kernels import KernelName, NoiseSettings
 from backend.rl.objectives import RatioSettings, clipped_ratio
-from backend.rl.tree import TreePlan, chains
+from backend.rl.tree import RootSettings, TreePlan, chains
 from backend.rl.window import Move, WindowSettings
 
 TITLE = "Flow-GRPO-Fast"
@@ -21,13 +21,11 @@ SUMMARY = "Flow-GRPO on two or three steps of each path: a third of the update a
 AVOID = "With the guarded ratio: kernel C's ratio is scaled already and the two collapse together."
 
 
-class Config(NoiseSettings, RatioSettings, WindowSettings):
+class Config(RootSettings, NoiseSettings, RatioSettings, WindowSettings):
     """Defaults are those of the repository; its clip of 1e-5 is .65 nats at D = 65,536."""
 
     group_size: int = Field(24, json_schema_extra={"unit": "pictures"})
     """Paths of each prompt; they are compared with each other."""
-    same_noise: bool = False
-    """All paths of a prompt share their noise and everything before the window."""
     kernel: KernelName = "cps"
     """How a step draws its noise."""
     eta: float = Field(0.8, ge=0)

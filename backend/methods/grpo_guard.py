@@ -12,7 +12,7 @@ from pydantic import Field
 from backend.rl.credit import by_prompt
 from backend.rl.kernels import NoiseSettings
 from backend.rl.objectives import Ratio, RatioSettings, StepWeight, clipped_ratio
-from backend.rl.tree import TreePlan, chains
+from backend.rl.tree import RootSettings, TreePlan, chains
 
 TITLE = "GRPO-Guard"
 SOURCE = "Wang et al. 2025, arXiv 2510.22319"
@@ -20,7 +20,7 @@ SUMMARY = "Flow-GRPO that holds its gold reward longer: the clip works again at 
 AVOID = "With kernel C; and where runs are short, for it first of all slows the late steps down."
 
 
-class Config(NoiseSettings, RatioSettings):
+class Config(RootSettings, NoiseSettings, RatioSettings):
     """Flow-GRPO's defaults with the guarded ratio and the weight 1/Δ."""
 
     ratio: Ratio = "guard"
@@ -29,8 +29,6 @@ class Config(NoiseSettings, RatioSettings):
     """Weight of a step in the loss: equal, by its noise, or by 1/Δ."""
     group_size: int = Field(24, json_schema_extra={"unit": "pictures"})
     """Trajectories of each prompt; they are compared with each other."""
-    same_noise: bool = False
-    """All trajectories of a prompt begin from one noise instead of their own."""
 
 
 def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:

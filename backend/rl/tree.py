@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.config import Config
 from backend.errors import ConfigError
 from backend.rl.kernels import Kernel, Solver
 from backend.rl.sigma import tail
@@ -101,6 +102,13 @@ class TreePlan:
         """Explored steps that may be trained on, in order."""
         decisions = {*self.explore, *self.forks}
         return sorted(decisions if self.trained is None else decisions & self.trained)
+
+
+class RootSettings(Config):
+    """Settings of every method whose paths may begin together or apart."""
+
+    same_noise: bool = False
+    """All paths of a prompt share their noise and everything before they part."""
 
 
 def chains(
