@@ -1,6 +1,6 @@
-# One image, two commands: the studio's pages ("app") and a worker ("worker <queue>").
+# One image, two commands: the studio's pages ("app") and a worker ("worker <queue>"); "up" is both
+# with a Redis of its own in one container. docs/deploy.md has the whole command lines.
 #   docker build -t palate .
-#   docker run palate app            docker run palate worker train
 FROM python:3.12-slim
 
 RUN useradd --create-home palate && mkdir -p /data && chown palate /data

@@ -2,7 +2,8 @@
 
 RQ's own clean-up notices a killed one-hour job after 3,660 s. Here a pulse writes "I live" and "my
 job lives" to the store every 4 s, and the reconciler decides from the store (INFRA §4). RQ's
-registries get a short life too, but nothing depends on them.
+registries get a short life too, but nothing depends on them. A worker that no supervisor started
+(a container, another machine) reconciles too, since nobody else may be there to do it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,16 @@ from rq.worker import WorkerStatus
 
 from backend.services import workers as worker_rows
 from backend.services.studio import Studio
-from workers import frame, models
-from workers.queues import BEAT_S, DEAD_S, SERIALIZER, StudioJob, rq_queue, worker_name
+from workers import frame, models, reconciler
+from workers.queues import (
+    BEAT_S,
+    DEAD_S,
+    SERIALIZER,
+    SUPERVISOR,
+    StudioJob,
+    rq_queue,
+    worker_name,
+)
 from workers.stop import STOP
 
 log = logging.getLogger(__name__)
@@ -75,7 +84,7 @@ class Pulse(threading.Thread):
         super().__init__(daemon=True, name="pulse")
         self.studio, self.queues = studio, ",".join(queues)
         self._ended = threading.Event()
-        self._parent = os.getppid()
+        self._parent = os.getppid() if is_supervised() else None
 
     def run(self) -> None:
         """Beat until `end()`; a store that is away for a moment is only logged."""
@@ -84,7 +93,8 @@ class Pulse(threading.Thread):
                 self._beat()
             except Exception as error:  # noqa: BLE001 - a pulse must outlive whatever the store says
                 log.warning("The store did not take a heartbeat: %s", error)
-            if os.getppid() != self._parent:  # the watchdog was killed: nobody else would tell us
+            # The watchdog was killed, and nobody else would tell us. Alone, a parent may leave.
+            if self._parent is not None and os.getppid() != self._parent:
                 os.kill(os.getpid(), signal.SIGTERM)
             if self._ended.wait(BEAT_S):
                 return
@@ -112,10 +122,18 @@ class Pulse(threading.Thread):
             current.beat()
 
 
+def is_supervised() -> bool:
+    """Whether a studio's supervisor started this process, and looks after its queue."""
+    return bool(os.environ.get(SUPERVISOR))
+
+
 def work(queues: Sequence[str], connection: redis.Redis) -> None:
     """Take work from `queues` until a signal asks for the end."""
-    pulse = Pulse(models.studio(), queues)
+    pulse, ended = Pulse(models.studio(), queues), threading.Event()
     pulse.start()
+    if not is_supervised():
+        looking = (models.studio(), connection, ended)
+        threading.Thread(target=reconciler.run, args=looking, daemon=True).start()
     worker = StudioWorker(
         [rq_queue(queue, connection) for queue in queues],
         name=worker_name(),
@@ -129,4 +147,5 @@ def work(queues: Sequence[str], connection: redis.Redis) -> None:
     try:
         worker.work(logging_level="WARNING")
     finally:
+        ended.set()
         pulse.end()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from backend.services import policies, prompts
 from backend.services.studio import Studio
+from db.tables import Job
 from tests.browser.conftest import Opener, draw_comparison, draw_pairs
 
 PAGES = {
@@ -77,6 +80,28 @@ def test_an_empty_studio_has_exactly_one_primary_button(visit: Opener, project: 
         visitor.shoot(f"{name}-empty-light")
         assert page.locator(".btn.primary:visible").count() <= 1
         assert serious(page) == []
+
+
+def test_while_pairs_are_drawn_today_and_label_say_so(
+    visit: Opener, store: Studio, project: int
+) -> None:
+    prompts.import_text(store, project, "mine", "train", "a red circle")
+    policy = policies.create(store, project, "pocket", "sd3", {"weights": "pocket"})["id"]
+    args = {"policy_id": policy, "make_pairs": True}
+    with store.write() as session:  # as a worker far away would have it
+        far = time.time() + 3600
+        job = Job(kind="generate", queue="generate", args=args, status="running", progress=0.25)
+        job.heartbeat_at = far
+        session.add(job)
+    visitor = visit()
+    page = visitor.go("/")
+    expect(page.get_by_test_id("see-drawing")).to_be_visible()
+    assert page.locator(".btn.primary").count() == 1
+    visitor.go("/label")
+    expect(page.get_by_test_id("empty")).to_contain_text("The pairs are being drawn")
+    with store.write() as session:
+        session.get_one(Job, job.id).status = "done"
+    expect(page.get_by_test_id("empty")).to_contain_text("No pairs to judge yet", timeout=20_000)
 
 
 def test_today_leads_to_the_pairs_that_wait(visit: Opener, filled: int) -> None:

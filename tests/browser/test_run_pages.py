@@ -344,4 +344,5 @@ def test_a_learned_reward_shows_its_accuracy_and_five_bins_and_what_it_likes(
     assert page.get_by_test_id("train-reward").inner_text() != before
     page.get_by_test_id("use-in-run").click()
     page.wait_for_url("**/runs/new?*")
-    expect(page.locator("[data-testid=mix-row][data-reward=people]")).to_be_visible()
+    expect(page.get_by_test_id("role-people")).to_have_value("trained")
+    expect(page.get_by_test_id("role-verifier")).to_have_value("watched")

@@ -14,6 +14,9 @@ from redis import Redis
 from rq.job import Job
 
 from backend.errors import EnvironmentProblem
+from backend.services import jobs, projects, workers
+from backend.services.studio import open_studio
+from backend.settings import read_settings
 from tests.conftest import ROOT, free_port
 from tests.processes import is_alive, wait_until
 from workers import home as data_folder
@@ -185,3 +188,23 @@ def test_a_worker_refuses_a_foreign_function_call_backs_and_odd_arguments(
         assert "not one of this studio's jobs" in (again.latest_result().exc_string or "")
     stored = type(jobs[0]).fetch(jobs[3].id, connection=redis, serializer="json")
     assert stored.failure_callback is None
+
+
+def test_a_worker_alone_finds_what_waits_in_the_store(
+    home: Path, redis_server: RedisServer
+) -> None:
+    studio = open_studio(read_settings(home=home), migrate=True)
+    project = int(projects.named(studio, "Test")["id"])
+    args = {"project_id": project, "annotators": 1, "labels": 1, "seed": 0}
+    job = jobs.create(studio, "simulate", args)  # no Redis is known here: it is in no queue
+    environment = {**os.environ, "PALATE_REDIS_URL": redis_server.url, "PALATE_HOME": str(home)}
+    command = [sys.executable, "-m", "workers.cli", "worker", "generate", "score"]
+    worker = subprocess.Popen(command, cwd=ROOT, env=environment)
+    try:
+        wait_until(120, lambda: jobs.get(studio, job)["status"] == "failed", "the job to be found")
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(20)
+    assert "generate pairs first" in jobs.get(studio, job)["error"]
+    assert workers.alive(studio) == []
+    studio.close()
