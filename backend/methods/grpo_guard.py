@@ -28,7 +28,7 @@ class Config(RootSettings, NoiseSettings, RatioSettings):
     step_weight: StepWeight = "inverse-dt"
     """Weight of a step in the loss: equal, by its noise, or by 1/Δ."""
     group_size: int = Field(24, json_schema_extra={"unit": "pictures"})
-    """Trajectories of each prompt; they are compared with each other."""
+    """Paths of each prompt, compared with each other; the paper compares 24."""
 
 
 def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:

@@ -36,13 +36,9 @@ class Config(NoiseSettings, RatioSettings):
 
 def plan(config: Config, num_steps: int, step: int, tree: int) -> TreePlan:
     """Paths from one noise that explore at every step but the last."""
-    return chains(
-        config.noise(),
-        config.group_size,
-        range(num_steps - 1),
-        same_noise=True,
-        train_share=config.train_share,
-    )
+    share, steps = config.train_share, range(num_steps - 1)
+    group = config.group_size
+    return chains(config.noise(), group, steps, same_noise=True, train_share=share)
 
 
 credit = by_prompt
