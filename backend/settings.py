@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     Empty: the folder media in the data folder."""
     threads: int = Field(0, ge=0)
     """Threads of each model worker. 0: shared out among the workers by the number of cores."""
+    accelerate_config: str = ""
+    """A file that 'accelerate config' wrote: 'accelerate launch' then starts the processes of a run
+    as it says. Empty: one process a GPU, or several on the CPU."""
     insecure_bind: bool = False
     """1 allows a host that is not loopback although nobody signs in: only for a container whose
     authenticating proxy is the one way to reach it."""

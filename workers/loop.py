@@ -61,6 +61,7 @@ class LoopPlan:
     seed: int = 0
     json: Path = Path("out.json")
     rounds: int = 1
+    processes: int = 1
 
 
 @dataclass
@@ -158,6 +159,7 @@ class Loop:
             "evaluation": kept,
             "checkpoint_every": CHECK_EVERY,
             "minutes": self.plan.minutes / self.plan.rounds,
+            "processes": self.plan.processes,
             "prompt_set": "train",
             "heldout_set": "watched",
             "seed": self.plan.seed + number,

@@ -28,6 +28,13 @@ def studio() -> Studio:
     return open_studio()
 
 
+def device() -> str:
+    """Where models of this process run: its GPU if there is one, which of several torch knows."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def policy(family: str, config: dict[str, Any], adapter: str | None = None) -> Policy:
     """The model ready to draw, with the adapter of that media hash on it or none at all.
 
@@ -41,7 +48,7 @@ def policy(family: str, config: dict[str, Any], adapter: str | None = None) -> P
         while len(_warm) >= MOST:
             _warm.popitem(last=False)
         module = policies.get(family)
-        model, worn = module.load(module.Config.read(config)), None
+        model, worn = module.load(module.Config.read(config), device()), None
         log.info("Loaded %s.", key)
     if adapter != worn:
         if adapter is None:

@@ -164,6 +164,9 @@ class Collector:
                 pictures[at] = images
             scored = {at: job.result() for at, job in waiting.items()}
         clock.lap("reward")
+        if any(reward.learns for reward, _ in self.rewards.values()):
+            for theirs in self.team.gather(pictures):  # what learns must see what all have drawn
+                pictures |= theirs
         whole: dict[int, dict[str, Scores]] = {}
         for one in self.team.gather(scored):
             whole |= one

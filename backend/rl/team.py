@@ -7,14 +7,23 @@ counts of the whole update, so the sum is the gradient that one process would ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from backend.errors import EnvironmentProblem
+
 if TYPE_CHECKING:
-    from accelerate import Accelerator
     from torch import Tensor
 
 T = TypeVar("T")
+
+PATIENCE = timedelta(hours=6)
+"""The longest wait for the others: the first process evaluates and saves alone. That they still
+live is watched by whoever started them."""
+BUCKET = 2**26
+"""Numbers in one sum of gradients, so that a whole network's are never laid out twice."""
 
 
 class Team(Protocol):
@@ -54,40 +63,84 @@ class Alone:
 
 
 class Accelerated:
-    """The processes that `accelerate launch` started: one a GPU, or several on a CPU (gloo)."""
+    """Processes that were started together and are joined by accelerate.
 
-    def __init__(self, accelerator: Accelerator | None = None) -> None:
+    One GPU each, whose gradients are added up by nccl; or one machine's CPUs, by gloo. Everything
+    else is said over gloo, which waits without burning a core and needs no GPU memory.
+    """
+
+    def __init__(self) -> None:
+        import torch
         from accelerate import Accelerator
+        from accelerate.utils import InitProcessGroupKwargs
+        from torch import distributed
 
-        self.accelerator = accelerator or Accelerator()
+        _refuse_too_few_gpus()
+        self.accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(),
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        )
+        if not distributed.is_initialized():
+            raise EnvironmentProblem(
+                "This process was started alone, so there is no team to join; start the run with "
+                "several processes, or without a team."
+            )
         self.rank = int(self.accelerator.process_index)
         self.size = int(self.accelerator.num_processes)
+        self._talk = distributed.new_group(backend="gloo", timeout=PATIENCE)
 
     def gather(self, mine: T) -> list[T]:
         """By pickle over the processes' own group: they are one program that started together."""
-        from accelerate.utils import gather_object
+        from torch import distributed
 
-        return list(gather_object([mine]))
+        found: list[Any] = [None] * self.size
+        distributed.all_gather_object(found, mine, group=self._talk)
+        return found
 
     def agree(self, value: T) -> T:
         """The first process's value."""
-        from accelerate.utils import broadcast_object_list
+        from torch import distributed
 
         box: list[Any] = [value]
-        broadcast_object_list(box)
+        distributed.broadcast_object_list(box, src=0, group=self._talk)
         return box[0]  # type: ignore[no-any-return]
 
     def add_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """One sum over all parameters, laid end to end; a missing gradient counts as 0."""
+        """Sums over parameters laid end to end; a missing gradient counts as 0."""
         import torch
+        from torch import distributed
 
-        owned = list(parameters)
-        flat = torch.cat(
-            [(p.grad if p.grad is not None else torch.zeros_like(p)).reshape(-1) for p in owned]
+        for owned in _buckets(list(parameters)):
+            gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in owned]
+            flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+            distributed.all_reduce(flat)
+            for parameter, total in zip(owned, flat.split([p.numel() for p in owned]), strict=True):
+                parameter.grad = total.view_as(parameter)
+
+    def close(self) -> None:
+        """Wait for the others and part: nobody leaves while one may still be spoken to."""
+        self.gather(None)
+        self.accelerator.end_training()
+
+
+def _buckets(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """The parameters in order, in runs of at most `BUCKET` numbers; a larger one stands alone."""
+    run: list[Tensor] = []
+    for parameter in parameters:
+        if run and sum(p.numel() for p in run) + parameter.numel() > BUCKET:
+            yield run
+            run = []
+        run.append(parameter)
+    if run:
+        yield run
+
+
+def _refuse_too_few_gpus() -> None:
+    import torch
+
+    wanted, there = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if 0 < there < wanted:
+        raise EnvironmentProblem(
+            f"The run was given {wanted} processes and this machine has {there} "
+            f"GPU{'' if there == 1 else 's'}; each process takes one, so lower 'processes'."
         )
-        total: Tensor = self.accelerator.reduce(flat, reduction="sum")
-        start = 0
-        for parameter in owned:
-            end = start + parameter.numel()
-            parameter.grad = total[start:end].reshape(parameter.shape).clone()
-            start = end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backend.errors import CheckpointError, NotFound
@@ -9,7 +10,7 @@ from backend.services import labels, policies, records, rewards, runs
 from backend.services.records import Fence
 from backend.services.studio import Studio
 from backend.types import CheckpointState
-from workers import models
+from workers import launch, models
 from workers.frame import JobFrame, run_job
 from workers.sheets import stack
 from workers.sink import StoreSink
@@ -17,6 +18,10 @@ from workers.sink import StoreSink
 if TYPE_CHECKING:
     from backend.rl.collect import Data
     from backend.rl.recipe import RunConfig
+    from backend.rl.team import Team
+    from backend.services.policies import PolicySpec
+    from backend.types import Control, Sink, TrainResult
+    from workers.member import Follower
 
 
 def run(job_id: int, attempt: int) -> None:
@@ -25,34 +30,64 @@ def run(job_id: int, attempt: int) -> None:
 
 
 def work(frame: JobFrame) -> dict[str, Any]:
-    """Train until done, paused or stopped; then deliver the adapter as a policy."""
-    from backend.rl.loop import train
+    """Train here, or let the processes that the run asks for do it together."""
+    from backend.rl.team import Alone
 
+    num = runs.config_of(frame.studio, frame.args["run_id"]).processes
+    return trained(frame, Alone()) if num == 1 else launch.run(frame, num)
+
+
+def trained(frame: JobFrame, team: Team) -> dict[str, Any]:
+    """Train until done, paused or stopped; then deliver the adapter as a policy."""
     studio, run_id = frame.studio, frame.args["run_id"]
     fence = Fence(frame.job_id, frame.attempt)
     config = runs.config_of(studio, run_id)
     data = data_of(studio, run_id, config)
-    terms = [*config.rewards, *config.watch]
-    scorers = {term.name: rewards.load_term(studio, term.kind, term.config) for term in terms}
     saved = last_checkpoint(studio, run_id)
     records.rewind(studio, run_id, saved.step if saved else -1, fence=fence)
     start = policies.spec(studio, runs.get(studio, run_id)["policy_id"])
     sink = StoreSink(studio, run_id, fence)
-    result = train(
-        config,
-        policy=models.fresh(start.family, start.config, start.adapter),
-        rewards=scorers,
-        data=data,
-        sink=sink,
-        control=frame,
-        resume=saved,
-    )
+    result = _train(studio, team.agree(_Task(config, data, saved, start)), team, sink, frame)
     if result.status != "paused":
         adapter, step = sink.delivered, result.step
         if config.early_stop.gold and result.best_step:
             adapter, step = records.adapter_at(studio, run_id, result.best_step), result.best_step
         records.save_tuned_policy(studio, run_id, adapter, step, fence=fence)
     return {"ended": result.status, "step": result.step, "nfe": result.nfe}
+
+
+def followed(studio: Studio, team: Team, follower: Follower) -> None:
+    """Do this process's share of a run whose first process is at `trained`."""
+    task: _Task | None = team.agree(None)
+    assert task is not None, "only the first process of a team reads the run"
+    _train(studio, task, team, follower, follower)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """All that a process needs to know of a run; the first one reads it for the others."""
+
+    config: RunConfig
+    data: Data
+    saved: CheckpointState | None
+    start: PolicySpec
+
+
+def _train(studio: Studio, task: _Task, team: Team, sink: Sink, control: Control) -> TrainResult:
+    from backend.rl.loop import train
+
+    terms, start = [*task.config.rewards, *task.config.watch], task.start
+    scorers = {term.name: rewards.load_term(studio, term.kind, term.config) for term in terms}
+    return train(
+        task.config,
+        policy=models.fresh(start.family, start.config, start.adapter),
+        rewards=scorers,
+        data=task.data,
+        sink=sink,
+        control=control,
+        resume=task.saved,
+        team=team,
+    )
 
 
 def data_of(studio: Studio, run_id: int, config: RunConfig) -> Data:

@@ -1,0 +1,133 @@
+"""Trains a list of runs alone, or as one of several processes, and writes down all that came of it.
+
+`python -m tests.team_program <runs.json> <folder>` is what each process of a team runs: the runs'
+settings in, `<folder>/<rank>.json` and `<folder>/<rank>.safetensors` out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from backend.registry import rewards
+from backend.rl import checkpoint as files
+from backend.rl.collect import Data
+from backend.rl.loop import train
+from backend.rl.recipe import RunConfig
+from backend.rl.team import Accelerated, Alone, Team
+from backend.types import CheckpointState, EvaluationRecord, IterationRecord
+from tests.tiny_sd3 import PROMPTS, load_tiny
+
+
+@dataclass
+class Recorder:
+    """Sink, control and scribe of one run."""
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    states: list[CheckpointState] = field(default_factory=list)
+    gradients: list[dict[str, torch.Tensor]] = field(default_factory=list)
+
+    def iteration(self, record: IterationRecord) -> None:
+        groups = {
+            str(group.tree): [[n.advantage, n.rewards] for n in group.nodes]
+            for group in record.groups
+        }
+        row = {"step": record.step, "metrics": record.metrics, "nfe": record.nfe, "groups": groups}
+        self.records.append(row)
+
+    def evaluation(self, record: EvaluationRecord) -> None:
+        self.records.append({"evaluated": record.step})
+
+    def checkpoint(self, state: CheckpointState) -> None:
+        self.states.append(state)
+
+    def log(self, level: str, text: str, data: dict[str, Any] | None = None) -> None:
+        self.records.append({"said": text})
+
+    def wanted(self) -> str:
+        return "run"
+
+    def progress(self, done: int, total: int, message: str) -> None:
+        pass
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Every summed gradient and every checkpoint's weights by name."""
+        found = {
+            f"gradient{i}/{n}": g for i, all_ in enumerate(self.gradients) for n, g in all_.items()
+        }
+        for state in self.states:
+            found |= {f"weights{state.step}/{name}": t for name, t in state.adapter.items()}
+        return {name: tensor.contiguous().clone() for name, tensor in found.items()}
+
+
+def trained(config: RunConfig, team: Team, resume: CheckpointState | None = None) -> Recorder:
+    """Train the tiny network as `config` says; note every gradient that a step was taken with."""
+    scribe, policy = Recorder(), load_tiny(Path(config.policy.config["weights"]))
+    summed = team.add_gradients
+
+    def add_gradients(parameters: Iterable[Any]) -> None:
+        owned = list(parameters)
+        summed(owned)
+        names = policy.trainable()
+        scribe.gradients.append(
+            {name: p.grad.clone() for name, p in names.items() if p.grad is not None}
+        )
+
+    team.add_gradients = add_gradients  # type: ignore[method-assign]
+    scorers = {
+        term.name: rewards.get(term.kind).load(rewards.get(term.kind).Config(), Path)
+        for term in [*config.rewards, *config.watch]
+    }
+    try:
+        train(
+            config,
+            policy=policy,
+            rewards=scorers,
+            data=Data(PROMPTS, PROMPTS),
+            sink=scribe,
+            control=scribe,  # type: ignore[arg-type]
+            team=team,
+            resume=resume,
+        )
+    finally:
+        team.add_gradients = summed  # type: ignore[method-assign]
+    return scribe
+
+
+def alone(config: RunConfig, resume: CheckpointState | None = None) -> Recorder:
+    """One process."""
+    return trained(config, Alone(), resume)
+
+
+def stored(folder: Path, name: str, step: int, part: str) -> Path:
+    """Where a part of a checkpoint lies."""
+    return folder / f"{name.replace('/', '-')}-{step}-{part}"
+
+
+def main(settings: Path, folder: Path) -> None:
+    """As one process of a team."""
+    torch.set_num_threads(1)
+    team, rows, tensors = Accelerated(), {}, {}
+    for name, given in json.loads(settings.read_text()).items():
+        scribe = trained(RunConfig.read(given), team)
+        rows[name] = scribe.records
+        tensors |= {f"{name}/{key}": tensor for key, tensor in scribe.tensors().items()}
+        if team.rank == 0:
+            for state in scribe.states:
+                packed = files.pack(state) | {"state": json.dumps(state.state).encode()}
+                for part, content in packed.items():
+                    stored(folder, name, state.step, part).write_bytes(content)
+    (folder / f"{team.rank}.json").write_text(json.dumps(rows))
+    save_file(tensors, folder / f"{team.rank}.safetensors")
+    team.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
