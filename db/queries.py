@@ -394,6 +394,32 @@ def prompt_set_named(session: Session, project_id: int, name: str) -> PromptSet 
     )
 
 
+def pairs_with_counts(
+    session: Session, project_id: int, *, after: int | None, limit: int
+) -> list[tuple[Pair, str, str, str, int]]:
+    """(pair, prompt, media a, media b, verdicts that stand) of the queue, the newest first, with
+    ids below `after`."""
+    a, b = aliased(Sample), aliased(Sample)
+    verdicts = (
+        select(func.count())
+        .select_from(Label)
+        .where(Label.pair_id == Pair.id, Label.choice.not_in(NO_VERDICT), current())
+        .scalar_subquery()
+    )
+    query = (
+        select(Pair, Prompt.text, a.media, b.media, verdicts)
+        .join(Prompt, Prompt.id == Pair.prompt_id)
+        .join(a, a.id == Pair.sample_a_id)
+        .join(b, b.id == Pair.sample_b_id)
+        .where(Pair.project_id == project_id, in_scope(None))
+        .order_by(Pair.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(Pair.id < after)
+    return [(pair, text, of_a, of_b, n) for pair, text, of_a, of_b, n in session.execute(query)]
+
+
 def prompts_by_text(session: Session, project_id: int, texts: Sequence[str]) -> dict[str, int]:
     """Ids of the prompts with these texts; of two in different sets the older one."""
     rows = session.execute(

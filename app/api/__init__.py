@@ -12,6 +12,7 @@ from app.api import (
     jobs,
     label,
     media,
+    pairs,
     projects,
     prompts,
     reference,
@@ -22,7 +23,19 @@ from app.api import (
 )
 
 PREFIX = "/api/v1"
-NOUNS = (projects, prompts, samples, label, imports, rewards, runs, rollouts, comparisons, jobs)
+NOUNS = (
+    projects,
+    prompts,
+    samples,
+    label,
+    pairs,
+    imports,
+    rewards,
+    runs,
+    rollouts,
+    comparisons,
+    jobs,
+)
 
 
 def install(app: FastAPI) -> None:

@@ -161,6 +161,31 @@ def unlabelled(
         return queries.shown_pairs(session, free)
 
 
+def page(
+    studio: Studio, project_id: int, *, after: int | None = None, limit: int = 60
+) -> dict[str, Any]:
+    """{items, next}: pairs of the queue, newest first, `after` a pair's id; for those who may know
+    which sample is which."""
+    with studio.read() as session:
+        found = queries.pairs_with_counts(session, project_id, after=after, limit=limit + 1)
+    items = [
+        {
+            "id": pair.id,
+            "prompt": prompt,
+            "a": {"sample_id": pair.sample_a_id, "url": url(media_a)},
+            "b": {"sample_id": pair.sample_b_id, "url": url(media_b)},
+            "source": pair.source,
+            "chooser": pair.chooser,
+            "propensity": pair.propensity,
+            "overlap": pair.overlap,
+            "settled": pair.settled,
+            "verdicts": verdicts,
+        }
+        for pair, prompt, media_a, media_b, verdicts in found[:limit]
+    ]
+    return {"items": items, "next": items[-1]["id"] if len(found) > limit else None}
+
+
 def counts(studio: Studio, project_id: int, user_id: int) -> dict[str, int]:
     """{open, total, done_mine} of the label queue."""
     with studio.read() as session:

@@ -18,7 +18,7 @@ from app import api
 from app.api.guard import Guard
 from app.api.live import Live
 from backend.rewards import brightness
-from backend.services import jobs, records, runs
+from backend.services import jobs, labels, records, runs
 from backend.services.studio import Studio
 from tests import factory
 
@@ -160,6 +160,21 @@ def test_labelling_never_says_where_a_picture_came_from(client: Client, made: fa
     assert client.get("/label/next?after=x", 422)["error"]
     job = client.post("/simulate", {"annotators": 2, "labels": 5, "seed": 1}, 202)["job_id"]
     assert client.get(f"/jobs/{job}")["args"]["project_id"] == made.project
+
+
+def test_pairs_are_listed_and_made_of_samples(client: Client, made: factory.Made) -> None:
+    found = client.get("/pairs?limit=5")
+    assert len(found["items"]) == 5 and found["items"][0]["id"] == made.pairs[-1]
+    rest = client.get(f"/pairs?limit=100&after={found['next']}")
+    assert len(rest["items"]) == len(made.pairs) - 5 and rest["next"] is None
+    labels.store(client.app.state.studio, made.user, factory.label(made.pairs[-1]))
+    newest = client.get("/pairs?limit=1")["items"][0]
+    assert (newest["verdicts"], newest["settled"], newest["source"]) == (1, True, "generate")
+    ids = [newest["a"]["sample_id"], newest["b"]["sample_id"]]
+    again = client.post("/pairs", {"sample_ids": ids, "overlap": 2}, 201)["pair_ids"]
+    assert client.get("/pairs?limit=1")["items"][0]["id"] == again[0]
+    lonely = client.post("/pairs", {"sample_ids": [ids[0], ids[0]]}, 422)
+    assert "no pair among them" in lonely["error"]
 
 
 def test_labels_and_pairs_are_imported_with_their_pictures(client: Client) -> None:
