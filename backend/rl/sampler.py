@@ -235,9 +235,9 @@ def _ode_edges(
         )
     if not len(plain):
         return {}
-    dt = torch.tensor(sigmas[shape.step[plain]] - sigmas[step], dtype=torch.float32)
+    dt = _column(sigmas[shape.step[plain]] - sigmas[step], latent)
     row = _rows(shape, nodes, plain, latent)
-    ended = kernels.ode_step(latent[row], velocity[row], _column(dt, latent))
+    ended = kernels.ode_step(latent[row], velocity[row], dt)
     return dict(zip(plain.tolist(), ended, strict=True))
 
 
@@ -252,7 +252,7 @@ def _dpm2_edges(
         weights.append(kernels.dpm2_weights(before, now, float(sigmas[shape.step[edge]])))
         earlier.append(previous)
         tails.before[edge] = (clean[row], now)
-    w_x, w_0, w_p = (_column(torch.tensor(w), latent) for w in zip(*weights, strict=True))
+    w_x, w_0, w_p = (_column(np.array(w), latent) for w in zip(*weights, strict=True))
     after = w_x * latent + w_0 * clean + w_p * torch.stack(earlier)
     return dict(zip(edges.tolist(), after, strict=True))
 
@@ -301,9 +301,9 @@ def _children(shape: Shape) -> list[Ints]:
     return [order[bounds[n] : bounds[n + 1]] for n in range(len(shape))]
 
 
-def _column(values: Tensor, like: Tensor) -> Tensor:
-    """Float32 values (E,) as (E, 1, …) to multiply latents with."""
-    return values.to(like.device, torch.float32).reshape(-1, *(1,) * (like.ndim - 1))
+def _column(values: NDArray[np.float64], like: Tensor) -> Tensor:
+    """Values (E,) as (E, 1, …) to multiply latents with, in their precision."""
+    return torch.as_tensor(values).to(like).reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def _rows(shape: Shape, nodes: Ints, edges: Ints, latent: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ import torch
 from backend.errors import ConfigError
 from backend.rl import kernels
 from backend.rl.kernels import Kernel, compile_kernel
-from backend.rl.objectives import ClippedRatio
+from backend.rl.objectives import Batch, ClippedRatio, Leash, _Edges
+from backend.rl.sampler import Decisions
 from backend.rl.sigma import stock_schedule
 from backend.rl.tree import TreePlan
 
@@ -81,3 +84,48 @@ def test_a_ratio_on_edges_without_noise_is_refused() -> None:
     silent = TreePlan(Kernel("flow-sde", 0.0), forks={2: 4}, trunk=True)
     with pytest.raises(ConfigError, match="raise eta"):
         ClippedRatio().check(silent, compile_kernel(silent.kernel, SIGMAS))
+
+
+def test_the_guarded_ratio_is_the_plain_one_times_std_without_its_bias() -> None:
+    """ln r = mean(ε·δ)/std − mean δ²/(2·std²);  guarded: mean(ε·δ), so std·(ln r + mean δ²/2std²)."""
+    step = 4
+    std = float(FLOW.std[step])
+    x, noise = torch.randn(1, 4, 4, 4).double(), torch.randn(1, 4, 4, 4).double()
+    old_v = torch.randn_like(x)
+    new_v = old_v + 0.01 * torch.randn_like(x)
+    old_mu, new_mu = kernels.mean(FLOW, step, x, old_v), kernels.mean(FLOW, step, x, new_v)
+    target, delta = old_mu + std * noise, new_mu - old_mu
+    before = kernels.log_prob(FLOW, step, target, old_mu)
+    nodes = Decisions(
+        step,
+        np.zeros(1, int),
+        x,
+        [0],
+        np.ones(1, int),
+        torch.zeros(1, dtype=int),
+        target,
+        before,
+        old_v,
+    )
+    payload = _Edges(nodes, torch.zeros(1, dtype=int), 1.0)
+    batch = Batch(x, 0.5, [0], np.ones(1, int), torch.ones(1), step, payload)
+    part = SimpleNamespace(coefficients=FLOW)
+    said = {
+        name: ClippedRatio(ratio=name).loss(batch, new_v, {}, part).ratio  # type: ignore[arg-type]
+        for name in ("plain", "guard")
+    }
+    bias = float(delta.pow(2).mean()) / (2 * std**2)
+    log_plain, log_guard = (float(said[name].log()) for name in ("plain", "guard"))
+    assert log_guard == pytest.approx(std * (log_plain + bias), rel=1e-6)
+    assert log_guard == pytest.approx(float((noise * delta).mean()), rel=1e-6)
+
+
+def test_a_leash_on_the_mean_is_the_kl_divergence_of_a_step() -> None:
+    """KL of two Gaussians of equal std is (μ − μ′)²/(2·std²) an element, and μ − μ′ = b·(v − v′)."""
+    step, gap = 3, 0.2
+    b, std = float(FLOW.b[step]), float(FLOW.std[step])
+    kl = (b * gap) ** 2 / (2 * std**2)
+    delta = float(FLOW.sigmas[step] - FLOW.sigmas[step + 1])
+    assert Leash(1.0, on="mean-dt").scale(FLOW)[step] * gap**2 == pytest.approx(kl)
+    assert Leash(1.0, on="mean").scale(FLOW)[step] * gap**2 == pytest.approx(kl * delta)
+    assert Leash(1.0).scale(FLOW)[step] == 1.0
