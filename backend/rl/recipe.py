@@ -112,8 +112,17 @@ class Sampling(Config):
     """Network evaluations in one call while sampling."""
     update_batch_size: int = Field(32, ge=1, json_schema_extra={"unit": "nodes"})
     """Explored nodes in one call; the update repeats these batches, so its first ratio is 1."""
+    release_encoders: bool = False
+    """Embed all prompts before the first update, and free the text encoders' memory."""
     bf16: bool = True
     """Run the network under bfloat16 autocast; noise and log-probabilities stay in float32."""
+
+
+class Scoring(Config):
+    """Where rewards are asked."""
+
+    where: Literal["inline", "workers"] = "inline"
+    """In the training process, or by workers of the score queue (another GPU, another machine)."""
 
 
 class Optim(Config):
@@ -192,6 +201,8 @@ class RunConfig(Config):
     """How rewards become one advantage."""
     sampling: Sampling = Sampling()
     """How rollouts are drawn."""
+    scoring: Scoring = Scoring()
+    """Where rewards are asked; the numbers are the same."""
     optim: Optim = Optim()
     """The adapter and its optimiser."""
     evaluation: EvaluationSettings = EvaluationSettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -26,7 +27,7 @@ from backend.types import CheckpointState, IterationRecord, Policy, Scorer, Sink
 
 _RESUMABLE = {"num_steps", "minutes", "checkpoint_every", "record_groups", "recipe", "evaluation"}
 """Settings that may differ when a run goes on; all others are part of what its checkpoint means."""
-_NO_MATTER = {"processes"}
+_NO_MATTER = {"processes", "scoring"}
 """Settings that change who does the work, not what is done."""
 EMA = "ema"
 
@@ -57,6 +58,9 @@ class Trainer:
         self.history = History(config.early_stop, config.rewards)
         self.evaluated_at = self.saved_at = -1
         self._prepare_policy()
+        if config.sampling.release_encoders:
+            judged = data.pairs.prompts if data.pairs else []
+            policy.release_encoders(list(dict.fromkeys([*data.prompts, *data.heldout, *judged])))
         self.collector = Collector(config, policy, self.rewards, self.credit, data, self.team)
 
     def _prepare_policy(self) -> None:
@@ -207,7 +211,10 @@ class Trainer:
         self.step += 1
         clock.lap("update")
         for name, reward in self._learning():
-            told = reward.observe(got.images, got.leaf_prompts, self.step)
+            asked = [i for i, status in enumerate(got.scores[name].status) if status != "n/a"]
+            told = reward.observe(
+                got.images[asked], [got.leaf_prompts[i] for i in asked], self.step
+            )
             figures |= {f"{name}/{key}": value for key, value in told.items()}
         clock.lap("learn")
         it = Iteration(
@@ -223,9 +230,7 @@ class Trainer:
             seen,
         )
         groups = group_records(it, chosen, self.policy)
-        nfe = field.nfe.copy()
-        for other in self.team.gather(field.nfe)[1:]:
-            nfe.update(other)
+        nfe = sum(self.team.gather(field.nfe), Counter[str]())
         metrics = iteration_metrics(it) | figures
         metrics |= {f"nfe/{purpose}": float(num) for purpose, num in nfe.items()}
         metrics |= {f"judge_calls/{name}": float(num) for name, num in got.calls.items()}
@@ -237,7 +242,7 @@ class Trainer:
     def _check_scored(self, scores: Mapping[str, Scores]) -> None:
         """A reward that is silent altogether ends the run."""
         for name, said in scores.items():
-            if len(said) and np.isnan(said.values).all() and "n/a" not in said.status:
+            if said.num_missing and np.isnan(said.values).all():
                 reason = next((reason for reason in said.reasons if reason), said.status[0])
                 raise RewardError(
                     f"Reward '{name}' had no value for any of {len(said)} pictures ({reason}); "

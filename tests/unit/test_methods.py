@@ -237,3 +237,39 @@ def test_the_loop_is_short_and_names_no_method() -> None:
     assert len((folder / "loop.py").read_text().splitlines()) < 250
     for name in methods.names():
         assert name not in loop and name.replace("-", "_") not in loop
+
+
+def test_encoders_can_be_released_before_the_run_and_nothing_changes(tiny_sd3: Path) -> None:
+    kept, released = Memory(), Memory()
+    sampling = {"num_steps": T, "prompts_per_step": 2, "update_batch_size": 4}
+    run(settings("one-fork", tiny_sd3, sampling=sampling), tiny_sd3, kept)
+    freed = settings("one-fork", tiny_sd3, sampling=sampling | {"release_encoders": True})
+    run(freed, tiny_sd3, released)
+    assert [r.metrics for r in kept.iterations] == [r.metrics for r in released.iterations]
+
+
+def test_learning_rates_of_parts_and_checkpointing_are_kept(tiny_sd3: Path) -> None:
+    """A factor of 0 leaves lora_A where it began, and recomputing activations changes no number."""
+    optim = {"lr": 1e-2, "lora_rank": 2, "lora_targets": ["to_q"]}
+    plain, again = Memory(), Memory()
+    run(settings("one-fork", tiny_sd3, optim=optim), tiny_sd3, plain)
+    run(settings("one-fork", tiny_sd3, optim=optim | {"checkpointing": True}), tiny_sd3, again)
+    assert [r.metrics["loss"] for r in plain.iterations] == pytest.approx(
+        [r.metrics["loss"] for r in again.iterations]
+    )
+    held = Memory()
+    frozen = settings("one-fork", tiny_sd3, optim=optim | {"lr_groups": {"lora_A": 0.0}})
+    run(frozen, tiny_sd3, held)
+    first, last = held.checkpoints[0].adapter, held.checkpoints[-1].adapter
+    for name in first:
+        assert torch.equal(first[name], last[name]) == ("lora_A" in name)
+
+
+def test_all_weights_can_be_trained(tiny_sd3: Path) -> None:
+    optim = {"lr": 1e-4, "train": "full", "ema_decay": 0.5}
+    whole, again = Memory(), Memory()
+    config = settings("diffusion-nft", tiny_sd3, optim=optim)
+    run(config, tiny_sd3, whole)
+    run(config, tiny_sd3, again, resume=stored(whole.checkpoints[1]))
+    assert same(whole.checkpoints[-1], again.checkpoints[-1])
+    assert set(whole.checkpoints[-1].copies) == {"old", "ema"}

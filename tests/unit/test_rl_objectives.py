@@ -87,7 +87,7 @@ def test_a_ratio_on_edges_without_noise_is_refused() -> None:
 
 
 def test_the_guarded_ratio_is_the_plain_one_times_std_without_its_bias() -> None:
-    """ln r = mean(ε·δ)/std − mean δ²/(2·std²);  guarded: mean(ε·δ), so std·(ln r + mean δ²/2std²)."""
+    """ln r = mean(ε·δ)/std − mean δ²/(2·std²); guarded: mean(ε·δ) = std·(ln r + mean δ²/2std²)."""
     step = 4
     std = float(FLOW.std[step])
     x, noise = torch.randn(1, 4, 4, 4).double(), torch.randn(1, 4, 4, 4).double()
@@ -121,7 +121,7 @@ def test_the_guarded_ratio_is_the_plain_one_times_std_without_its_bias() -> None
 
 
 def test_a_leash_on_the_mean_is_the_kl_divergence_of_a_step() -> None:
-    """KL of two Gaussians of equal std is (μ − μ′)²/(2·std²) an element, and μ − μ′ = b·(v − v′)."""
+    """KL of Gaussians of equal std is (μ − μ′)²/(2·std²) an element, and μ − μ′ = b·(v − v′)."""
     step, gap = 3, 0.2
     b, std = float(FLOW.b[step]), float(FLOW.std[step])
     kl = (b * gap) ** 2 / (2 * std**2)
