@@ -333,7 +333,7 @@ class Job(Base):
 
     __tablename__ = "job"
     id: Mapped[int] = _key()
-    kind: Mapped[str]  # generate | score | train | learn | compare | simulate
+    kind: Mapped[str]  # a key of services.jobs.QUEUES
     queue: Mapped[str]  # generate | score | train
     args: Mapped[JsonDict]
     status: Mapped[str] = mapped_column(default="due", index=True)
@@ -360,7 +360,7 @@ class Worker(Base):
     queue: Mapped[str]
     host: Mapped[str]
     pid: Mapped[int]
-    state: Mapped[str] = mapped_column(default="idle")  # idle | busy | gone
+    state: Mapped[str] = mapped_column(default="idle")  # idle | busy
     job_id: Mapped[int | None] = mapped_column(default=None)
     started_at: Mapped[float] = _now()
     heartbeat_at: Mapped[float] = _now()

@@ -35,12 +35,10 @@ def beat(
 
 
 def gone(studio: Studio, name: str) -> None:
-    """A worker says good-bye."""
+    """A worker says good-bye: it is forgotten, while one that falls silent is shown as gone."""
+    forgotten = (Worker.name == name) | (Worker.heartbeat_at < time.time() - FORGET_S)
     with studio.write() as session:
-        row = session.get(Worker, name)
-        if row is not None:
-            row.state, row.job_id = "gone", None
-        session.execute(delete(Worker).where(Worker.heartbeat_at < time.time() - FORGET_S))
+        session.execute(delete(Worker).where(forgotten))
 
 
 def rows(studio: Studio) -> list[dict[str, Any]]:

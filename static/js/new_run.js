@@ -84,6 +84,7 @@ class NewRun {
         el("table", { class: "tbl picks" }, el("tbody", null, others.map((run) => el("tr", { "aria-selected": String(run.id === this.clone) },
           el("td", { class: "clip" }, el("button", { class: "link", style: "color:inherit", onclick: () => this.fromRun(run.id) }, run.name)),
           el("td", { class: `num ${advantageClass(run.gain?.value ?? 0)}` }, num(run.gain?.value, 3, { sign: true }))))))) : null);
+    if (this.left.scrollHeight > this.left.clientHeight) this.left.querySelector("[aria-pressed=true]")?.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {any} recipe */
