@@ -79,8 +79,9 @@ def _home(settings: Settings) -> Finding:
     try:
         home.claim(settings.home).close()
     except PalateError as error:
-        is_running = "Another studio" in str(error)
-        return Finding("Data folder", "ok" if is_running else "missing", str(error))
+        if "Another studio" in str(error):
+            return Finding("Data folder", "ok", f"{settings.home}, and a studio runs on it")
+        return Finding("Data folder", "missing", str(error))
     return Finding("Data folder", "ok", f"{settings.home}, can be written")
 
 
