@@ -46,7 +46,7 @@ def refuse(problems: Sequence[dict[str, Any]], name: str) -> None:
     """Raise BrokenFile when there is any problem: the first in words, all of them as data."""
     if not problems:
         return
-    first, more = problems[0], len(problems) - 1
+    first, more = problems[0], len({problem["line"] for problem in problems}) - 1
     others = f" ({more} more faulty {'line' if more == 1 else 'lines'})" if more else ""
     raise BrokenFile(
         f"{name}, line {first['line']}: {first['reason']}{others}. Nothing was imported; correct "

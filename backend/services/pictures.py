@@ -27,6 +27,7 @@ class NoPictures:
 
     def read(self, name: str) -> bytes:
         """Refuse."""
+        refuse_name(name)
         raise InputError(
             f"'{_shown(name)}' is no picture of this studio; send the pictures along, in a folder "
             "or in a ZIP together with the rows"
