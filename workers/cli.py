@@ -1,4 +1,4 @@
-"""The command line: `palate up`, `worker`, `loop`, `import`, `export`, `user`, `doctor`."""
+"""The command line: `palate up`, `worker`, `loop`, `probe`, `bench`, `import`, `export`, ..."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from backend.errors import InputError, PalateError
+from backend.errors import InputError
 from backend.settings import Settings, read_settings, settings
+from workers.bench.cli import bench_app
+from workers.terminal import sentences
 
 app = typer.Typer(
     name="palate",
@@ -33,6 +35,7 @@ importing = typer.Typer(
 users_app = typer.Typer(help="The people of a studio.", no_args_is_help=True)
 app.add_typer(importing, name="import")
 app.add_typer(users_app, name="user")
+app.add_typer(bench_app, name="bench")
 
 Home = Annotated[
     Path | None, typer.Option("--home", help="Data folder.", show_default="PALATE_HOME or .palate")
@@ -57,7 +60,7 @@ def up(
     """Start the whole studio: app, Redis, workers. Ctrl-C stops everything."""
     from workers import up as studio_up
 
-    with _sentences():
+    with sentences():
         chosen = _settings(home, PALATE_HOST=host, PALATE_PORT=port)
         studio_up.run(chosen, say=typer.echo, demo=demo)
 
@@ -68,11 +71,15 @@ def worker(
     threads: Annotated[int, typer.Option(help="Threads of the model; 0: torch decides.")] = 0,
     home: Home = None,
 ) -> None:
-    """Run one worker here, for a studio whose store and Redis this machine can reach."""
+    """Run one worker here, for a studio anywhere.
+
+    This machine must reach the studio's store and Redis: PALATE_DATABASE_URL, PALATE_REDIS_URL and
+    PALATE_MEDIA_URL say where they are.
+    """
     from workers import main as worker_main
     from workers.queues import QUEUES
 
-    with _sentences():
+    with sentences():
         unknown = [name for name in queues if name not in QUEUES]
         if unknown:
             raise InputError(
@@ -93,16 +100,41 @@ def loop(
     rounds: Annotated[
         int, typer.Option(min=1, max=8, help="Label, learn, train: how many times round.")
     ] = 1,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that train together, one a GPU.")
+    ] = 1,
     home: Annotated[
         Path | None, typer.Option(help="Data folder to keep.", show_default="a temporary one")
     ] = None,
 ) -> None:
-    """Go once round the whole loop with simulated annotators, without a browser."""
+    """Go round the whole loop without a browser.
+
+    Draws pictures, has simulated annotators judge them, learns a reward, trains on it, and
+    compares blind; the figures of every phase go into one JSON file.
+    """
     from workers import loop as whole_loop
 
-    with _sentences():
-        plan = whole_loop.LoopPlan(recipe, labels, minutes, seed, json, rounds)
+    with sentences():
+        plan = whole_loop.LoopPlan(recipe, labels, minutes, seed, json, rounds, processes)
         whole_loop.run(plan, home, say=typer.echo)
+
+
+@app.command()
+def probe(
+    recipe: Annotated[str, typer.Option(help="The run to probe: a recipe's name.")] = "one-fork",
+    kind: Annotated[
+        Literal["spread", "psi"],
+        typer.Option(help="Where forks make the reward differ, or how much noise each step bears."),
+    ] = "spread",
+    json: Annotated[
+        Path | None, typer.Option(help="Where the figures are written too.", show_default="nowhere")
+    ] = None,
+) -> None:
+    """Say how a recipe should explore on the pocket world, by a short sampling run."""
+    from workers import probing
+
+    with sentences():
+        probing.run(recipe, kind, json, say=typer.echo)
 
 
 @importing.command("prompts")
@@ -116,7 +148,7 @@ def import_prompts(
     """Import a file of prompts, whole or not at all."""
     from backend.services import prompts
 
-    with _sentences(), _studio(home) as studio:
+    with sentences(), _studio(home) as studio:
         text = _read(file)
         title = name or file.stem
         found = prompts.import_text(
@@ -139,7 +171,7 @@ def import_labels(
     """Import judgements of pairs, with their pictures."""
     from backend.services import imports
 
-    with _sentences(), _studio(home) as studio, _rows(file, pictures) as (rows, source):
+    with sentences(), _studio(home) as studio, _rows(file, pictures) as (rows, source):
         found = imports.import_labels(
             studio,
             _project(studio, project),
@@ -168,7 +200,7 @@ def import_pairs(
     """Import pairs of pictures that wait to be judged."""
     from backend.services import imports
 
-    with _sentences(), _studio(home) as studio, _rows(file, pictures) as (rows, source):
+    with sentences(), _studio(home) as studio, _rows(file, pictures) as (rows, source):
         found = imports.import_pairs(
             studio, _project(studio, project), rows, pictures=source, filename=file.name
         )
@@ -190,7 +222,7 @@ def export(
     """Write the labels of a project as lines of JSON."""
     from backend.services import labels
 
-    with _sentences(), _studio(home) as studio:
+    with sentences(), _studio(home) as studio:
         if what != "labels":
             raise InputError(f"'{what}' cannot be exported; only 'labels' can.")
         project_id = _project(studio, project)
@@ -215,7 +247,7 @@ def list_users(home: Home = None) -> None:
     """Everybody who has labelled or may label."""
     from backend.services import users
 
-    with _sentences(), _studio(home) as studio:
+    with sentences(), _studio(home) as studio:
         for row in users.rows(studio):
             typer.echo(f"{row['id']:>4}  {row['name']:<24} {row['kind']:<10} {row['role']}")
 
@@ -229,7 +261,7 @@ def create_user(
     """Add a person."""
     from backend.services import users
 
-    with _sentences(), _studio(home) as studio:
+    with sentences(), _studio(home) as studio:
         row = users.create(studio, name, role)
         typer.echo(f"Added {row['name']} ({row['role']}).")
 
@@ -240,7 +272,7 @@ def doctor(home: Home = None) -> None:
     from workers import doctor as examination
 
     signs = {"ok": "ok      ", "missing": "MISSING ", "optional": "optional"}
-    with _sentences():
+    with sentences():
         missing = 0
         for finding in examination.examine(_settings(home)):
             missing += finding.status == "missing"
@@ -255,18 +287,6 @@ def main() -> None:
     """Entry point of the `palate` command."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     app()
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """Errors that were foreseen are one sentence on standard error, and exit code 1."""
-    try:
-        yield
-    except PalateError as error:
-        typer.echo(f"palate: {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def _settings(home: Path | None, **given: Any) -> Settings:

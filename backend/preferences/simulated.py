@@ -34,6 +34,7 @@ from backend.rewards import _statistics
 from backend.rewards.interface import Floats, Images, Scores, Shape, Verdicts
 
 Choice = Literal["left", "right", "tie", "both_bad"]
+Side = Literal["a", "b"]
 
 ALIGNMENT: Final = 16.0
 SATURATION: Final = 20.0
@@ -114,6 +115,16 @@ class Annotator:
             self._answer(float(delta), float(best), key)
             for delta, best, key in zip(delta_M, better_M, keys, strict=True)
         ]
+
+    def judge_shuffled(
+        self, a: Images, b: Images, prompts: Sequence[str], keys: Sequence[int]
+    ) -> list[tuple[Judgement, Side]]:
+        """`judge_many` where each key also draws which of the two stands on the left."""
+        draws = [np.random.default_rng([self.seed, key]).integers(2) for key in keys]
+        is_b_left = np.array(draws, dtype=bool)[:, None, None, None]
+        left, right = np.where(is_b_left, b, a), np.where(is_b_left, a, b)
+        judged = self.judge_many(left, right, prompts, keys)
+        return [(said, "b" if draw else "a") for said, draw in zip(judged, draws, strict=True)]
 
     def _answer(self, delta: float, best: float, key: int) -> Judgement:
         rng = np.random.default_rng([self.seed, key, 0x1ABE1])

@@ -10,8 +10,8 @@ from backend.rl.psi import psi_cost
 from backend.services import jobs, projects, prompts, runs
 from backend.services.studio import Studio
 
-COSTS = {"spread": probe_cost, "psi": psi_cost}
-"""Kinds of probes: where forks make the reward differ, and how much noise each step bears."""
+KINDS = ("spread", "psi")
+"""Where forks make the reward differ, and how much noise each step bears."""
 
 
 def probe(studio: Studio, project_id: int, config: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -19,11 +19,11 @@ def probe(studio: Studio, project_id: int, config: dict[str, Any], kind: str) ->
 
     Its result is {rows, independent, proposal: {changes, text}, nfe, pictures, seconds}.
     """
-    if kind not in COSTS:
-        raise InputError(f"There is no probe '{kind}'; there are: {', '.join(COSTS)}.")
+    if kind not in KINDS:
+        raise InputError(f"There is no probe '{kind}'; there are: {', '.join(KINDS)}.")
     projects.get(studio, project_id)
     settings = runs.resolve(studio, project_id, config)
-    cost = COSTS[kind](settings)
+    cost = psi_cost(settings) if kind == "psi" else probe_cost(settings)
     args = {
         "project_id": project_id,
         "config": settings.plain(),

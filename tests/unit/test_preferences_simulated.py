@@ -82,3 +82,13 @@ def test_the_jury_is_the_average_person_without_noise() -> None:
 def test_pairs_that_do_not_match_are_refused() -> None:
     with pytest.raises(InputError, match="do not make pairs"):
         Annotator.from_seed(0).judge_many(RIGHT, WRONG[:2], PROMPTS, range(60))
+
+
+def test_each_key_draws_the_side_and_the_answer_is_about_what_was_shown() -> None:
+    person, keys = Annotator.from_seed(0), list(range(40))
+    a, b, prompts = RIGHT[:40], WRONG[:40], PROMPTS[:40]
+    shuffled = person.judge_shuffled(a, b, prompts, keys)
+    assert {side for _, side in shuffled} == {"a", "b"}
+    for i, (said, side) in enumerate(shuffled):
+        left, right = (a[i], b[i]) if side == "a" else (b[i], a[i])
+        assert said.choice == person.judge(left, right, prompts[i], key=i).choice

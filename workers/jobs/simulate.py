@@ -6,8 +6,6 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from backend.errors import InputError
 from backend.preferences.simulated import Annotator, annotators
 from backend.services import labels, pairs, users
@@ -47,12 +45,9 @@ def work(frame: JobFrame) -> dict[str, Any]:
 def _judge(frame: JobFrame, person: Annotator, part: list[Any]) -> list[NewLabel]:
     """One annotator's answers; which side each sample is shown on is drawn for each pair."""
     media = frame.studio.media
-    sides = ["ab"[np.random.default_rng([person.seed, pair.pair_id]).integers(2)] for pair in part]
     a = stack([media.read(pair.media_a) for pair in part])
     b = stack([media.read(pair.media_b) for pair in part])
-    is_a_left = np.array([side == "a" for side in sides])[:, None, None, None]
     prompts, keys = [pair.prompt for pair in part], [pair.pair_id for pair in part]
-    left, right = np.where(is_a_left, a, b), np.where(is_a_left, b, a)
     now = time.time()
     return [
         NewLabel(
@@ -63,7 +58,7 @@ def _judge(frame: JobFrame, person: Annotator, part: list[Any]) -> list[NewLabel
             t_shown=now - answer.seconds,
             t_answer=now,
         )
-        for pair, side, answer in zip(
-            part, sides, person.judge_many(left, right, prompts, keys), strict=True
+        for pair, (answer, side) in zip(
+            part, person.judge_shuffled(a, b, prompts, keys), strict=True
         )
     ]

@@ -1,0 +1,1 @@
+"""Benchmarks on the pocket world, in one process and without a studio: `palate bench ...`."""

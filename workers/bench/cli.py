@@ -1,0 +1,90 @@
+"""The commands `palate bench ...`; everything heavy is imported when one runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from workers.terminal import sentences
+
+bench_app = typer.Typer(
+    help="Measure on the pocket world, without a studio. Figures are written to a folder.",
+    no_args_is_help=True,
+)
+
+Minutes = Annotated[float, typer.Option(min=0.01, help="Training time of each run.")]
+Out = Annotated[Path, typer.Option(help="Folder for the figures; finished runs are read back.")]
+Prompts = Annotated[int, typer.Option(min=4, max=256, help="Held-out prompts of an evaluation.")]
+Labels = Annotated[int, typer.Option(min=40, help="Simulated labels to learn from.")]
+Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
+
+
+@bench_app.command("methods")
+def methods(
+    minutes: Minutes = 6.0,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each recipe.")] = 3,
+    only: Annotated[
+        str, typer.Option("--methods", help="Methods or recipes, by comma.", show_default="all")
+    ] = "",
+    trained: Annotated[
+        Literal["verifier", "learned"],
+        typer.Option(help="The reward trained on; the other one is watched as gold."),
+    ] = "verifier",
+    prompts: Prompts = 256,
+    labels: Labels = 400,
+    out: Out = Path("bench"),
+) -> None:
+    """Compare all methods: held-out gains against network evaluations and against seconds."""
+    with sentences():
+        from workers.bench import methods as benchmark
+
+        chosen = tuple(name.strip() for name in only.split(",") if name.strip())
+        plan = benchmark.MethodsPlan(minutes, seeds, chosen, trained)
+        benchmark.choose(chosen)
+        benchmark.bench(_lab(out, prompts, labels), plan)
+        _wrote(out, "methods")
+
+
+@bench_app.command("hacking")
+def hacking(
+    minutes: Minutes = 3.0,
+    seed: Seed = 0,
+    prompts: Prompts = 256,
+    labels: Labels = 400,
+    out: Out = Path("bench"),
+) -> None:
+    """Train on a reward that can be cheated; does gold fall, and does the early stop see it?"""
+    with sentences():
+        from workers.bench import hacking as benchmark
+
+        benchmark.bench(_lab(out, prompts, labels), benchmark.HackingPlan(minutes, seed))
+        _wrote(out, "hacking")
+
+
+@bench_app.command("dpo")
+def dpo(
+    minutes: Minutes = 3.0,
+    seed: Seed = 0,
+    prompts: Prompts = 256,
+    labels: Labels = 400,
+    out: Out = Path("bench"),
+) -> None:
+    """Train on stored pairs without a reward model, and compare blind with the base."""
+    with sentences():
+        from workers.bench import dpo as benchmark
+
+        benchmark.bench(_lab(out, prompts, labels), benchmark.DpoPlan(minutes, seed))
+        _wrote(out, "dpo")
+
+
+def _lab(out: Path, prompts: int, labels: int) -> Any:
+    from workers.bench.lab import Lab
+
+    return Lab(out, typer.echo, num_prompts=prompts, labels=labels)
+
+
+def _wrote(out: Path, name: str) -> None:
+    typer.echo((out / f"{name}.md").read_text(encoding="utf-8"))
+    typer.echo(f"Wrote {name}.json, {name}.md and {name}.png to {out}.")
