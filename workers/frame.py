@@ -29,8 +29,12 @@ ASK_S = 0.25
 _current: list[JobFrame] = []
 
 
-class Interrupted(Exception):
-    """The job ends here without being done: people stopped it, or this process must end."""
+class Interrupted(BaseException):
+    """The job ends here without being done: people stopped it, or this process must end.
+
+    Like KeyboardInterrupt it is no `Exception`, so that what takes an exception for a missing value
+    lets it pass.
+    """
 
 
 class JobFrame:
@@ -96,7 +100,7 @@ def run_job(job_id: int, attempt: int, work: Callable[[JobFrame], dict[str, Any]
     try:
         _finish(frame, work(frame))
     except Interrupted:
-        _finish(frame, {"ended": "stopped"})
+        _finish(frame, {"ended": jobs.OBEYED.get(frame.wanted(), "stopped")})
     except PalateError as error:
         log.warning("Job %s ended with a problem: %s", job_id, error)
         jobs.fail(studio, job_id, attempt, str(error))

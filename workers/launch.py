@@ -25,16 +25,21 @@ from typing import Any
 from backend.errors import EnvironmentProblem, PalateError
 from backend.settings import ROOT
 from workers import watchdog
-from workers.frame import JobFrame
+from workers.frame import Interrupted, JobFrame
 from workers.stop import STOP
 
 LAST_WORDS_S = 15.0
 """When one process has ended, the others have this long: they may be writing a checkpoint."""
 LOOK_S = 0.1
+INTERRUPTED = {"ended": "interrupted"}
+"""The first process's result when it was stopped in the middle of an update."""
 
 
 def run(frame: JobFrame, num: int) -> dict[str, Any]:
-    """Train the job's run with `num` processes; what the first of them returned."""
+    """Train the job's run with `num` processes; what the first of them returned.
+
+    Raises Interrupted when they were ended in the middle of an update.
+    """
     with tempfile.TemporaryDirectory(prefix="palate-run-") as folder:
         numbers = [str(frame.job_id), str(frame.attempt)]
         command = [sys.executable, "-m", "workers.member", *numbers, folder]
@@ -47,8 +52,8 @@ def run(frame: JobFrame, num: int) -> dict[str, Any]:
             crew.kill()
         notes = Notes(Path(folder))
         result = notes.result()
-        if result is None and (STOP.is_set() or frame.is_lost):
-            return {"ended": "paused"}  # they were not given the time to say so themselves
+        if result == INTERRUPTED or (result is None and (STOP.is_set() or frame.is_lost)):
+            raise Interrupted
         if result is None:
             raise PalateError(notes.problem(codes))
         return result

@@ -19,8 +19,8 @@ from backend.errors import PalateError
 from backend.services import jobs
 from backend.types import CheckpointState, EvaluationRecord, IterationRecord, Wanted
 from workers import models
-from workers.frame import JobFrame, sentence
-from workers.launch import Notes
+from workers.frame import Interrupted, JobFrame, sentence
+from workers.launch import INTERRUPTED, Notes
 from workers.stop import STOP
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,8 @@ def main(job_id: int, attempt: int, folder: Path) -> int:
     rank, notes = int(os.environ["RANK"]), Notes(folder)
     try:
         notes.end(rank, _train(job_id, attempt))
+    except Interrupted:
+        notes.end(rank, INTERRUPTED)
     except PalateError as error:
         notes.fail(rank, str(error), foreseen=True)
         return 1

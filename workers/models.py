@@ -9,6 +9,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from backend.registry import policies
+from backend.services import rewards
 from backend.services.studio import Studio, open_studio
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ log = logging.getLogger(__name__)
 MOST = 2
 """Base models held at once; the one unused for longest leaves first."""
 
+MOST_REWARDS = 4
+
 _warm: OrderedDict[str, tuple[Any, str | None]] = OrderedDict()
+_rewards: OrderedDict[str, Any] = OrderedDict()
 
 
 @functools.cache
@@ -57,6 +61,16 @@ def policy(family: str, config: dict[str, Any], adapter: str | None = None) -> P
             model.read_adapter(studio().media.local_path(adapter))
     _warm[key] = (model, adapter)
     return model  # type: ignore[no-any-return]
+
+
+def reward(kind: str, config: dict[str, Any]) -> Any:
+    """A scorer with its weights, kept between jobs."""
+    key = f"{kind} {json.dumps(config, sort_keys=True)}"
+    scorer = _rewards.pop(key, None) or rewards.load_term(studio(), kind, config)
+    _rewards[key] = scorer
+    while len(_rewards) > MOST_REWARDS:
+        _rewards.popitem(last=False)
+    return scorer
 
 
 def fresh(family: str, config: dict[str, Any], adapter: str | None = None) -> Policy:

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, InputError, NotFound
@@ -26,14 +26,18 @@ QUEUES = {
     "generate": "generate",
     "compare": "generate",
     "score": "score",
+    "judge": "score",
     "simulate": "score",
     "learn": "score",
     "probe": "train",
     "train": "train",
 }
 """The queue of each kind of job."""
-MAX_ATTEMPTS = {"train": 20}
-"""A run goes on from its last checkpoint, so that dying workers cost it little."""
+MAX_ATTEMPTS = {"train": 20, "judge": 5}
+"""A run goes on from its last checkpoint and pictures can be judged again: dying workers cost them
+little."""
+TAKEN = "Its answer was taken."
+"""The message of a job that only its orderer knows, when it is over."""
 OBEYED = {"stop": "stopped", "pause": "paused"}
 """The status of a job that did as people wished."""
 OVER = ("done", "failed", "stopped")
@@ -326,6 +330,28 @@ def recent(studio: Studio, limit: int = 50) -> list[dict[str, Any]]:
     with studio.read() as session:
         found = session.scalars(select(Job).order_by(Job.id.desc()).limit(limit))
         return [_row(job) for job in found]
+
+
+def forget(studio: Studio, job_id: int) -> None:
+    """Empty a job whose answer was taken; a worker that is still at it changes nothing any more.
+
+    Those emptied earlier are removed. The newest row stays, for SQLite would give its number again,
+    and a worker that holds the old job would speak for the new one.
+    """
+    with studio.write() as session:
+        job = find(session, job_id, lock=True)
+        if job.status not in OVER:
+            job.status, job.ended_at = "stopped", time.time()
+        job.args, job.result, job.message = {}, {}, TAKEN
+        older = (Job.kind == job.kind, Job.message == TAKEN, Job.id < job_id)
+        session.execute(delete(Job).where(*older))
+
+
+def ordered_by(studio: Studio, run_id: int, kind: str) -> list[dict[str, Any]]:
+    """Jobs of a kind that a run has ordered for itself."""
+    with studio.read() as session:
+        found = session.scalars(select(Job).where(Job.kind == kind).order_by(Job.id))
+        return [_row(job) for job in found if job.args.get("run_id") == run_id]
 
 
 def find(session: Session, job_id: int, *, lock: bool = False) -> Job:

@@ -58,14 +58,23 @@ class Media:
         filesystem, root = self._remote  # type: ignore[misc]
         return bool(filesystem.exists(_below(root, name)))
 
-    def read(self, name: str) -> bytes:
-        """The content named by `name`."""
+    def read(self, name: str, *, keep: bool = True) -> bytes:
+        """The content named by `name`; without `keep`, no local copy stays of a remote file."""
         if self.folder is None:
-            return self.local_path(name).read_bytes()
+            return self.local_path(name).read_bytes() if keep else self._fetched_once(name)
         try:
             return self._local(name).read_bytes()
         except FileNotFoundError:
             raise _missing(name) from None
+
+    def remove(self, name: str) -> None:
+        """Remove a file that nothing names any more; one that is gone already is no matter."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.folder is not None:
+                self._local(name).unlink()
+            else:
+                filesystem, root = self._remote  # type: ignore[misc]
+                filesystem.rm_file(_below(root, name))
 
     def local_path(self, name: str) -> Path:
         """A local file with the content named by `name`; fetched once when media live elsewhere."""
@@ -126,6 +135,13 @@ class Media:
                 filesystem.pipe_file(target, data)  # object stores show an object when it is whole
         except OSError as error:
             raise _trouble(error, Path(target), len(data)) from error
+
+    def _fetched_once(self, name: str) -> bytes:
+        filesystem, root = self._remote  # type: ignore[misc]
+        try:
+            return bytes(filesystem.cat_file(_below(root, name)))
+        except FileNotFoundError:
+            raise _missing(name) from None
 
     def _fetched(self, name: str) -> Path:
         filesystem, root = self._remote  # type: ignore[misc]

@@ -64,6 +64,7 @@ def check(studio: Studio, project_id: int, config: dict[str, Any]) -> dict[str, 
         _model_line(read),
         _disk_line(studio, read),
         _worker_line(studio),
+        *_scoring_lines(studio, read),
     ]
     total = None if seconds is None else seconds * read.num_steps
     if total is not None and read.minutes is not None:
@@ -247,6 +248,22 @@ def _worker_line(studio: Studio) -> Line:
         "warn",
         "The run waits until a worker comes: start one with 'palate worker train'.",
         {"text": "See the workers", "url": "/workers"},
+    )
+
+
+def _scoring_lines(studio: Studio, config: RunConfig) -> Iterator[Line]:
+    if config.scoring.where == "inline":
+        return
+    alive = workers.alive(studio, "score")
+    if alive:
+        yield Line("Rewards", f"{len(alive)} on the score queue")
+        return
+    yield Line(
+        "Rewards",
+        "none on the score queue",
+        "warn",
+        "The run waits for its rewards until a worker comes: start 'palate worker score'.",
+        {"text": "score inline", "changes": {"scoring.where": "inline"}},
     )
 
 

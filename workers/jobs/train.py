@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backend.errors import CheckpointError, NotFound
-from backend.services import labels, policies, records, rewards, runs
+from backend.services import jobs, labels, policies, records, rewards, runs
 from backend.services.records import Fence
 from backend.services.studio import Studio
 from backend.types import CheckpointState
-from workers import launch, models
-from workers.frame import JobFrame, run_job
+from workers import launch, models, remote_scorer
+from workers.frame import Interrupted, JobFrame, run_job
+from workers.remote_scorer import Desk, RemoteScorer
 from workers.sheets import stack
 from workers.sink import StoreSink
 
@@ -34,7 +35,10 @@ def work(frame: JobFrame) -> dict[str, Any]:
     from backend.rl.team import Alone
 
     num = runs.config_of(frame.studio, frame.args["run_id"]).processes
-    return trained(frame, Alone()) if num == 1 else launch.run(frame, num)
+    try:
+        return trained(frame, Alone()) if num == 1 else launch.run(frame, num)
+    except Interrupted:
+        return _broken_off(frame)
 
 
 def trained(frame: JobFrame, team: Team) -> dict[str, Any]:
@@ -43,11 +47,13 @@ def trained(frame: JobFrame, team: Team) -> dict[str, Any]:
     fence = Fence(frame.job_id, frame.attempt)
     config = runs.config_of(studio, run_id)
     data = data_of(studio, run_id, config)
+    remote_scorer.forget_leftovers(studio, run_id)
     saved = last_checkpoint(studio, run_id)
     records.rewind(studio, run_id, saved.step if saved else -1, fence=fence)
     start = policies.spec(studio, runs.get(studio, run_id)["policy_id"])
     sink = StoreSink(studio, run_id, fence)
-    result = _train(studio, team.agree(_Task(config, data, saved, start)), team, sink, frame)
+    task = _Task(run_id, frame.job_id, config, data, saved, start)
+    result = _train(studio, team.agree(task), team, sink, frame)
     if result.status != "paused":
         adapter, step = sink.delivered, result.step
         if config.early_stop.gold and result.best_step:
@@ -67,6 +73,8 @@ def followed(studio: Studio, team: Team, follower: Follower) -> None:
 class _Task:
     """All that a process needs to know of a run; the first one reads it for the others."""
 
+    run_id: int
+    job_id: int
     config: RunConfig
     data: Data
     saved: CheckpointState | None
@@ -76,8 +84,15 @@ class _Task:
 def _train(studio: Studio, task: _Task, team: Team, sink: Sink, control: Control) -> TrainResult:
     from backend.rl.loop import train
 
-    terms, start = [*task.config.rewards, *task.config.watch], task.start
-    scorers = {term.name: rewards.load_term(studio, term.kind, term.config) for term in terms}
+    start, desk = task.start, Desk(studio, task.run_id, task.job_id, control)
+    terms = [*task.config.rewards, *task.config.watch]
+    inline = task.config.scoring.where == "inline"
+    scorers = {
+        term.name: rewards.load_term(studio, term.kind, term.config)
+        if inline
+        else RemoteScorer(desk, term.name, term.kind, term.config)
+        for term in terms
+    }
     return train(
         task.config,
         policy=models.fresh(start.family, start.config, start.adapter),
@@ -88,6 +103,17 @@ def _train(studio: Studio, task: _Task, team: Team, sink: Sink, control: Control
         resume=task.saved,
         team=team,
     )
+
+
+def _broken_off(frame: JobFrame) -> dict[str, Any]:
+    """The end of a run that was stopped in the middle of an update: its last checkpoint counts."""
+    studio, run_id = frame.studio, frame.args["run_id"]
+    saved = records.latest_checkpoint(studio, run_id)
+    ended = jobs.OBEYED.get(frame.wanted(), "paused")
+    if saved is not None and ended == "stopped":
+        fence, adapter = Fence(frame.job_id, frame.attempt), saved.ema or saved.adapter
+        records.save_tuned_policy(studio, run_id, adapter, saved.step, fence=fence)
+    return {"ended": ended, "step": saved.step if saved else 0}
 
 
 def data_of(studio: Studio, run_id: int, config: RunConfig) -> Data:
