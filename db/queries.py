@@ -351,6 +351,28 @@ def label_counts(session: Session, project_id: int, since: float) -> LabelCounts
     return LabelCounts(*(int(value) for value in row))
 
 
+def decided_pairs(session: Session, project_id: int, heldout_set: str) -> tuple[int, int]:
+    """(people's, simulated) current verdicts left or right in the queue, of prompts whose text is
+    not in the set of that name."""
+    held = (
+        select(Prompt.text)
+        .join(PromptSet, PromptSet.id == Prompt.prompt_set_id)
+        .where(PromptSet.project_id == project_id, PromptSet.name == heldout_set)
+    )
+    rows = session.execute(
+        select(User.kind, func.count())
+        .select_from(Label)
+        .join(Pair, Pair.id == Label.pair_id)
+        .join(Prompt, Prompt.id == Pair.prompt_id)
+        .join(User, User.id == Label.user_id)
+        .where(Pair.project_id == project_id, Pair.comparison_id.is_(None), current())
+        .where(Label.choice.in_(("left", "right")), Prompt.text.not_in(held))
+        .group_by(User.kind)
+    )
+    counted = {kind: int(num) for kind, num in rows}
+    return counted.get("person", 0), counted.get("simulated", 0)
+
+
 def votes(session: Session, comparison_ids: Sequence[int]) -> list[tuple[int, str, str, str, int]]:
     """(comparison, kind of annotator, choice, sample on the left, number) of current votes."""
     rows = session.execute(

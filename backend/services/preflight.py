@@ -12,8 +12,9 @@ from sqlalchemy import func, select
 
 from backend.errors import ConfigError
 from backend.registry import policies as families
-from backend.rl.recipe import RunConfig, plans_at
-from backend.rl.tree import Cost, grow, predict_cost
+from backend.registry import rewards as kinds
+from backend.rl.cost import RunCost, predict
+from backend.rl.recipe import RewardTerm, RunConfig, learns_from_pairs
 from backend.services import prompts, rewards, workers
 from backend.services import runs as run_rows
 from backend.services.studio import Studio
@@ -26,6 +27,8 @@ CHECKPOINT_BYTES = 15_000_000
 """Rough size of one checkpoint of a pocket run: adapter, optimiser, state."""
 ROOM = 3
 """The disk should hold this many times what the run is expected to write."""
+COMPARES, WIN_RATE = "pref-grpo", "win-rate"
+"""The method that is about winning inside a group, and the kind of reward that says who wins."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,19 @@ class Line:
 
 
 def check(studio: Studio, project_id: int, config: dict[str, Any]) -> dict[str, Any]:
-    """{lines, nfe_per_step, seconds_per_step, total_seconds}; raises ConfigError on a bad
+    """{lines, cost, nfe_per_step, seconds_per_step, total_seconds}; raises ConfigError on a bad
     setting."""
     read = RunConfig.read(config)
-    cost = predicted(read)
-    nfe = cost_of_step(read, cost)
-    seconds = _seconds_per_step(studio, project_id, nfe)
+    cost = predict(read)
+    seconds = _seconds_per_step(studio, project_id, cost.nfe)
     lines = [
-        _cost_line(read, cost, nfe),
+        _cost_line(read, cost),
+        *_pairs_lines(studio, project_id, read),
         *_prompt_lines(studio, project_id, read),
         *_reward_lines(studio, read),
-        *_batch_lines(read, cost),
+        *_comparing_lines(read),
+        *_early_stop_lines(read),
+        *_process_lines(read),
         _model_line(read),
         _disk_line(studio, read),
         _worker_line(studio),
@@ -71,37 +76,90 @@ def check(studio: Studio, project_id: int, config: dict[str, Any]) -> dict[str, 
         total = min(total, read.minutes * 60)
     return {
         "lines": [line.plain() for line in lines],
-        "nfe_per_step": nfe,
+        "cost": _cost_parts(cost),
+        "nfe_per_step": cost.nfe,
         "seconds_per_step": seconds,
         "total_seconds": total,
     }
 
 
-def predicted(config: RunConfig) -> Cost:
-    """Evaluations and pictures of one iteration, grown on paper."""
-    return predict_cost(grow(plans_at(config, 0), config.sampling.num_steps))
-
-
-def cost_of_step(config: RunConfig, cost: Cost) -> int:
-    """Network evaluations of one iteration, guidance and repeated updates counted."""
-    calls = cost.sample + cost.update * config.optim.updates_per_rollout
-    return calls * (1 if config.sampling.guidance == 1 else 2)
-
-
-def _cost_line(config: RunConfig, cost: Cost, nfe: int) -> Line:
-    return Line(
-        "Cost of an iteration",
-        f"{nfe:,} evaluations, {cost.pictures:,} pictures",
-        reason=f"{config.num_steps:,} iterations make {nfe * config.num_steps:,} evaluations.",
+def _cost_parts(cost: RunCost) -> list[dict[str, Any]]:
+    """What an update is made of, in the order of work: [{letter, name, value, about}]; what a
+    method does not do is left out."""
+    parts = (
+        ("S", "to draw the pictures", cost.nfe_sample, "network evaluations without gradient"),
+        (
+            "U",
+            "to learn from them",
+            cost.nfe_update,
+            "network evaluations with gradient; each takes about as long as three others",
+        ),
+        (
+            "R",
+            "of the base or a copy",
+            cost.nfe_reference,
+            "network evaluations of the weights that the policy is compared with",
+        ),
+        ("K", "pictures scored", cost.pictures, "pictures decoded and shown to every reward"),
+        ("J", "questions to a judge", cost.judge_calls, "pairs that a judge compares"),
     )
+    return [
+        {"letter": letter, "name": name, "value": value, "about": f"{letter}: {about}"}
+        for letter, name, value, about in parts
+        if value
+    ]
+
+
+def _cost_line(config: RunConfig, cost: RunCost) -> Line:
+    letters = " · ".join(f"{part['letter']} {part['value']:,}" for part in _cost_parts(cost))
+    whole = (
+        f"{config.num_steps:,} iterations make {config.num_steps * cost.nfe:,} evaluations, "
+        f"an evaluation on held-out prompts {cost.nfe_evaluation:,} more."
+    )
+    pictures = f", {cost.pictures:,} pictures" if cost.pictures else ""
+    value = f"{cost.nfe:,} evaluations{pictures}"
+    return Line("Cost of an iteration", value, reason=f"{letters}. {whole}")
+
+
+def _pairs_lines(studio: Studio, project_id: int, config: RunConfig) -> Iterator[Line]:
+    """How many judged pairs a method has to learn from that learns from nothing else."""
+    if not learns_from_pairs(config):
+        return
+    with studio.read() as session:
+        people, simulated = queries.decided_pairs(session, project_id, config.heldout_set)
+    found = {"people": people, "simulated": simulated, "both": people + simulated}[config.labels]
+    words = {"people": "from people", "simulated": "simulated", "both": "from people or simulated"}
+    value = f"{found:,} {words[config.labels]}"
+    need = config.sampling.prompts_per_step
+    if found >= need:
+        yield Line("Judged pairs", value)
+    elif found:
+        reason = f"An update asks for {need:,}, so every pair would be learned again each time."
+        fix = {"text": "Label more pairs", "url": "/label"}
+        yield Line("Judged pairs", value, "warn", reason, fix)
+    else:
+        yield Line("Judged pairs", value, "fail", *_no_pairs(config, people, simulated))
+
+
+def _no_pairs(config: RunConfig, people: int, simulated: int) -> tuple[str, dict[str, Any]]:
+    method = config.method.name
+    reason = f"{method} learns from judged pairs alone, and of prompts that are not held out "
+    if config.labels == "people" and simulated:
+        fix = {"text": f"learn from {simulated:,} simulated", "changes": {"labels": "simulated"}}
+        return f"{reason}people have judged none.", fix
+    if config.labels == "simulated" and people:
+        fix = {"text": f"learn from {people:,} of people", "changes": {"labels": "people"}}
+        return f"{reason}none is simulated.", fix
+    return f"{reason}there is none.", {"text": "Label pairs", "url": "/label"}
 
 
 def _prompt_lines(studio: Studio, project_id: int, config: RunConfig) -> Iterator[Line]:
     sets = prompts.rows(studio, project_id)
     by_name = {row["name"]: row for row in sets}
     chosen: dict[str, dict[str, Any]] = {}
+    at_once = 1 if learns_from_pairs(config) else config.sampling.prompts_per_step
     wants = (
-        ("prompt_set", "Prompts to train on", "train", config.sampling.prompts_per_step),
+        ("prompt_set", "Prompts to train on", "train", at_once),
         ("heldout_set", "Prompts to evaluate on", "heldout", config.evaluation.num_prompts),
     )
     for field, title, split, need in wants:
@@ -181,22 +239,63 @@ def _reward_lines(studio: Studio, config: RunConfig) -> Iterator[Line]:
                 yield Line(title, use)
 
 
-def _batch_lines(config: RunConfig, cost: Cost) -> Iterator[Line]:
-    size = config.sampling.update_batch_size
-    left = cost.update % size
-    if not left or cost.update < size:
-        yield Line("Update batches", f"{cost.update:,} nodes in batches of {size}")
+def _comparing_lines(config: RunConfig) -> Iterator[Line]:
+    """A method that is about winning inside a group needs a reward that says who wins."""
+    if config.method.name != COMPARES or any(t.kind == WIN_RATE for t in config.rewards):
         return
-    best = max(n for n in range(1, size + 1) if cost.update % n == 0)
-    fix = None
-    if best >= size // 2:
-        change = {"sampling.update_batch_size": best}
-        fix = {"text": f"batches of {best}", "changes": change}
-    reason = (
-        f"The last batch of an update holds {left} of {size} nodes, which wastes a little time."
+    judge = config.rewards[0]
+    settings = {"judge": judge.kind, "judge_config": judge.config}
+    wins = RewardTerm(name=WIN_RATE, kind=WIN_RATE, config=settings).plain()
+    others = [term.plain() for term in config.rewards[1:]]
+    yield Line(
+        "Who wins",
+        "no win rate",
+        "warn",
+        f"Without a win rate among its rewards, {COMPARES} is Flow-GRPO.",
+        {"text": f"let '{judge.name}' judge pairs", "changes": {"rewards": [wins, *others]}},
     )
-    value = f"{cost.update:,} nodes in batches of {size}"
-    yield Line("Update batches", value, "pass" if fix is None else "warn", reason, fix)
+
+
+def _early_stop_lines(config: RunConfig) -> Iterator[Line]:
+    """Whether a run would end by itself when its reward is cheated."""
+    gold = config.early_stop.gold
+    if gold:
+        yield Line("Early stop", f"when '{gold}' falls")
+        return
+    trained = {term.kind for term in config.rewards}
+    independent = [
+        term.name
+        for term in config.watch
+        if term.kind not in trained and not getattr(kinds.get(term.kind), "STATISTIC", False)
+    ]
+    if independent:
+        name = independent[0]
+        yield Line(
+            "Early stop",
+            "off",
+            "warn",
+            f"'{name}' is watched, but the run goes on if it falls while the others rise.",
+            {"text": f"stop when '{name}' falls", "changes": {"early_stop.gold": name}},
+        )
+
+
+def _process_lines(config: RunConfig) -> Iterator[Line]:
+    """Processes share the prompts of an update; a remainder leaves some of them waiting."""
+    num, prompts_ = config.processes, config.sampling.prompts_per_step
+    if num == 1:
+        return
+    value = f"{num} share {prompts_:,} prompts"
+    if prompts_ % num == 0:
+        yield Line("Processes", value)
+        return
+    more = prompts_ + num - prompts_ % num
+    yield Line(
+        "Processes",
+        value,
+        "warn",
+        f"{prompts_:,} does not divide by {num}, so some wait for the others in every update.",
+        {"text": f"{more:,} prompts", "changes": {"sampling.prompts_per_step": more}},
+    )
 
 
 def _model_line(config: RunConfig) -> Line:

@@ -82,12 +82,15 @@ export class Preflight {
       el("span", { class: "v" }, line.value === null || line.value === undefined ? "" : String(line.value)), line.reason && el("span", { class: "d" }, line.reason), action);
   }
 
+  /** What an iteration is made of, in words; its letter and what it means is the tooltip. */
   cost(answer) {
-    const parts = [];
-    if (Number.isFinite(answer.nfe_per_step)) parts.push(["NFE an iteration", count(answer.nfe_per_step)]);
-    if (Number.isFinite(answer.seconds_per_step)) parts.push(["time an iteration", duration(answer.seconds_per_step)]);
-    if (Number.isFinite(answer.total_seconds)) parts.push(["whole run", `about ${duration(answer.total_seconds)}`]);
-    return parts.length ? el("div", { class: "sec" }, el("dl", { class: "kv" }, parts.map(([word, value]) => [el("dt", null, word), el("dd", null, value)]))) : null;
+    const line = (word, value, title = "", letter = "") => [el("dt", { title }, word, letter && el("span", { class: "faint" }, ` ${letter}`)), el("dd", { title }, value)];
+    const parts = (answer.cost ?? []).map((part) => line(part.name, count(part.value), part.about, part.letter));
+    const times = [];
+    if (Number.isFinite(answer.seconds_per_step)) times.push(line("time an iteration", duration(answer.seconds_per_step)));
+    if (Number.isFinite(answer.total_seconds)) times.push(line("whole run", `about ${duration(answer.total_seconds)}`));
+    if (!parts.length && !times.length) return null;
+    return el("div", { class: "sec", "data-testid": "cost-parts" }, el("h3", { style: "margin-bottom:6px" }, "An iteration, in network evaluations"), el("dl", { class: "kv" }, parts, times));
   }
 
   /** @param {string[]|null} blocked null while the check runs */
