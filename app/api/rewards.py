@@ -27,6 +27,8 @@ class Learn(Body):
     """A reward to learn from labels."""
 
     name: str
+    kind: str = "learned"
+    """learned: a model of its own; directional: likeness with one direction of taste."""
     include_simulated: bool = False
     """Learn from the labels of simulated annotators too."""
     seed: int = Field(0, ge=0, lt=2**53)
@@ -62,8 +64,20 @@ def create_reward(body: NewReward, studio: StudioDep, project: ProjectDep) -> di
 def learn(body: Learn, studio: StudioDep, project: ProjectDep) -> dict[str, int]:
     """Ask the workers to learn a reward from the project's labels."""
     job_id = rewards.learn(
-        studio, project, body.name, include_simulated=body.include_simulated, seed=body.seed
+        studio,
+        project,
+        body.name,
+        include_simulated=body.include_simulated,
+        seed=body.seed,
+        kind=body.kind,
     )
+    return {"job_id": job_id}
+
+
+@router.post("/rewards/references", status_code=202)
+def store_references(body: ScoreSamples, studio: StudioDep, project: ProjectDep) -> dict[str, int]:
+    """Keep samples as references of an adversarial reward; the job's result has their hash."""
+    job_id = rewards.store_references(studio, project, policy_id=body.policy_id, limit=body.limit)
     return {"job_id": job_id}
 
 

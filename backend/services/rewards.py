@@ -19,6 +19,10 @@ from backend.services.studio import Studio
 from db.tables import Prompt, Reward, Sample, Score
 
 TOTAL = "total"
+LEARNED = ("learned", "directional")
+"""Kinds that are made from labels: a model of its own, or likeness with one direction of taste."""
+POCKET = "pocket"
+"""References that the pocket world renders; others are named by their hash."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def read_config(studio: Studio, kind: str, config: dict[str, Any], at: str = "co
     except ConfigError as error:
         raise ConfigError(str(error), field=f"{at}.{error.field}") from None
     weights = getattr(settings, "weights", None)
-    if kind == "learned" and not weights:
+    if kind in LEARNED and not weights:
         raise ConfigError(
             "This learned reward has not been trained; train it from labels on the Rewards page.",
             field=f"{at}.weights",
@@ -67,6 +71,13 @@ def read_config(studio: Studio, kind: str, config: dict[str, Any], at: str = "co
         raise ConfigError(
             f"The weights {weights[:12]}… of this reward are not among the media; train it again.",
             field=f"{at}.weights",
+        )
+    references = getattr(settings, "references", POCKET)
+    if references != POCKET and not studio.media.exists(references):
+        raise ConfigError(
+            f"The references {references[:12]}… of this reward are not among the media; store "
+            "them again from a policy's samples.",
+            field=f"{at}.references",
         )
     return settings
 
@@ -92,28 +103,58 @@ def save_learned(
     name: str,
     weights: str,
     figures: dict[str, Any],
-    config: dict[str, Any] | None = None,
+    kind: str = "learned",
 ) -> dict[str, Any]:
     """A reward that was just learned, as a new version; `weights` is the hash of its file."""
-    settings = read_config(studio, "learned", {**(config or {}), "weights": weights}).plain()
+    settings = read_config(studio, kind, {"weights": weights}).plain()
     with studio.write() as session:
         studio.store.serialise(session, "reward", project_id)
         last = _last(session, project_id, _checked_name(name))
-        reward = _add(session, project_id, name.strip(), "learned", settings, last)
+        reward = _add(session, project_id, name.strip(), kind, settings, last)
         reward.weights, reward.figures = weights, figures
         session.flush()
         return _row(reward)
 
 
-def learn(studio: Studio, project_id: int, name: str, *, include_simulated: bool, seed: int) -> int:
-    """Ask the workers to learn a reward from the project's labels; returns the job's id."""
+def learn(
+    studio: Studio,
+    project_id: int,
+    name: str,
+    *,
+    include_simulated: bool,
+    seed: int,
+    kind: str = "learned",
+) -> int:
+    """Ask the workers to learn a reward from the project's labels; returns the job's id.
+
+    `kind` is "learned", a model of its own, or "directional", likeness with one direction of taste.
+    """
+    if kind not in LEARNED:
+        raise InputError(
+            f"A reward of kind '{kind}' is not learned from labels; {' and '.join(LEARNED)} are."
+        )
     args = {
+        "kind": kind,
         "project_id": project_id,
         "name": _checked_name(name),
         "include_simulated": include_simulated,
         "seed": seed,
     }
     return jobs.create(studio, "learn", args)
+
+
+def store_references(
+    studio: Studio, project_id: int, *, policy_id: int | None, limit: int | None
+) -> int:
+    """Ask the workers to keep samples as references of an adversarial reward; the job's id.
+
+    Its result has their hash, which goes into the reward's setting `references`.
+    """
+    if policy_id is not None:
+        with studio.read() as session:
+            policies.find(session, policy_id)
+    args = {"project_id": project_id, "policy_id": policy_id, "limit": limit}
+    return jobs.create(studio, "references", args)
 
 
 def score(studio: Studio, reward_id: int, *, policy_id: int | None, limit: int | None) -> int:

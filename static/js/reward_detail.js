@@ -15,7 +15,7 @@ const SCATTER = 200;
 export async function drawReward(host, row, options) {
   const ends = el("div", { class: "sec" }, el("p", { class: "meta muted", role: "status" }, "Reading what it said of samples"));
   const parts = el("div", { class: "sec" });
-  fill(host, head(row, options), row.kind === "learned" ? learned(row) : plain(row, options.kind), ends, parts);
+  fill(host, head(row, options), ["learned", "directional"].includes(row.kind) ? learned(row) : plain(row, options.kind), ends, parts);
   await drawEnds(ends, parts, row, options).catch((error) => fill(ends, note("Its scores could not be read", error.message)));
 }
 
@@ -42,8 +42,8 @@ function learned(row) {
   verdict,
   el("table", { class: "tbl", style: "margin:4px 0 12px" }, el("tbody", null,
     line("this reward", share(f), intervalBar(f)), f.baseline?.accuracy !== undefined && line(f.baseline.name ?? "encoder alone", share(f.baseline), intervalBar(f.baseline, { tone: "var(--muted)" })))),
-  el("div", { class: "figs" },
-    el("figure", null, el("figcaption", { class: "chart-h" }, el("b", null, "Calibration"), el("span", { class: "grow" }), el("span", { class: "muted" }, `error ${num(f.ece, 3)}`)), calibrationPlot(f.calibration ?? []),
+  f.calibration?.length && el("div", { class: "figs" },
+    el("figure", null, el("figcaption", { class: "chart-h" }, el("b", null, "Calibration"), el("span", { class: "grow" }), el("span", { class: "muted" }, `error ${num(f.ece, 3)}`)), calibrationPlot(f.calibration),
       el("p", { class: "meta muted" }, "On the dashed line, confidence is earned. Bars are 95 % intervals; the number is its pairs.")),
     el("figure", null, el("figcaption", { class: "chart-h" }, el("b", null, "Learning curve"), el("span", { class: "grow" }), el("span", { class: "muted" }, f.ties !== undefined ? `${fmt.count(f.ties, "tie")} on top` : "")),
       f.curve?.length ? learningCurve(f.curve) : el("p", { class: "meta muted" }, "Not measured."), el("p", { class: "meta muted" }, "If it still rises at the right, more answers will help."))));

@@ -15,6 +15,7 @@ export class TrainPanel {
     this.over = false;
     this.include = false;
     this.name = "people";
+    this.kind = "learned";
   }
 
   close() {
@@ -33,11 +34,19 @@ export class TrainPanel {
         el("dt", { class: "muted" }, "answers that are ", el("span", { class: "badge warn" }, "simulated")), el("dd", { class: "muted" }, fmt.int(labels.simulated)),
         el("dt", { class: "muted" }, "pairs that wait"), el("dd", { class: "muted" }, fmt.int(pairs?.open ?? 0))),
       el("div", { class: "fields", style: "margin-top:12px" }, el("div", { class: "field" }, el("label", { for: "learn-name" }, "Name"), name, el("span", { class: "help" }, "The same name again makes a new version.")),
-        el("label", { class: "check" }, include, "Learn from simulated answers too"))),
+        this.drawKind(), el("label", { class: "check" }, include, "Learn from simulated answers too"))),
       el("div", { class: "sec", style: "border-top:0;padding-top:0" },
         button(`Train on ${fmt.count(usable, "answer")}`, { kind: "primary lg", testid: "train-reward", disabled: usable < 2, onclick: () => this.learn() }),
         usable < ENOUGH && el("p", { class: "meta muted", style: "margin-top:8px" }, usable < 2 ? "Nothing to learn from yet. " : `With ${usable} the interval will be wide; ${ENOUGH} and more is better. `, el("a", { class: "link", href: "/label" }, "Label pairs"))),
       this.progress, this.simulate(pairs));
+  }
+
+  /** What is learned: a model of taste, or one direction in which every prompt is bent. */
+  drawKind() {
+    const kinds = [["learned", "Taste: a model of its own"], ["directional", "One direction of taste (D²-Align)"]];
+    return el("div", { class: "field" }, el("label", { for: "learn-kind" }, "What"),
+      el("select", { class: "sel", id: "learn-kind", "data-testid": "learn-kind", onchange: (e) => { this.kind = e.target.value; } },
+        kinds.map(([value, text]) => el("option", { value, selected: value === this.kind }, text))));
   }
 
   simulate(pairs) {
@@ -67,7 +76,7 @@ export class TrainPanel {
 
   async learn() {
     try {
-      const { job_id: id } = await api("rewards/learn", { body: { name: this.name.trim(), include_simulated: this.include, seed: 0 } });
+      const { job_id: id } = await api("rewards/learn", { body: { name: this.name.trim(), kind: this.kind, include_simulated: this.include, seed: 0 } });
       const job = await this.watch(id, `Learning ${this.name.trim()}`);
       if (job?.status === "done") this.onTrained(job.result?.reward_id ?? null);
     } catch (error) {

@@ -83,7 +83,7 @@ class RewardsView {
 
   /** A form for a reward that is built in. */
   async add() {
-    const kinds = [...this.kinds.values()].filter((kind) => kind.kind !== "learned");
+    const kinds = [...this.kinds.values()].filter((kind) => !["learned", "directional"].includes(kind.kind));
     const made = await dialog("Add a reward", (close) => {
       const name = el("input", { class: "inp", type: "text", id: "reward-name", autocomplete: "off", "data-testid": "reward-name" });
       const summary = el("p", { class: "meta muted" });

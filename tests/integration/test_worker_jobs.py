@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from redis import Redis
 
+from backend.errors import ConfigError
 from backend.pocket import world
 from backend.services import events, jobs, labels, pairs, prompts, rewards, samples, users
 from backend.services.samples import NewSample
@@ -90,6 +91,36 @@ def test_simulated_annotators_judge_pairs_that_people_are_still_asked_about(
     assert not list(labels.judged(studio, project)), "simulated labels are not people's"
     me = users.local(studio)["id"]
     assert pairs.counts(studio, project, me)["open"] == 6, "people are still asked"
+
+
+def test_a_direction_of_taste_and_references_are_kept_for_a_run(workshop: Workshop) -> None:
+    """Truth against another prompt's truth, always preferred; then samples as references."""
+    studio, project = workshop.studio, workshop.project
+    drawn, texts = [], world.draw(60, 0, "train")
+    found = prompts.import_text(studio, project, "wide", "train", "\n".join(texts))
+    rows = prompts.texts(studio, found["id"])
+    for (prompt_id, text), (_, other) in zip(rows, [*rows[1:], rows[0]], strict=True):
+        for shown in (text, other):
+            media = studio.media.put(png(world.render(world.parse(shown), 0)))
+            drawn.append(NewSample(prompt_id, len(drawn), media, world.SIDE, world.SIDE))
+    ids = samples.add(studio, project, workshop.policy_id, drawn)
+    pairs.make(studio, project, ids)
+    workshop.done("simulate", {"project_id": project, "annotators": 2, "labels": 60, "seed": 0})
+    learned = rewards.learn(
+        studio, project, "bent", include_simulated=True, seed=0, kind="directional"
+    )
+    row = rewards.get(studio, workshop.end_of(learned)["result"]["reward_id"])
+    assert row["kind"] == "directional" and row["figures"]["accuracy"] > 0.5
+    assert studio.media.exists(row["config"]["weights"])
+
+    kept = rewards.store_references(studio, project, policy_id=None, limit=20)
+    result = workshop.end_of(kept)["result"]
+    assert result["samples"] == 20
+    settings = {"references": result["references"]}
+    critic = rewards.create(studio, project, "critic", "adversarial", settings)
+    assert rewards.load(studio, critic["id"]).score is not None
+    with pytest.raises(ConfigError, match="not among the media"):
+        rewards.create(studio, project, "lost", "adversarial", {"references": "f" * 64})
 
 
 def test_drawing_again_finds_the_same_pictures_and_adds_none(workshop: Workshop) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backend.errors import InputError
-from backend.rewards import learn
+from backend.rewards import directional, learn
 from backend.rewards.learn import Answer, PairData
 from backend.services import labels, rewards
 from backend.services.labels import JudgedPair
@@ -15,7 +15,7 @@ from workers.sheets import stack
 
 
 def run(job_id: int, attempt: int) -> None:
-    """Args: project_id, name, include_simulated, seed."""
+    """Args: project_id, name, include_simulated, seed, kind."""
     run_job(job_id, attempt, work)
 
 
@@ -30,10 +30,14 @@ def work(frame: JobFrame) -> dict[str, Any]:
     frame.step(0, 3, f"reading the pictures of {len(judged)} labels")
     data = _data(studio, judged)
     frame.step(1, 3, f"learning from {len(judged)} labels")
-    reward, figures = learn.fit(data, seed=args["seed"])
+    kind = args.get("kind", "learned")
+    fit = learn.fit if kind == "learned" else directional.fit_direction
+    reward, figures = fit(data, seed=args["seed"])
     frame.step(2, 3, "storing the reward")
     weights = studio.media.put(reward.to_bytes())
-    row = rewards.save_learned(studio, args["project_id"], args["name"], weights, figures.plain())
+    row = rewards.save_learned(
+        studio, args["project_id"], args["name"], weights, figures.plain(), kind
+    )
     return {"reward_id": row["id"], "version": row["version"], "figures": row["figures"]}
 
 
