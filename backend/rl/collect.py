@@ -2,8 +2,8 @@
 
 Parts are whole trees, so everything that is compared stands in one part. A part's numbers depend on
 nothing but its own trees: growing all at once, in parts, with or without overlap, or on several
-processes changes where the work is done, not what comes of it (to the bit where the network's calls keep
-their size: a matrix product may round differently in other company).
+processes changes where the work is done, not what comes of it (to the bit where the network's calls
+keep their size: a matrix product may round differently in other company).
 """
 
 from __future__ import annotations
