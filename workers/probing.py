@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from backend import recipes
 from backend.pocket import TRAIN_PROMPTS_PATH
-from backend.rl.probe import Probe, probe, probe_cost
+from backend.rl.probe import Probe, Say, probe, probe_cost
 from backend.rl.psi import calibrate_psi, psi_cost
 from workers import bare
 from workers.report import refuse_unwritable, write_json
@@ -25,7 +25,7 @@ def run(
     say(f"{cost.nfe:,} network evaluations and {cost.pictures:,} pictures ...")
     measure = calibrate_psi if kind == "psi" else probe
     prompts, rewards = bare.lines(TRAIN_PROMPTS_PATH), bare.scorers(config.rewards)
-    found = measure(config, bare.policy(config.policy), rewards, prompts)
+    found = measure(config, bare.policy(config.policy), rewards, prompts, say=_quarters(say))
     for line in table(found.plain()):
         say(line)
     say(found.proposal.text)
@@ -35,6 +35,16 @@ def run(
         write_json(path, found.plain())
         say(f"Wrote {path}.")
     return found
+
+
+def _quarters(say: Callable[[str], None]) -> Say:
+    """Tells how far a probe is, four times."""
+
+    def told(done: int, total: int, message: str) -> None:
+        if done % max(total // 4, 1) == 0:
+            say(f"  {done / total:.0%}, {message}")
+
+    return told
 
 
 def table(found: dict[str, Any]) -> list[str]:

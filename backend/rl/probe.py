@@ -246,10 +246,11 @@ def _propose(
     affordable = [choice for choice in choices if choice.affordable]
     most = max((choice.spread for choice in affordable), default=math.inf)
     chosen = next((c for c in affordable if c.spread >= enough * most), choices[0])
+    price = f"{chosen.drop:.2g}" if chosen.drop > 0 else "nothing"
     text = (
         f"Fork at {_listed(chosen.steps)} with eta {chosen.eta:g}: the reward differs there by "
         f"{chosen.spread:.3g} between siblings ({alone.spread:.3g} between independent samples), "
-        f"and the noise costs {chosen.drop:.2g}."
+        f"and the noise costs {price}."
     )
     if not affordable:
         text += " That is more than half of what it spreads: try less noise still."

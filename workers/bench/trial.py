@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 EVALUATIONS = 8
 """Of a run, besides those before and after it."""
+QUICK_S = 10.0
 FOREVER = 10**6
 """Updates of a run whose end is a time."""
 
@@ -161,13 +162,17 @@ class Trial:
     def _timed(self, lab: Lab, data: Any) -> RunConfig:
         """The config with its end and its evaluations fitted to the minutes.
 
-        A first update, on a model that is thrown away, says how long one takes.
+        Updates on a model that is thrown away say how long one takes; the first also warms the
+        machine up, so where it was quick a second one is timed.
         """
         from backend.rl.trainer import Trainer
 
         notes = Notes(self.trained, self.gold)
         policy, scorers = bare.policy(self.config.policy), lab.scorers(self.config)
-        Trainer(self.config, policy, scorers, data, notes).iterate()
+        trainer = Trainer(self.config, policy, scorers, data, notes)
+        trainer.iterate()
+        if notes.last_seconds < QUICK_S:
+            trainer.iterate()
         updates = max(1, round(60 * self.minutes / notes.last_seconds))
         every = max(1, round(updates / EVALUATIONS))
         falls = self.config.optim.lr_end < 1
