@@ -44,4 +44,5 @@ def objective(config: Config) -> Forward:
     """The clipped ratio of the pseudo log-probability, held by two leashes."""
     fast = (Leash(config.fast_kl, to="fast"),) if config.fast_kl else ()
     copies = {"fast": config.fast_decay} if fast else {}
-    return config.forward(awm(config.power, config.clip), *fast, copies=lambda step: copies)
+    loss = awm(config.power, config.clip)
+    return config.forward(loss, *fast, copies=lambda step: copies, clips=True)

@@ -2,7 +2,7 @@
 
 From every latent of a noisy trajectory an ODE runs to a clean picture, which is scored; a step's
 reward is the difference it made. Gains of one step are compared over the group. The noise of each
-step, ψ, is calibrated before training so that both signs of gain occur (`backend.rl.probe`).
+step, ψ, is calibrated before training so that both signs of gain occur (`backend.rl.psi`).
 """
 
 from __future__ import annotations

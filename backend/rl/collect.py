@@ -224,7 +224,7 @@ class Collector:
                 field, own, update.coefficients, cond, seeds, watched=watched, solver=solver
             )
             clock.lap("sample")
-            images = decode(self.policy, rollouts.leaves, self.config.sampling.batch_size)
+            images = decode(self.policy, rollouts.leaves, field.decode_batch_size)
         rollouts.first = first
         clock.lap("decode")
         return rollouts, images

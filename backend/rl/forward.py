@@ -132,6 +132,7 @@ class Forward:
     behaviour: str = "current"
     copies: Callable[[int], dict[str, float]] = lambda step: {}
     on: Literal["edges", "leaves"] = "leaves"
+    clips: bool = False
 
     def check(self, plan: TreePlan, coefficients: Coefficients) -> None:
         """Leashes on a step's mean have no meaning at a random time."""

@@ -125,6 +125,8 @@ class Objective(Protocol):
     """Weights that draw the rollouts: "current", or a lagging copy."""
     on: Literal["edges", "leaves"]
     """Where advantages are read: on trained edges, or on leaves."""
+    clips: bool
+    """It holds the policy near the one that sampled, so rollouts may serve several updates."""
 
     def check(self, plan: TreePlan, coefficients: Coefficients) -> None:
         """Raise ConfigError if such trees cannot be trained with this objective."""
@@ -193,6 +195,7 @@ class ClippedRatio:
     needs: tuple[str, ...] = ()
     behaviour: str = "current"
     on: Literal["edges", "leaves"] = "edges"
+    clips: bool = True
 
     def check(self, plan: TreePlan, coefficients: Coefficients) -> None:
         """A ratio needs a probability, so every explored edge needs noise."""

@@ -110,6 +110,8 @@ class Sampling(Config):
     """Score one part of the trees while the next one grows; the numbers are the same."""
     batch_size: int = Field(64, ge=1, json_schema_extra={"unit": "pictures"})
     """Network evaluations in one call while sampling."""
+    decode_batch_size: int = Field(32, ge=1, json_schema_extra={"unit": "pictures"})
+    """Pictures decoded in one call; fewer need less memory, and suit a processor's cache."""
     update_batch_size: int = Field(32, ge=1, json_schema_extra={"unit": "nodes"})
     """Explored nodes in one call; the update repeats these batches, so its first ratio is 1."""
     release_encoders: bool = False
@@ -241,7 +243,7 @@ class RunConfig(Config):
             }
         )
         _check_plan(config)
-        _check_guidance(config)
+        _check_objective(config)
         _check_rewards(config)
         return config
 
@@ -314,11 +316,20 @@ def _check_rewards(config: RunConfig) -> None:
         )
 
 
-def _check_guidance(config: RunConfig) -> None:
-    """A policy ratio compares with what sampled, so both must be guided alike."""
-    sampling = config.sampling
-    on_edges = method_of(config).objective(read_method(config)).on == "edges"
-    if on_edges and sampling.train_guidance not in (None, sampling.guidance):
+def _check_objective(config: RunConfig) -> None:
+    """A policy ratio compares with what sampled, so both must be guided alike; and without a clip
+    rollouts serve one update.
+    """
+    sampling, updates = config.sampling, config.optim.updates_per_rollout
+    objective = method_of(config).objective(read_method(config))
+    if updates > 1 and not objective.clips:
+        raise ConfigError(
+            f"{updates} updates on the same rollouts need a ratio that is clipped, and "
+            f"'{config.method.name}' has none, so the policy could run away from what was sampled; "
+            "take 1.",
+            field="optim.updates_per_rollout",
+        )
+    if objective.on == "edges" and sampling.train_guidance not in (None, sampling.guidance):
         raise ConfigError(
             f"Guidance is {sampling.guidance:g} in sampling and {sampling.train_guidance:g} in "
             "training, so the first policy ratio would not be 1; make them equal, or choose a "

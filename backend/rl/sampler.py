@@ -44,6 +44,8 @@ class Field:
     """Evaluations in one call."""
     update_batch_size: int = 32
     """Deciding nodes in one call, in sampling and in the update alike."""
+    decode_batch_size: int = 32
+    """Pictures decoded in one call."""
     train_guidance: float | None = None
     """Guidance with gradient; None: that of sampling."""
     reference_guidance: float | None = None
@@ -197,10 +199,10 @@ def draw(
     seed_N = np.where(step == 0, np.asarray(seeds, dtype=np.int64)[tree], 0)
     cond = field.policy.embed(prompts)
     rollouts = sample(field, chains, quiet, cond, seed_N)
-    return decode(field.policy, rollouts.leaves, field.batch_size)
+    return decode(field.policy, rollouts.leaves, field.decode_batch_size)
 
 
-def decode(policy: Policy, latents: Tensor, batch_size: int = 64) -> Pictures:
+def decode(policy: Policy, latents: Tensor, batch_size: int = 32) -> Pictures:
     """Decode in batches; (B, C, H, W) → uint8 (B, h, w, 3)."""
     return np.concatenate([policy.decode(part) for part in latents.split(batch_size)])
 

@@ -187,6 +187,7 @@ def test_judge_calls_are_known_before_the_run() -> None:
         ("flow-dpo", {"rewards": [{"name": "s", "kind": "saturation"}]}, "learns from stored"),
         ("one-fork", {"rewards": []}, "at least one reward"),
         ("one-fork", {"sampling": {"guidance": 3.0, "train_guidance": 1.0}}, "would not be 1"),
+        ("diffusion-nft", {"optim": {"updates_per_rollout": 2}}, "need a ratio that is clipped"),
         ("one-fork", {"early_stop": {"gold": "beauty"}}, "no watched reward has that name"),
         ("one-fork", {"own": {"grup_size": 3}}, "did you mean 'group_size'"),
     ],
