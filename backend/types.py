@@ -6,7 +6,7 @@ Letters in shapes: P prompts · N nodes · L leaves · E explored edges · B bat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +128,13 @@ class Policy(Protocol):
 
     def drop_adapter(self) -> None:
         """Back to the bare network as it was loaded; copies go too."""
+        ...
+
+    def exchange_network(self, change: Callable[[Any], Any]) -> Any:
+        """Replace the network by what `change` makes of it (the same names, shards for weights).
+
+        Weights and copies of them are taken over; returns the new network.
+        """
         ...
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:

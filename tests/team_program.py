@@ -1,7 +1,8 @@
 """Trains a list of runs alone, or as one of several processes, and writes down all that came of it.
 
 `python -m tests.team_program <runs.json> <folder>` is what each process of a team runs: the runs'
-settings in, `<folder>/<rank>.json` and `<folder>/<rank>.safetensors` out.
+settings in, `<folder>/<rank>.json` and `<folder>/<rank>.safetensors` out. A run with `resume`
+goes on from that checkpoint of an earlier one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from backend.rl import checkpoint as files
 from backend.rl.collect import Data
 from backend.rl.loop import train
 from backend.rl.recipe import RunConfig
+from backend.rl.shards import whole
 from backend.rl.team import Accelerated, Alone, Team
 from backend.types import CheckpointState, EvaluationRecord, IterationRecord
 from tests.tiny_sd3 import PROMPTS, load_tiny
@@ -33,6 +35,8 @@ class Recorder:
     records: list[dict[str, Any]] = field(default_factory=list)
     states: list[CheckpointState] = field(default_factory=list)
     gradients: list[dict[str, torch.Tensor]] = field(default_factory=list)
+    held: int = 0
+    """Numbers of the trained weights that this process keeps."""
 
     def iteration(self, record: IterationRecord) -> None:
         groups = {
@@ -75,10 +79,8 @@ def trained(config: RunConfig, team: Team, resume: CheckpointState | None = None
     def add_gradients(parameters: Iterable[Any]) -> None:
         owned = list(parameters)
         summed(owned)
-        names = policy.trainable()
-        scribe.gradients.append(
-            {name: p.grad.clone() for name, p in names.items() if p.grad is not None}
-        )
+        found = {name: p.grad for name, p in policy.trainable().items() if p.grad is not None}
+        scribe.gradients.append({name: whole(gradient).clone() for name, gradient in found.items()})
 
     team.add_gradients = add_gradients  # type: ignore[method-assign]
     scorers = {
@@ -96,9 +98,15 @@ def trained(config: RunConfig, team: Team, resume: CheckpointState | None = None
             team=team,
             resume=resume,
         )
+        scribe.held = sum(shard(p.data).numel() for p in policy.trainable().values())
     finally:
         team.add_gradients = summed  # type: ignore[method-assign]
     return scribe
+
+
+def shard(tensor: torch.Tensor) -> torch.Tensor:
+    """What this process keeps of a tensor."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def alone(config: RunConfig, resume: CheckpointState | None = None) -> Recorder:
@@ -115,9 +123,12 @@ def main(settings: Path, folder: Path) -> None:
     """As one process of a team."""
     torch.set_num_threads(1)
     team, rows, tensors = Accelerated(), {}, {}
+    done: dict[str, Recorder] = {}
     for name, given in json.loads(settings.read_text()).items():
-        scribe = trained(RunConfig.read(given), team)
-        rows[name] = scribe.records
+        run, step = given.pop("resume", ("", 0))
+        scribe = trained(RunConfig.read(given), team, done[run].states[step] if run else None)
+        done[name] = scribe
+        rows[name] = [*scribe.records, {"held": scribe.held}]
         tensors |= {f"{name}/{key}": tensor for key, tensor in scribe.tensors().items()}
         if team.rank == 0:
             for state in scribe.states:

@@ -75,7 +75,6 @@ class Crew:
             "TORCHELASTIC_RESTART_COUNT": "0",
             "WORLD_SIZE": str(num),
             "LOCAL_WORLD_SIZE": str(num),
-            "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
         }
         self.members = [
             _start(command, num, place | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
@@ -175,7 +174,12 @@ def _start(command: Sequence[str], num: int, place: Mapping[str, str]) -> watchd
     import torch
 
     threads = max(1, torch.get_num_threads() // num)
-    own = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"}
+    own = {
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONUNBUFFERED": "1",
+        "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
+    }
     return watchdog.spawn(command, env={**os.environ, **own, **place}, cwd=ROOT)
 
 

@@ -12,12 +12,13 @@ nothing; with full fine-tuning one more copy of the weights.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from backend.errors import CheckpointError, PolicyError
+from backend.rl.shards import like, whole
 from backend.types import Training
 
 if TYPE_CHECKING:
@@ -98,6 +99,16 @@ class Adapted:
         """What trains, by its name in the network, in the network's order."""
         return dict(self._parameters)
 
+    def exchange_network(self, change: Callable[[Any], Any]) -> Any:
+        """Go on with what `change` makes of the network: the same names, shards for weights."""
+        self.network = change(self.network)
+        named = dict(self.network.named_parameters())
+        self._parameters = {name: named[name] for name in self._parameters}
+        for weights in self._copies.values():
+            for key, tensor in weights.items():
+                weights[key] = like(tensor, self._parameters[key]).clone()
+        return self.network
+
     # --- whose weights the network runs ----------------------------------------------------------
 
     def copies(self) -> tuple[str, ...]:
@@ -175,7 +186,7 @@ class Adapted:
         """
         state = {self._stock(key): tensor for key, tensor in self._weights(name).items()}
         state |= self._constants()
-        return {key: tensor.detach().to("cpu", copy=True) for key, tensor in state.items()}
+        return {key: whole(tensor).detach().to("cpu", copy=True) for key, tensor in state.items()}
 
     def adapter_metadata(self) -> dict[str, str]:
         """The safetensors header: family and kind for us; rank, alpha, layers for the pipeline."""
@@ -198,7 +209,7 @@ class Adapted:
             if name not in self._copies:
                 self.blend(name, 0.0)
         for key, tensor in self._weights(name).items():
-            tensor.copy_(state[self._stock(key)])
+            tensor.copy_(like(state[self._stock(key)], tensor))
 
     def save_adapter(self, path: Path) -> None:
         """One safetensors file; `pipe.load_lora_weights(folder, weight_name=...)` reads a LoRA."""
@@ -247,11 +258,21 @@ class Adapted:
                 self.network.disable_adapters()
             else:
                 self.network.enable_adapters()
+        if name == self._active:
+            return
+        lent = self._is_shared_out()
         if self._active == CURRENT:
-            self._current = {key: parameter.data for key, parameter in self._parameters.items()}
+            now = {key: parameter.data for key, parameter in self._parameters.items()}
+            self._current = {key: t.clone() if lent else t for key, t in now.items()}
         for key, tensor in (self._current if name == CURRENT else weights or {}).items():
-            self._parameters[key].data = tensor
+            if lent:  # a shard's place in memory is known to others
+                self._parameters[key].data.copy_(tensor)
+            else:
+                self._parameters[key].data = tensor
         self._active = name
+
+    def _is_shared_out(self) -> bool:
+        return any(hasattr(parameter, "full_tensor") for parameter in self._parameters.values())
 
     def _weights(self, name: str) -> dict[str, Tensor]:
         """The tensors of that name, whoever is active."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from backend.errors import CheckpointError
+from backend.rl.shards import like, whole
 from backend.types import CheckpointState
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -92,7 +93,7 @@ def unpack(step: int, files: Mapping[str, bytes], state: dict[str, Any]) -> Chec
 def optimiser_state(optimiser: AdamW, names: Mapping[str, torch.nn.Parameter]) -> dict[str, Tensor]:
     """AdamW's moments as flat tensors "<parameter>/<moment>"; empty before the first update."""
     return {
-        f"{name}/{moment}": torch.as_tensor(optimiser.state[parameter][moment]).cpu().clone()
+        f"{name}/{moment}": whole(torch.as_tensor(optimiser.state[parameter][moment])).cpu().clone()
         for name, parameter in names.items()
         if parameter in optimiser.state
         for moment in _MOMENTS
@@ -116,7 +117,7 @@ def load_optimiser(
         if name not in known:
             continue  # it never had a gradient, so it has no moments
         moments = {m: flat[f"{name}/{m}"].clone() for m in _MOMENTS}
-        on_device = {m: t if m == "step" else t.to(parameter.device) for m, t in moments.items()}
+        on_device = {m: t if m == "step" else like(t, parameter.data) for m, t in moments.items()}
         optimiser.state[parameter] = on_device
 
 

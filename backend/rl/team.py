@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from backend.errors import EnvironmentProblem
+from backend.rl import shards
+from backend.rl.shards import Shards
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from backend.types import Policy
 
 T = TypeVar("T")
 
@@ -31,6 +36,8 @@ class Team(Protocol):
 
     rank: int
     size: int
+    shares_out: bool
+    """Whether each process is to keep only a part of the trained weights."""
 
     def gather(self, mine: T) -> list[T]:
         """What every process has, in the order of their ranks; the same on all of them."""
@@ -44,11 +51,19 @@ class Team(Protocol):
         """Replace each parameter's gradient by the sum over all processes."""
         ...
 
+    def share_out(self, policy: Policy) -> None:
+        """Let each process keep a part of the trained weights."""
+        ...
+
+    def whole(self) -> AbstractContextManager[None]:
+        """Within it every process can run the network, however the weights are kept."""
+        ...
+
 
 class Alone:
     """One process: nothing to exchange."""
 
-    rank, size = 0, 1
+    rank, size, shares_out = 0, 1, False
 
     def gather(self, mine: T) -> list[T]:
         """Only its own."""
@@ -60,6 +75,13 @@ class Alone:
 
     def add_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Nothing to add."""
+
+    def share_out(self, policy: Policy) -> None:
+        """One process keeps everything."""
+
+    def whole(self) -> AbstractContextManager[None]:
+        """It always is."""
+        return nullcontext()
 
 
 class Accelerated:
@@ -88,6 +110,8 @@ class Accelerated:
         self.rank = int(self.accelerator.process_index)
         self.size = int(self.accelerator.num_processes)
         self._talk = distributed.new_group(backend="gloo", timeout=PATIENCE)
+        self.shares_out = shards.wanted()
+        self._shards: Shards | None = None
 
     def gather(self, mine: T) -> list[T]:
         """By pickle over the processes' own group: they are one program that started together."""
@@ -110,12 +134,23 @@ class Accelerated:
         import torch
         from torch import distributed
 
+        if self._shards is not None:
+            self._shards.add_gradients()
+            return
         for owned in _buckets(list(parameters)):
             gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in owned]
             flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
             distributed.all_reduce(flat)
             for parameter, total in zip(owned, flat.split([p.numel() for p in owned]), strict=True):
                 parameter.grad = total.view_as(parameter)
+
+    def share_out(self, policy: Policy) -> None:
+        """As accelerate's configuration says (FSDP)."""
+        self._shards = Shards(self.accelerator, policy)
+
+    def whole(self) -> AbstractContextManager[None]:
+        """Gathers the weights, where they are shared out."""
+        return nullcontext() if self._shards is None else self._shards.whole()
 
     def close(self) -> None:
         """Wait for the others and part: nobody leaves while one may still be spoken to."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext
 
 import numpy as np
 from torch.optim import AdamW
 
-from backend.errors import CheckpointError, MethodError, RewardError
+from backend.errors import CheckpointError, ConfigError, MethodError, RewardError
 from backend.rewards.compose import Term
 from backend.rewards.interface import Checked, Scores, checked
 from backend.rl import checkpoint as files
@@ -17,6 +17,7 @@ from backend.rl.collect import Clock, Collected, Collector, Data, Pairs
 from backend.rl.credit import Floats, assign
 from backend.rl.early_stop import History
 from backend.rl.evaluate import Baseline, HeldOut, evaluate
+from backend.rl.objectives import others_needed
 from backend.rl.randomness import seed_of
 from backend.rl.recipe import RewardTerm, RunConfig, method_of, plans_at, read_method, shape_at
 from backend.rl.records import Iteration, group_records, iteration_metrics, recorded_groups
@@ -72,6 +73,9 @@ class Trainer:
                 optim.train, optim.lora_rank, optim.lora_alpha, optim.lora_targets, seed
             )
         self.policy.enable_checkpointing(optim.checkpointing)
+        if self.team.shares_out:
+            self._check_shared_out()
+            self.team.share_out(self.policy)
         for name in self._decays(0):
             self.policy.blend(name, 0.0)
         self.parameters = self.policy.trainable()
@@ -82,6 +86,16 @@ class Trainer:
             betas=(optim.beta1, optim.beta2),
             weight_decay=optim.weight_decay,
         )
+
+    def _check_shared_out(self) -> None:
+        """While the network is whole, it has one set of weights."""
+        if self.config.optim.train == "lora" or others_needed(self.objective):
+            raise ConfigError(
+                "Sharing out the weights (FSDP) is for full fine-tuning with a loss that looks at "
+                "no other weights: train 'full', without a pull towards the base (kl 0) and with a "
+                "method that needs no copy, or unset PALATE_ACCELERATE_CONFIG.",
+                field="optim.train",
+            )
 
     def _decays(self, step: int) -> dict[str, float]:
         """Copies of the policy and their decay after update `step`."""
@@ -164,10 +178,11 @@ class Trainer:
         if self.evaluated_at == self.step:
             return
         self.evaluated_at, settings = self.step, self.config.evaluation
-        if self.team.rank:
-            return  # the first process measures for all
         sigmas = self.policy.schedule(settings.num_steps or self.config.sampling.num_steps)
-        with self.policy.using(EMA) if EMA in self._decays(self.step) else _nothing():
+        averaged = EMA in self._decays(self.step)
+        with self.policy.using(EMA) if averaged else nullcontext(), self.team.whole():
+            if self.team.rank:
+                return  # the first process measures for all
             record, values = evaluate(
                 self._field(),
                 self.held,
@@ -189,7 +204,7 @@ class Trainer:
         plans, shape = plans_at(self.config, self.step), shape_at(self.config, self.step)
         mine = frozenset(tree for trees in self.collector.trees(len(plans)) for tree in trees)
         chosen = recorded_groups(shape, self.credit, self.config.record_groups, mine)
-        with self.policy.using(self.objective.behaviour):
+        with self.policy.using(self.objective.behaviour), self.team.whole():
             got = self.collector.collect(field, self.step, plans, shape, chosen, clock)
         self._check_scored(got.scores)
         values, compose = {n: s.values for n, s in got.scores.items()}, self.config.compose
@@ -271,8 +286,9 @@ class Trainer:
         for number in range(optim.updates_per_rollout):
             self.optimiser.zero_grad(set_to_none=True)
             try:
-                mine = accumulate(field, works, self.objective, len(advantage_N), totals)
-                self.team.add_gradients(parameters)
+                with self.team.whole():
+                    mine = accumulate(field, works, self.objective, len(advantage_N), totals)
+                    self.team.add_gradients(parameters)
                 norm = clip_gradient(parameters, optim.max_grad_norm)
             except MethodError as error:
                 self.optimiser.zero_grad(set_to_none=True)
@@ -295,6 +311,7 @@ class Trainer:
             s.bf16,
             s.batch_size,
             s.update_batch_size,
+            s.decode_batch_size,
             s.train_guidance,
             s.reference_guidance if s.reference_guidance is not None else s.train_guidance,
         )
@@ -303,11 +320,6 @@ class Trainer:
         """Rewards that learn during the run."""
         trained = [term.name for term in self.config.rewards]
         return [(n, r) for n, r in self.rewards.items() if n in trained and r.learns]
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 def _terms(config: RunConfig, rewards: Mapping[str, Checked]) -> list[Term]:

@@ -21,6 +21,7 @@ from backend.rl import kernels
 from backend.rl.credit import Floats
 from backend.rl.objectives import Batch, Objective, others_needed
 from backend.rl.sampler import Decisions, Field, Rollouts
+from backend.rl.shards import whole
 from backend.types import Cond
 
 
@@ -141,7 +142,7 @@ def clip_gradient(parameters: Sequence[torch.nn.Parameter], max_norm: float) -> 
 
     Raises MethodError if it is not finite.
     """
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_norm))
+    norm = float(whole(torch.nn.utils.clip_grad_norm_(parameters, max_norm)))
     if not np.isfinite(norm):
         raise MethodError(
             "The gradient became infinite or not a number; the adapter was left as it was after "

@@ -180,3 +180,51 @@ def test_a_checkpoint_of_two_processes_is_gone_on_from_by_one(
     assert (mine["step"], mine["groups"]) == (3, last["groups"])
     for key, tensor in scribe.states[-1].adapter.items():
         assert torch.equal(tensor, both.one.tensors[f"{name}/weights3/{key}"])
+
+
+# --- sharing out the weights ----------------------------------------------------------------------
+
+FSDP = """
+compute_environment: LOCAL_MACHINE
+distributed_type: FSDP
+fsdp_config:
+  fsdp_version: 2
+  fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP
+  fsdp_transformer_layer_cls_to_wrap: JointTransformerBlock
+  fsdp_cpu_ram_efficient_loading: false
+mixed_precision: 'no'
+num_machines: 1
+num_processes: 2
+use_cpu: false
+"""
+
+
+@pytest.mark.slow
+def test_weights_that_are_shared_out_as_accelerate_says_learn_the_same(
+    tiny_sd3: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """FSDP2 on gloo, started by `accelerate launch`; each process draws another number of trees."""
+    given = settings(tiny_sd3, "one-fork/uneven")
+    given["optim"] = {"train": "full", "lr": 1e-4, "ema_decay": 0.5}
+    again = given | {"resume": ["full", 2]}
+    (tmp_path / "runs").write_text(json.dumps({"full": given, "again": again}))
+    (tmp_path / "fsdp.yaml").write_text(FSDP)
+    command = [sys.executable, "-m", "tests.team_program", str(tmp_path / "runs"), str(tmp_path)]
+    crew = Crew.through_accelerate(command, 2, tmp_path / "fsdp.yaml")
+    try:
+        wait_until(150, lambda: not crew.is_running(), "two processes to train")
+    finally:
+        crew.kill()
+    assert crew.codes() == [0]
+    ours = load_file(tmp_path / "0.safetensors")
+    one = team_program.alone(RunConfig.read(given))
+    alone = one.tensors()
+    held = [json.loads((tmp_path / f"{r}.json").read_text())["full"][-1]["held"] for r in range(2)]
+    assert sum(held) == one.held and max(held) < 0.6 * one.held, "the weights were not shared out"
+    for what in ("gradient0", "weights1", "weights2", "weights3"):
+        names = [name for name in alone if name.startswith(f"{what}/")]
+        mine = torch.cat([ours[f"full/{name}"].flatten() for name in names])
+        assert apart(mine, torch.cat([alone[name].flatten() for name in names])) < 1e-6, what
+    last = [name for name in alone if name.startswith("weights3/")]
+    assert all(torch.equal(ours[f"again/{name}"], ours[f"full/{name}"]) for name in last)
