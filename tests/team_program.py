@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
 from backend.registry import rewards
+from backend.rewards.interface import Scores
 from backend.rl import checkpoint as files
 from backend.rl.collect import Data
 from backend.rl.loop import train
@@ -71,6 +73,25 @@ class Recorder:
         return {name: tensor.contiguous().clone() for name, tensor in found.items()}
 
 
+class Learner:
+    """Learns nothing, but says which pictures it was shown."""
+
+    shape = "pointwise"
+
+    def score(self, images: np.ndarray, prompts: list[str]) -> Scores:
+        return Scores.of(images.mean(axis=(1, 2, 3)))
+
+    def observe(self, images: np.ndarray, prompts: list[str], step: int) -> dict[str, float]:
+        weights = np.arange(1, len(images) + 1)
+        return {"seen": float((images.mean(axis=(1, 2, 3)) * weights).sum())}
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def load_state(self, state: Any) -> None:
+        pass
+
+
 def trained(config: RunConfig, team: Team, resume: CheckpointState | None = None) -> Recorder:
     """Train the tiny network as `config` says; note every gradient that a step was taken with."""
     scribe, policy = Recorder(), load_tiny(Path(config.policy.config["weights"]))
@@ -86,7 +107,7 @@ def trained(config: RunConfig, team: Team, resume: CheckpointState | None = None
     scorers = {
         term.name: rewards.get(term.kind).load(rewards.get(term.kind).Config(), Path)
         for term in [*config.rewards, *config.watch]
-    }
+    } | {"learner": Learner()}
     try:
         train(
             config,

@@ -46,6 +46,7 @@ def settings(tiny: Path, name: str) -> dict[str, Any]:
         "rewards": [
             {"name": "colour", "kind": "saturation"},
             {"name": "light", "kind": "brightness"},
+            {"name": "learner", "kind": "brightness", "weight": 0.5},
         ],
         "sampling": sampling,
         "optim": {"lora_rank": 2, "lora_targets": ["to_q", "ff.net.2"], "ema_decay": 0.5},
@@ -156,6 +157,15 @@ def test_all_processes_hold_the_same_bits_after_every_update(both: Both, name: s
         for record in (mine, other):
             record["metrics"].pop("diversity")  # of its own pictures
         assert mine["metrics"] == other["metrics"]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_reward_that_learns_sees_what_all_have_drawn(both: Both, name: str) -> None:
+    seen = [
+        [row["metrics"]["learner/seen"] for row in outcome.iterations(name)]
+        for outcome in (*both.ranks, both.one)
+    ]
+    assert seen[0] == seen[1] == seen[2]
 
 
 def test_the_first_process_alone_measures(both: Both) -> None:

@@ -69,6 +69,7 @@ def outcome(workshop: Workshop, run_id: int) -> dict[str, Any]:
     studio = workshop.studio
     found, saved = runs.metrics(studio, run_id), records.latest_checkpoint(studio, run_id)
     assert saved is not None
+    found["series"].pop("diversity")  # of the first process's pictures, where there are several
     said = {name: found[name] for name in ("steps", "series", "nfe", "evaluations")}
     return said | {"weights": (saved.adapter, saved.optimiser)}
 
@@ -90,6 +91,14 @@ def test_score_workers_give_the_bits_of_the_trainer_and_nothing_is_left(
     assert {"reward/light", "reward/red", "reward/wins"} <= set(inline["series"])
     assert jobs.ordered_by(workshop.studio, run_id, "judge") == []
     assert parcels(workshop) == []
+
+
+@pytest.mark.slow
+def test_several_processes_ask_the_same_workers(workshop: Workshop, inline: dict[str, Any]) -> None:
+    """The first one draws two of three trees, so that gradients are added up in the same order."""
+    run_id = finished(workshop, start(workshop, "workers", processes=2))
+    assert outcome(workshop, run_id) == inline
+    assert jobs.ordered_by(workshop.studio, run_id, "judge") == []
 
 
 def test_killing_the_score_worker_only_delays(workshop: Workshop, inline: dict[str, Any]) -> None:

@@ -100,14 +100,14 @@ def test_a_killed_process_ends_the_run_and_a_killed_worker_only_delays_it(
     until_step(workshop, run_id, 1)
     first, second = members(workshop, run_id)
     os.kill(second, signal.SIGKILL)
-    workshop.until(lambda: runs.get(studio, run_id)["status"] == "failed", 30)
+    workshop.until(lambda: runs.get(studio, run_id)["status"] == "failed")
     error = runs.get(studio, run_id)["error"]
     assert re.search("Process [12] of the run's 2 was killed by signal 9", error), error
     assert "resume the run" in error
     wait_until(5, lambda: not is_alive(first), "the other process to end")
 
     runs.want(studio, run_id, "run")
-    workshop.until(lambda: len(members(workshop, run_id)) == 2, 30)
+    workshop.until(lambda: len(members(workshop, run_id)) == 2)
     until_step(workshop, run_id, 3)
     left = members(workshop, run_id)
     workshop.kill_worker("train")
@@ -122,7 +122,7 @@ def test_a_paused_run_goes_on_with_any_number_of_processes(
     studio, run_id = workshop.studio, start(workshop)
     until_step(workshop, run_id, 2)
     runs.want(studio, run_id, "pause")
-    workshop.until(lambda: runs.get(studio, run_id)["status"] == "paused", 30)
+    workshop.until(lambda: runs.get(studio, run_id)["status"] == "paused")
     assert 2 <= runs.get(studio, run_id)["step"] < UPDATES and members(workshop, run_id) == []
     runs.want(studio, run_id, "run")
     until_step(workshop, run_id, runs.get(studio, run_id)["step"] + 1)
