@@ -79,6 +79,20 @@ def test_another_file_system_behaves_alike(tmp_path: Path) -> None:
         media.read("1" * 64)
 
 
+@pytest.mark.parametrize("place", ["file", "memory"])
+def test_what_was_put_for_a_while_is_removed_and_leaves_no_copy(tmp_path: Path, place: str) -> None:
+    url = f"file://{tmp_path}/media" if place == "file" else "memory://palate-parcels"
+    media = Media(url, cache=tmp_path / "cache")
+    name = media.put(b"a parcel")
+    assert media.read(name, keep=False) == b"a parcel"
+    media.remove(name)
+    media.remove(name)  # gone already
+    assert not media.exists(name)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    with pytest.raises(NotFound, match="not among the media"):
+        media.read(name, keep=False)
+
+
 def test_pictures_are_checked_and_encoded_anew(tmp_path: Path) -> None:
     media = Media(str(tmp_path))
     out = io.BytesIO()
