@@ -29,6 +29,9 @@ from backend.settings import Settings, read_settings
 from tests import postgres
 from workers.redis_server import RedisServer
 
+# Waiting threads must not burn the cores that others compute on; read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 for name in [name for name in os.environ if name.startswith("PALATE_")]:

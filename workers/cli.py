@@ -286,6 +286,8 @@ def doctor(home: Home = None) -> None:
 def main() -> None:
     """Entry point of the `palate` command."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # Waiting threads must not burn the cores that others compute on; read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
 
 
