@@ -115,7 +115,7 @@ def _field(path: str, label: str, field: JsonDict, required: bool, optional: boo
         "max": high,
         "above": field.get("exclusiveMinimum"),
         "below": field.get("exclusiveMaximum"),
-        "item": _kind(field.get("items", {}))[0] if kind == "list" else None,
+        "item": _kind(_inside(field) or {})[0] if kind in {"list", "map"} else None,
         "min_items": field.get("minItems"),
     }
     return {key: value for key, value in drawn.items() if value is not None}
@@ -140,15 +140,23 @@ def _resolve(raw: JsonDict, definitions: JsonDict) -> tuple[JsonDict, bool]:
 
 
 def _kind(field: JsonDict) -> tuple[str, list[Any] | None]:
-    """One of int, number, bool, text, choice, list, json; and the choices if there are any."""
+    """One of int, number, bool, text, choice, list, map, json; and the choices if there are any."""
     if "enum" in field:
         return "choice", list(field["enum"])
     if "const" in field:
         return "choice", [field["const"]]
-    if field.get("type") == "array":
-        inside = _kind(field.get("items", {}))[0]
-        return ("list" if inside in {"int", "number", "text"} else "json"), None
+    inside = _inside(field)
+    if inside is not None and _kind(inside)[0] in {"int", "number", "text"}:
+        return ("list" if field["type"] == "array" else "map"), None
     return KINDS.get(field.get("type", ""), "json"), None
+
+
+def _inside(field: JsonDict) -> JsonDict | None:
+    """The schema of a list's items, or of the values of a dict whose keys are free."""
+    if field.get("type") == "array":
+        return dict(field.get("items") or {})
+    values = field.get("additionalProperties")
+    return values if field.get("type") == "object" and isinstance(values, dict) else None
 
 
 def _limits(field: JsonDict) -> tuple[float | None, float | None]:

@@ -536,6 +536,21 @@ def leaves_and_nodes(
     return found
 
 
+def explored_parents(session: Session, group_ids: Sequence[int]) -> dict[int, set[int]]:
+    """Of each group the numbers of the nodes that an explored edge leaves."""
+    found: dict[int, set[int]] = {}
+    rows = session.execute(
+        select(RolloutNode.group_id, RolloutNode.parent)
+        .where(RolloutNode.group_id.in_(list(group_ids)))
+        .where(or_(RolloutNode.kind == "child", RolloutNode.eta.is_not(None)))
+        .distinct()
+    )
+    for group_id, parent in rows:
+        if parent is not None:
+            found.setdefault(group_id, set()).add(parent)
+    return found
+
+
 def comparisons_with_names(session: Session, project_id: int) -> list[Comparison]:
     """Comparisons of a project, newest first."""
     return list(

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from app import forms
 from app.api.deps import Body, Limit, ProjectDep, StudioDep
+from backend.registry import rewards as kinds
 from backend.services import rewards
 
 router = APIRouter(tags=["rewards"])
@@ -45,7 +46,9 @@ class ScoreSamples(Body):
 @router.get("/reward-kinds")
 def list_kinds() -> list[dict[str, Any]]:
     """Every kind of reward, with the JSON schema of its settings and the form drawn from it."""
-    return [{**row, "fields": forms.fields(row["schema"])} for row in rewards.kind_rows()]
+    return [
+        {**row, "fields": forms.form(kinds.get(row["kind"]).Config)} for row in rewards.kind_rows()
+    ]
 
 
 @router.get("/rewards")

@@ -15,8 +15,8 @@ from app.api.deps import Body, Limit, Offset, ProjectDep, StudioDep
 from app.api.live import Live
 from backend import recipes
 from backend.registry import methods, policies
-from backend.rl.recipe import RunConfig
-from backend.services import preflight, probes, runs
+from backend.rl.recipe import RewardTerm, RunConfig
+from backend.services import plans, preflight, probes, runs
 
 router = APIRouter(tags=["runs"])
 
@@ -25,6 +25,13 @@ class Settings(Body):
     """A config to look at before it runs."""
 
     config: dict[str, Any]
+
+
+class Plan(Settings):
+    """A config whose tree is wanted."""
+
+    update: int = Field(0, ge=0)
+    """Of which update; many methods change their plan as they go."""
 
 
 class NewProbe(Body):
@@ -58,9 +65,11 @@ class Clone(Body):
 
 @router.get("/recipes")
 def list_recipes() -> list[dict[str, Any]]:
-    """Recipes: a card each, and the whole config behind it."""
+    """Recipes: a card each, where its method learns (tree, samples or labels), the price of an
+    update, and its whole config."""
     return [
-        {**recipes.card(name), "config": recipes.load(name).plain()} for name in recipes.names()
+        {**recipes.card(name), **plans.facts(name), "config": recipes.load(name).plain()}
+        for name in recipes.names()
     ]
 
 
@@ -73,6 +82,7 @@ def run_schema(method: str = "g2rpo", family: str = "sd3") -> dict[str, Any]:
             "run": forms.form(RunConfig),
             "method": forms.form(module.Config),
             "policy": forms.form(policies.get(family).Config),
+            "reward": forms.form(RewardTerm),
         },
         "run": RunConfig.model_json_schema(),
         "method": module.Config.model_json_schema(),
@@ -84,6 +94,12 @@ def run_schema(method: str = "g2rpo", family: str = "sd3") -> dict[str, Any]:
 def run_preflight(body: Settings, studio: StudioDep, project: ProjectDep) -> dict[str, Any]:
     """What a run would cost and what would fail, each line with the change that helps."""
     return preflight.check(studio, project, body.config)
+
+
+@router.post("/runs/plan")
+def plan_run(body: Plan) -> dict[str, Any]:
+    """The tree that one prompt of a run will grow: nodes, what each step does, evaluations."""
+    return plans.draw(body.config, body.update)
 
 
 @router.post("/runs/probe", status_code=202)

@@ -91,13 +91,21 @@ class Iteration:
 def recorded_groups(
     shape: Shape, credit: Credit, num: int, trees: frozenset[int] | None = None
 ) -> list[Group]:
-    """`num` groups spread evenly over the forest, or over some of its trees."""
-    groups = partition(shape, credit).groups
-    groups = [group for group in groups if trees is None or group.tree in trees]
-    if num <= 0 or not groups:
+    """About `num` groups, spread evenly over the forest, or over some of its trees.
+
+    All groups of a tree are taken, so that it can be drawn whole: as many trees as make no more
+    than `num` groups, but at least one.
+    """
+    by_tree: dict[int, list[Group]] = {}
+    for group in partition(shape, credit).groups:
+        if trees is None or group.tree in trees:
+            by_tree.setdefault(group.tree, []).append(group)
+    if num <= 0 or not by_tree:
         return []
-    chosen = np.unique(np.linspace(0, len(groups) - 1, min(num, len(groups))).round().astype(int))
-    return [groups[i] for i in chosen]
+    whole = list(by_tree.values())
+    most = max(num // max(map(len, whole)), 1)
+    at = np.linspace(0, len(whole) - 1, min(most, len(whole))).round().astype(int)
+    return [group for i in np.unique(at) for group in whole[i]]
 
 
 def trunk_nodes(shape: Shape, groups: Sequence[Group]) -> frozenset[int]:

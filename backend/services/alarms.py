@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from typing import Any, TypeGuard
 
+from backend.rl.early_stop import History
+
 Curve = list[tuple[int, dict[str, Any]]]
 """(step, metrics) by rising step."""
 
@@ -18,20 +20,42 @@ SURE = 2.0
 
 
 def of_run(
-    run_id: int, trained: list[str], watched: list[str], curve: Curve, evaluations: Curve
+    run_id: int,
+    trained: list[str],
+    watched: list[str],
+    curve: Curve,
+    evaluations: Curve,
+    history: History | None = None,
 ) -> list[dict[str, Any]]:
-    """What a person should look at: [{level, title, text, step, url}], the worst first."""
+    """What a person should look at: [{level, title, text, step, url, action}], the worst first.
+
+    `history` is that of the run's early stop, empty still; where it says that the run was cheated,
+    the alarm leads to the step that was delivered instead.
+    """
+    stopped = _stopped(history, evaluations) if history else []
     found = [
+        *stopped,
         *_iteration(trained + watched, curve),
-        *_cheating(trained, watched, evaluations),
+        *(_cheating(trained, watched, evaluations) if not stopped else []),
         *_diversity(evaluations),
     ]
     address = f"/runs/{run_id}"
     found.sort(key=lambda alarm: alarm["level"] != "error")
-    return [
-        {**alarm, "url": f"{address}?step={alarm['step']}" if alarm["step"] else address}
-        for alarm in found
-    ]
+    for alarm in found:
+        shown = alarm.pop("best", alarm["step"])
+        alarm["url"] = f"{address}?step={shown}" if shown else address
+    return found
+
+
+def _stopped(history: History, evaluations: Curve) -> list[dict[str, Any]]:
+    """The early stop's own verdict, from the same evaluations."""
+    for step, metrics in evaluations:
+        history.add(step, {key: value for key, value in metrics.items() if _is_number(value)})
+    text, best = history.verdict(), history.best_step
+    if not text or best is None:
+        return []
+    alarm = _alarm("error", "Stopped before its reward is cheated", text, evaluations[-1][0])
+    return [{**alarm, "best": best, "action": f"Show step {best}, which is delivered"}]
 
 
 def _iteration(names: list[str], curve: Curve) -> list[dict[str, Any]]:

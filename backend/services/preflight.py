@@ -274,7 +274,7 @@ def _early_stop_lines(config: RunConfig) -> Iterator[Line]:
             "Early stop",
             "off",
             "warn",
-            f"'{name}' is watched, but the run goes on if it falls while the others rise.",
+            f"'{name}' is watched, but the run goes on even if it falls while the rest rises.",
             {"text": f"stop when '{name}' falls", "changes": {"early_stop.gold": name}},
         )
 

@@ -61,12 +61,14 @@ def page(
             query = query.where(_beyond(sort, after))
         found = list(session.scalars(query))
         shown = found[:limit]
-        nodes = queries.leaves_and_nodes(session, [group.id for group in shown], leaves_only=True)
+        ids = [group.id for group in shown]
+        leaves = queries.leaves_and_nodes(session, ids, leaves_only=True)
+        going_on = queries.explored_parents(session, ids)
     return {
         "total": total,
         "samples": samples,
         "next": _key(sort, shown[-1]) if len(found) > limit else None,
-        "groups": [_group(group, nodes[group.id]) for group in shown],
+        "groups": [_group(row, leaves[row.id], going_on.get(row.id, set())) for row in shown],
     }
 
 
@@ -84,8 +86,10 @@ def get(studio: Studio, group_id: int) -> dict[str, Any]:
             )
             .order_by(RolloutGroup.fork_step, RolloutGroup.id)
         )
+        leaves = [node for node in nodes if node.kind == "leaf"]
+        going_on = queries.explored_parents(session, [group_id]).get(group_id, set())
         return {
-            **_group(group, [node for node in nodes if node.kind == "leaf"]),
+            **_group(group, leaves, going_on),
             "nodes": [_node(node) for node in nodes],
             "trunk_url": url(group.trunk) if group.trunk else None,
             "trunk_tiles": group.detail.get("trunk_tiles"),
@@ -294,7 +298,9 @@ def _find(session: Session, group_id: int) -> RolloutGroup:
     return group
 
 
-def _group(group: RolloutGroup, leaves: list[RolloutNode]) -> dict[str, Any]:
+def _group(group: RolloutGroup, leaves: list[RolloutNode], going_on: set[int]) -> dict[str, Any]:
+    """A group and its leaves by falling advantage; `going_on` are nodes that an explored edge
+    leaves, so that a leaf which hangs on one only says what that latent is worth."""
     ranked = sorted(leaves, key=_advantage, reverse=True)
     tiles = 1 + max((leaf.tile for leaf in leaves if leaf.tile is not None), default=-1)
     return {
@@ -304,6 +310,7 @@ def _group(group: RolloutGroup, leaves: list[RolloutNode]) -> dict[str, Any]:
         "tree": group.tree,
         "prompt": group.prompt,
         "fork_step": group.fork_step,
+        "given": group.detail.get("nfe") == 0,
         "mean": group.mean,
         "spread": group.spread,
         "kept": group.kept,
@@ -315,6 +322,7 @@ def _group(group: RolloutGroup, leaves: list[RolloutNode]) -> dict[str, Any]:
                 "idx": leaf.idx,
                 "tile": leaf.tile,
                 "stride": leaf.stride,
+                "completes": leaf.parent in going_on and leaf.eta is None,
                 "advantage": leaf.advantage,
                 "total": _total(leaf.rewards),
                 "rewards": leaf.rewards,

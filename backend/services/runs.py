@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from backend import registry
 from backend.errors import ConfigError, Conflict, InputError, NotFound
-from backend.rl.recipe import RewardTerm, RunConfig
+from backend.rl.early_stop import History
+from backend.rl.recipe import EarlyStop, RewardTerm, RunConfig
 from backend.services import alarms, events, jobs, policies, rewards
 from backend.services.studio import Studio
 from backend.services.version import code_version
@@ -394,6 +395,7 @@ def _row(
         "wanted": run.wanted,
         "recipe": run.config.get("recipe", ""),
         "method": run.config["method"]["name"],
+        "method_title": _method_title(run.config["method"]["name"]),
         "step": run.step,
         "num_steps": run.num_steps,
         "reward": {name: last.get(f"reward/{name}") for name in trained},
@@ -412,8 +414,20 @@ def _row(
         "tuned_policy_id": run.tuned_policy_id,
         "project_id": run.project_id,
         "job_id": run.job_id,
-        "alarms": alarms.of_run(run.id, trained, watched, curve, evaluations),
+        "alarms": alarms.of_run(run.id, trained, watched, curve, evaluations, _history(run)),
     }
+
+
+def _history(run: Run) -> History | None:
+    """The early stop of a run that has one, before its first evaluation."""
+    settings = EarlyStop.read(run.config.get("early_stop"))
+    terms = [RewardTerm.read(term) for term in run.config.get("rewards", [])]
+    return History(settings, terms) if settings.gold else None
+
+
+def _method_title(name: str) -> str:
+    """As its file says; a method whose file is gone keeps its key."""
+    return registry.methods.get(name).TITLE if name in registry.methods.names() else name
 
 
 def _statistic(term: dict[str, Any]) -> bool:

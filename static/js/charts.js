@@ -297,13 +297,15 @@ export function areaChart(spec) {
   const parts = spec.parts.map((part, i) => {
     const from = base;
     base = base.map((value, j) => value + (part.values[j] ?? 0));
-    return { name: part.name, from, to: base, shade: shades[Math.min(i, shades.length - 1)] };
+    const last = part.values.findLast((value) => value !== null) ?? 0;
+    return { name: part.name, from, to: base, last, shade: shades[Math.min(i, shades.length - 1)] };
   });
+  const named = new Set([...parts].sort((a, b) => b.last - a.last).slice(0, 3));
   const points = (/** @type {number[]} */ values) => spec.steps.map((step, i) => /** @type {[number, number]} */ ([step, values[i]]));
   return lineChart({
     ...spec, range: [0, 0],
     series: parts.map((part, i) => ({
-      name: part.name, label: i < 3 ? part.name : undefined, points: points(part.to), colour: "var(--muted)", width: 0.75,
+      name: part.name, label: named.has(part) ? part.name : undefined, points: points(part.to), colour: "var(--muted)", width: 0.75,
       band: spec.steps.map((step, j) => /** @type {[number, number, number]} */ ([step, part.from[j], part.to[j]])),
       bandOpacity: part.shade, quiet: i < parts.length - 1,
     })),

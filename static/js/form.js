@@ -2,7 +2,7 @@
  * Draws a form from the JSON of app/forms.py and reads it back. Every field is a real input with a label; what is wrong
  * stands in the place of its help, as soon as it is typed.
  *
- * @typedef {{path: string, label: string, help?: string, kind: "int"|"number"|"bool"|"text"|"choice"|"list"|"json", value?: any,
+ * @typedef {{path: string, label: string, help?: string, kind: "int"|"number"|"bool"|"text"|"choice"|"list"|"map"|"json", value?: any,
  *   default?: any, required?: boolean, optional?: boolean, unit?: string, choices?: any[], min?: number, max?: number,
  *   above?: number, below?: number, item?: string, min_items?: number}} Field
  * @typedef {{path: string, label: string, help?: string, fields: (Field | Group)[]}} Group
@@ -20,10 +20,12 @@ export function parse(field, text) {
     if (field.optional) return { value: null };
     if (field.kind === "text" && !field.required) return { value: "" };
     if (field.kind === "list" && !field.min_items) return { value: [] };
+    if (field.kind === "map") return { value: {} };
     return { error: `Needs a value${field.default !== undefined && field.default !== null ? `; the default is ${show(field, field.default)}` : ""}.` };
   }
   if (field.kind === "int" || field.kind === "number") return number(field, trimmed, field.kind);
   if (field.kind === "list") return list(field, trimmed);
+  if (field.kind === "map") return map(field, trimmed);
   if (field.kind === "json") {
     try { return { value: JSON.parse(trimmed) }; } catch { return { error: "This is not JSON: look for a missing quote or bracket." }; }
   }
@@ -42,13 +44,20 @@ function number(field, text, kind) {
   return { value };
 }
 
-/** Items with commas or spaces between them. @param {Field} field @param {string} text */
+const LONGEST_RANGE = 200;
+
+/** Items with commas or spaces between them; of whole numbers also ranges, 0-3. @param {Field} field @param {string} text */
 function list(field, text) {
   const parts = text.split(field.item === "text" ? /\s*,\s*/ : /[\s,]+/).filter(Boolean);
   const values = [];
   for (const part of parts) {
     if (field.item === "text") { values.push(part); continue; }
-    const { value, error } = number({ ...field, min: undefined, max: undefined, above: undefined, below: undefined }, part, field.item || "number");
+    const [, from, to] = (field.item === "int" && part.match(/^(\d+)[-–](\d+)$/)) || [];
+    if (from !== undefined && Number(to) >= Number(from) && Number(to) - Number(from) < LONGEST_RANGE) {
+      for (let i = Number(from); i <= Number(to); i += 1) values.push(i);
+      continue;
+    }
+    const { value, error } = number(unbounded(field), part, field.item || "number");
     if (error) return { error };
     values.push(value);
   }
@@ -56,10 +65,29 @@ function list(field, text) {
   return { value: values };
 }
 
+/** "name: value" with commas or lines between them. @param {Field} field @param {string} text */
+function map(field, text) {
+  /** @type {Record<string, any>} */
+  const values = {};
+  for (const part of text.split(/[,\n]+/).map((p) => p.trim()).filter(Boolean)) {
+    const at = part.lastIndexOf(":");
+    const key = part.slice(0, at).trim();
+    if (at < 1 || !key) return { error: `"${part}" has no value: write name: value, with commas between.` };
+    const { value, error } = field.item === "text" ? { value: part.slice(at + 1).trim(), error: undefined } : number(unbounded(field), part.slice(at + 1).trim(), field.item || "number");
+    if (error) return { error: `${key}: ${error}` };
+    values[key] = value;
+  }
+  return { value: values };
+}
+
+/** Limits are those of the whole, not of what is inside it. @param {Field} field */
+const unbounded = (field) => ({ ...field, min: undefined, max: undefined, above: undefined, below: undefined });
+
 /** A value as its field writes it. @param {Field} field @param {any} value */
 export function show(field, value) {
   if (value === null || value === undefined) return "";
   if (field.kind === "list" && Array.isArray(value)) return value.join(", ");
+  if (field.kind === "map") return Object.entries(value).map(([key, one]) => `${key}: ${one}`).join(", ");
   if (field.kind === "json") return JSON.stringify(value);
   if (typeof value === "number" && value !== 0 && Math.abs(value) < 1e-3) return value.toExponential().replace("e-0", "e-");
   return String(value);

@@ -1,27 +1,23 @@
 /** New run: a recipe fills everything in, people change what they want, the preflight says what would fail. */
 
-import { api, button, el, fill, fmt, note, setQuery } from "/static/js/lib.js";
+import { api, button, dialog, el, fill, fmt, note, setQuery } from "/static/js/lib.js";
 import { form } from "/static/js/form.js";
+import { arrange, methodTitle, watched } from "/static/js/new_run_fields.js";
 import { RewardMix } from "/static/js/new_run_mix.js";
 import { Preflight } from "/static/js/new_run_preflight.js";
-import { glyph, planTree } from "/static/js/plan.js";
-import { methodName } from "/static/js/run_parts.js";
+import { ProbePanel } from "/static/js/new_run_probe.js";
+import { Gallery } from "/static/js/new_run_recipes.js";
+import { PlanPanel } from "/static/js/new_run_tree.js";
 import { flatten } from "/static/js/run_side.js";
 import { advantageClass, num } from "/static/js/svg.js";
 
-/** Settings people set for every run; all others stand under Advanced. Method settings come first. */
-const MAIN = ["sampling.num_steps", "sampling.prompts_per_step", "optim.lr", "num_steps", "minutes", "seed"];
-const MAIN_METHOD = ["fork_steps", "forks_per_prompt", "group_size", "strides", "eta"];
-/** Names that say more here than the field's own. */
-const LABELS = { "sampling.num_steps": "Denoising steps", "num_steps": "Updates", "minutes": "At most", "sampling.prompts_per_step": "Prompts a step" };
-/** Drawn by parts of their own. */
-const OWN = ["recipe", "rewards", "watch", "prompt_set", "heldout_set", "method.name", "method.settings", "policy.family", "policy.config"];
+const PSI = "method.settings.psi";
 
 /** @param {HTMLElement} main @param {any} page */
 export async function mount(main, page) {
   const view = new NewRun(main, page);
   await view.start();
-  return () => view.preflight?.close();
+  return () => view.close();
 }
 
 const copy = (value) => JSON.parse(JSON.stringify(value));
@@ -54,8 +50,8 @@ class NewRun {
 
   async start() {
     try {
-      const [recipes, rewards, policies, sets, runs] = await Promise.all([api("recipes"), api("rewards"), api("policies"), api("prompt-sets"), api("runs?limit=8")]);
-      Object.assign(this, { recipes, rewards, policies, sets, runs: runs.items });
+      const [recipes, rewards, kinds, policies, sets, runs] = await Promise.all([api("recipes"), api("rewards"), api("reward-kinds"), api("policies"), api("prompt-sets"), api("runs?limit=8")]);
+      Object.assign(this, { recipes, rewards, kinds, policies, sets, runs: runs.items });
       this.count = runs.total;
       this.layout();
       if (this.clone) await this.fromRun(this.clone);
@@ -65,26 +61,33 @@ class NewRun {
     }
   }
 
+  close() {
+    this.preflight?.close();
+    this.plan?.close();
+    this.probe?.close();
+  }
+
   layout() {
     this.left = el("section", { class: "pane scroll", "aria-label": "Recipes" });
     this.middle = el("section", { class: "pane scroll", "aria-label": "Settings" });
     this.right = el("aside", { class: "pane", "aria-label": "Preflight", "data-testid": "preflight" });
-    this.preflight = new Preflight(this.right, { onFix: (changes) => this.applyFix(changes), onStart: () => this.submit(), onFault: (path, text) => this.markFault(path, text) });
+    this.preflight = new Preflight(this.right, { onFix: (changes) => this.lay(changes), onStart: () => this.submit(), onFault: (path, text) => this.markFault(path, text) });
+    this.probe = new ProbePanel({ config: () => this.config, accepts: (path) => this.paths.has(path), onApply: (changes) => this.lay(changes) });
+    this.plan = new PlanPanel({ onCosts: (costs) => this.probe.offer(costs) });
+    const gallery = el("div");
+    this.others = el("div");
+    fill(this.left, gallery, this.others);
+    this.gallery = new Gallery(gallery, { recipes: this.recipes, onChoose: (recipe) => this.fromRecipe(recipe) });
     fill(this.main, el("div", { class: "panes new-panes" }, this.left, this.middle, this.right));
   }
 
   drawLeft() {
     const others = this.runs.filter((run) => run.status !== "waiting");
-    fill(this.left, el("div", { class: "pane-h" }, el("h2", null, "Recipe"), el("span", { class: "grow" }), el("span", { class: "meta faint" }, "what the tree does")),
-      this.recipes.map((recipe) => el("button", {
-        class: "rec", type: "button", "data-testid": "recipe-card", "data-recipe": recipe.name, "aria-pressed": String(!this.clone && this.config.recipe === recipe.name),
-        title: [recipe.summary, recipe.cost, recipe.source].filter(Boolean).join("\n"), onclick: () => this.fromRecipe(recipe),
-      }, glyph(recipe.config?.method?.name), el("span", null, el("b", null, recipe.title), el("span", { class: "meta muted two" }, recipe.summary), recipe.cost && el("span", { class: "meta faint" }, short(recipe.cost))))),
-      others.length ? el("div", { class: "sec", style: "border-top:1px solid var(--line)" }, el("div", { class: "sec-h" }, el("h2", null, "Start from a run")),
-        el("table", { class: "tbl picks" }, el("tbody", null, others.map((run) => el("tr", { "aria-selected": String(run.id === this.clone) },
-          el("td", { class: "clip" }, el("button", { class: "link", style: "color:inherit", onclick: () => this.fromRun(run.id) }, run.name)),
-          el("td", { class: `num ${advantageClass(run.gain?.value ?? 0)}` }, num(run.gain?.value, 3, { sign: true }))))))) : null);
-    if (this.left.scrollHeight > this.left.clientHeight) this.left.querySelector("[aria-pressed=true]")?.scrollIntoView({ block: "nearest" });
+    this.gallery.choose(this.clone ? "" : this.config.recipe);
+    fill(this.others, others.length ? el("div", { class: "sec", style: "border-top:1px solid var(--line)" }, el("div", { class: "sec-h" }, el("h2", null, "Start from a run")),
+      el("table", { class: "tbl picks" }, el("tbody", null, others.map((run) => el("tr", { "aria-selected": String(run.id === this.clone) },
+        el("td", { class: "clip" }, el("button", { class: "link", style: "color:inherit", onclick: () => this.fromRun(run.id) }, run.name)),
+        el("td", { class: `num ${advantageClass(run.gain?.value ?? 0)}` }, num(run.gain?.value, 3, { sign: true }))))))) : null);
   }
 
   /** @param {any} recipe */
@@ -103,7 +106,9 @@ class NewRun {
     const row = this.rewards.filter((r) => r.name === name).sort((a, b) => b.id - a.id)[0];
     if (!row) return;
     const others = [...config.rewards, ...(config.watch ?? [])].filter((term) => term.name !== name);
-    config.rewards = [{ name, kind: row.kind, weight: 1, config: row.config ?? {} }];
+    const term = { name, kind: row.kind, weight: 1, config: row.config ?? {} };
+    if (!config.rewards.length) { config.watch = [...others, term]; return; }
+    config.rewards = [term];
     config.watch = others;
   }
 
@@ -116,10 +121,10 @@ class NewRun {
     await this.begin(copy(run.config), `${run.name.replace(/-\d+$/, "")}-${String(this.count + 1).padStart(2, "0")}`);
   }
 
-  /** @param {any} config @param {string} name */
-  async begin(config, name) {
+  /** @param {any} config @param {string} name @param {any} [base] what changes are counted from */
+  async begin(config, name, base) {
     this.config = config;
-    this.base = copy(config);
+    this.base = base ?? copy(config);
     this.name = name;
     this.choosePresentSets();
     this.schema = await api(`run-schema?method=${encodeURIComponent(config.method.name)}`);
@@ -137,20 +142,29 @@ class NewRun {
   }
 
   drawMiddle() {
-    const { main, advanced } = this.split();
+    const { method, budget, advanced } = arrange(this.schema, this.config);
     const change = (path, value) => { put(this.config, path, value); this.changed(); };
-    this.forms = [form(main, { values: this.config, onchange: change }), form(advanced, { values: this.config, onchange: change })];
-    this.forms[0].node.classList.add("cols", "rows");
-    this.mix = new RewardMix({ rewards: this.rewards, config: this.config, onChange: () => this.changed() });
-    this.treeHost = el("div", { class: "plan-host" });
-    this.treeNote = el("span", { class: "meta muted" });
+    this.forms = [method, budget, advanced].map((fields) => form(fields, { values: this.config, onchange: change }));
+    this.paths = new Set([...method, ...budget, ...advanced.flatMap((group) => group.fields)].map((f) => f.path));
+    this.forms.slice(0, 2).forEach((part) => part.node.classList.add("cols", "rows"));
+    this.mix = new RewardMix({ rewards: this.rewards, kinds: this.kinds, fields: this.schema.fields.reward, config: this.config, onChange: () => { this.drawWatched(); this.changed(); } });
     this.middle.oninput = () => this.checkFields();
     fill(this.middle,
-      el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, "Model and prompts")), this.drawModel()),
+      el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, "Model and prompts"), el("span", { class: "grow" }), button("As JSON", { kind: "quiet", size: "sm", icon: "copy", testid: "as-json", onclick: () => this.editJson() })), this.drawModel()),
+      el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, methodTitle(this.schema, this.config))), this.forms[0].node, this.plan.node, this.probe.node),
       this.mix.node,
-      el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, "Rollouts and budget")), this.forms[0].node),
-      el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, "One prompt's tree"), this.treeNote), this.treeHost),
+      el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, "Budget")), this.forms[1].node),
       this.drawAdvanced(advanced));
+  }
+
+  /** What may be watched for the early stop follows from the rewards. */
+  drawWatched() {
+    const select = this.middle.querySelector('[name="early_stop.gold"]');
+    if (!select) return;
+    const { choices = [] } = watched(/** @type {any} */ ({}), this.config);
+    const gold = choices.includes(this.config.early_stop.gold) ? this.config.early_stop.gold : "";
+    put(this.config, "early_stop.gold", gold);
+    fill(select, choices.map((name) => el("option", { value: JSON.stringify(name), selected: name === gold }, name || "none")));
   }
 
   drawModel() {
@@ -170,25 +184,8 @@ class NewRun {
       row("Held out", select("heldout-set", sets("heldout"), this.config.heldout_set, (name) => { this.config.heldout_set = name; this.changed(); })));
   }
 
-  /** Fields of the schema as main ones and the groups of the others. */
-  split() {
-    const method = prefixed(this.schema.fields.method, "method.settings.");
-    const all = this.schema.fields.run;
-    const leaves = all.flatMap((item) => ("fields" in item ? item.fields : [item]));
-    const main = [...MAIN_METHOD.map((key) => method.find((f) => f.path === `method.settings.${key}`)), ...MAIN.map((path) => leaves.find((f) => f.path === path))].filter(Boolean).map((f) => ({ ...f, label: LABELS[f.path] ?? f.label }));
-    const taken = new Set([...OWN, ...main.map((f) => f.path)]);
-    const rest = all.filter((item) => "fields" in item && !["method", "policy"].includes(item.path)).map((group) => ({ ...group, fields: group.fields.filter((f) => !taken.has(f.path)) }));
-    const loose = all.filter((item) => !("fields" in item) && !taken.has(item.path));
-    const groups = [
-      { path: "method", label: methodName(this.config.method.name), help: "", fields: method.filter((f) => !taken.has(f.path)) },
-      { path: "policy", label: "Model", help: "", fields: prefixed(this.schema.fields.policy ?? [], "policy.config.") },
-      ...rest, { path: "run", label: "Run", help: "", fields: loose },
-    ];
-    return { main, advanced: groups.filter((group) => group.fields.length) };
-  }
-
   drawAdvanced(groups) {
-    const node = this.forms[1].node;
+    const node = this.forms[2].node;
     const total = groups.reduce((sum, group) => sum + group.fields.length, 0);
     this.advancedNote = el("span", { class: "meta muted" });
     this.advancedTotal = total;
@@ -224,27 +221,39 @@ class NewRun {
   /** Something was set: draw what follows from it, and ask the preflight. */
   changed() {
     const diff = differences(this.base, this.config);
-    this.drawTree();
+    this.plan.ask(this.config);
+    const psi = this.middle.querySelector(`[name="${PSI}"]`)?.closest(".field");
+    const { kernel, psi: table } = this.config.method.settings ?? {};
+    if (psi) psi.hidden = kernel !== "table-sde" && !table?.length;
     const touched = diff.filter(([path]) => this.advancedPaths.has(path)).length;
     fill(this.advancedNote, `${this.advancedTotal} settings, ${touched ? `${touched} changed` : "all as they came"}`);
     this.preflight?.ask(this.config, { diff, from: this.clone ? `run ${this.from}` : `recipe ${this.from}`, cloned: Boolean(this.clone) });
   }
 
-  drawTree() {
-    const settings = this.config.method.settings ?? {};
-    const steps = this.config.sampling?.num_steps ?? 10;
-    const all = [...new Set((settings.fork_steps ?? []).filter((k) => Number.isInteger(k) && k >= 0 && k < steps))].sort((a, b) => a - b);
-    const used = settings.forks_per_prompt ? Math.min(settings.forks_per_prompt, all.length) : all.length;
-    const plan = { steps, sigmas: this.schema.sigmas?.length === steps + 1 ? this.schema.sigmas : [], forks: all, children: settings.group_size ?? 12, strides: settings.strides ?? [1] };
-    fill(this.treeNote, all.length ? used < all.length ? `${fmt.count(used, "fork")} of ${plan.children} a prompt, in turn from ${all.length}` : `${fmt.count(all.length, "fork")} of ${plan.children}` : `${plan.children} chains, every step explores`);
-    fill(this.treeHost, planTree(plan, Math.max(420, Math.min(820, this.treeHost.clientWidth || 750))));
-  }
-
-  /** @param {Record<string, any>} changes */
-  applyFix(changes) {
+  /** Lay changes by dotted path over the form: a fix of the preflight, what a probe proposes. @param {Record<string, any>} changes */
+  lay(changes) {
     for (const [path, value] of Object.entries(changes)) put(this.config, path, value);
     this.drawMiddle();
     this.changed();
+  }
+
+  /** The whole config as text; what the studio does not know is refused with its sentence. */
+  editJson() {
+    return dialog("Settings as JSON", (close) => {
+      const area = el("textarea", { class: "inp mono json-all", "aria-label": "Settings as JSON", "data-testid": "json-text", spellcheck: "false" }, JSON.stringify(this.config, null, 2));
+      const said = el("p", { class: "meta bad", role: "alert" });
+      const take = async () => {
+        try {
+          const config = JSON.parse(area.value);
+          await api("runs/preflight", { body: { config } });
+          close();
+          await this.begin(config, this.name, this.base);
+        } catch (error) {
+          fill(said, error instanceof SyntaxError ? `This is not JSON: ${error.message}.` : `${error.field ? `${error.field}: ` : ""}${error.message}`);
+        }
+      };
+      return [area, said, el("div", { class: "row dialog-f" }, button("Copy", { size: "sm", icon: "copy", onclick: () => navigator.clipboard.writeText(area.value) }), el("span", { class: "grow" }), button("Use these settings", { kind: "primary", testid: "json-use", onclick: take }))];
+    }, { wide: true });
   }
 
   async submit() {
@@ -257,14 +266,8 @@ class NewRun {
       this.page.go(`/runs/${run.id}`);
     } catch (error) {
       const placed = error.field && this.forms.some((part) => part.setError(error.field, error.message));
-      if (placed && this.advancedPaths.has(error.field)) this.forms[1].node.hidden = false;
+      if (placed && this.advancedPaths.has(error.field)) this.forms[2].node.hidden = false;
       this.preflight?.refuse(error.message);
     }
   }
 }
-
-/** A recipe's cost in fewer words; the whole sentence is the card's title. @param {string} cost */
-const short = (cost) => { const nfe = cost.match(/([\d,]+) network evaluations/); return nfe ? `≈ ${fmt.int(Number(nfe[1].replace(/,/g, "")))} NFE a step` : cost; };
-
-const prefixed = (fields, prefix) => fields.map((field) => ({ ...field, path: prefix + field.path }));
-

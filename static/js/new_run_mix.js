@@ -1,16 +1,28 @@
 /** The reward mix of a new run: what is trained, how much each counts, what is only watched. */
 
 import { button, el, fill } from "/static/js/lib.js";
+import { form } from "/static/js/form.js";
 import { num, rewardColour } from "/static/js/svg.js";
 
 const MOST = 2;
 
+/** Kinds that need a file which only training makes: they come from the project's own rewards. */
+const LEARNED = ["learned", "directional"];
+/** Settings of a term that have a place of their own in its row. */
+const IN_ROW = ["name", "kind", "weight", "config"];
+
 export class RewardMix {
-  /** @param {{rewards: any[], config: any, onChange: () => void}} options */
-  constructor({ rewards, config, onChange }) {
+  /** @param {{rewards: any[], kinds: any[], fields: any[], config: any, onChange: () => void}} options
+   *   fields: the form of one term, without its kind's own settings */
+  constructor({ rewards, kinds, fields, config, onChange }) {
     this.rewards = newestVersions(rewards);
+    this.kinds = kinds;
+    this.fields = fields;
     this.config = config;
     this.onChange = onChange;
+    /** Without a trained reward the method learns from judged pairs: nothing else may be trained on. */
+    this.trains = config.rewards.length > 0;
+    this.open = new Set();
     this.node = el("div", { class: "fsec", "data-testid": "reward-mix" });
     this.draw();
   }
@@ -21,18 +33,41 @@ export class RewardMix {
   }
 
   draw() {
-    const missing = this.rewards.filter((row) => !this.terms.some(({ term }) => term.name === row.name));
-    const menu = el("select", { class: "sel sm-sel", "aria-label": "Add a reward", "data-testid": "add-reward", onchange: (e) => this.add(e.target.value) },
-      el("option", { value: "" }, missing.length ? "Add a reward" : "No other reward"), missing.map((row) => el("option", { value: row.name }, `${row.name}, ${about(row)}`)));
-    menu.disabled = !missing.length;
     this.shares = el("div", { class: "rstack", style: "height:12px;margin-top:10px;max-width:420px", "aria-hidden": "true" });
     this.cells = new Map();
-    fill(this.node, el("div", { class: "sec-h" }, el("h2", null, "Reward"), el("span", { class: "meta muted" }, "normalised in each group, then added by weight"), el("span", { class: "grow" }),
-      el("a", { class: "link meta", href: "/rewards" }, "All rewards"), menu),
-    el("table", { class: "tbl mix" }, el("thead", null, el("tr", null, ["reward", "weight", "role"].map((w) => el("th", null, w)), el("th", { class: "num" }, "influence"), el("th", null, el("span", { class: "vh" }, "remove")))),
-      el("tbody", null, this.terms.map(({ term, role }, i) => this.row(term, role, i)))), this.shares,
-    el("p", { class: "meta muted", style: "margin-top:6px" }, "Influence is a reward's part of the weights: after normalising, that decides who wins a group. What is watched is measured but never trained on."));
+    const about_ = this.trains ? "normalised in each group, then added by weight" : "this method learns from judged pairs; rewards are only watched";
+    fill(this.node, el("div", { class: "sec-h" }, el("h2", null, "Reward"), el("span", { class: "meta muted" }, about_), el("span", { class: "grow" }),
+      el("a", { class: "link meta", href: "/rewards" }, "All rewards"), this.menu()),
+    el("table", { class: "tbl mix" }, el("thead", null, el("tr", null, ["reward", "weight", "role"].map((w) => el("th", null, w)), el("th", { class: "num" }, "influence"), el("th", null, el("span", { class: "vh" }, "settings, remove")))),
+      el("tbody", null, this.terms.map(({ term, role }, i) => [this.row(term, role, i), this.open.has(term) ? this.settings(term) : null]))),
+    this.trains ? this.shares : null,
+    el("p", { class: "meta muted", style: "margin-top:6px" }, this.trains ? "Influence is a reward's part of the weights: after normalising, that decides who wins a group. What is watched is measured but never trained on." : "What is watched is measured on held-out prompts but never trained on."));
     this.drawShares();
+  }
+
+  /** Rewards of the project, and every kind that can be asked as it is. */
+  menu() {
+    const names = this.terms.map(({ term }) => term.name);
+    const rows = this.rewards.filter((row) => !names.includes(row.name));
+    const kinds = this.kinds.filter((kind) => !LEARNED.includes(kind.kind) && !names.includes(kind.kind) && !rows.some((row) => row.name === kind.kind));
+    const group = (label, options) => options.length && el("optgroup", { label }, options);
+    return el("select", { class: "sel sm-sel", "aria-label": "Add a reward", "data-testid": "add-reward", onchange: (e) => this.add(e.target.value) }, el("option", { value: "" }, "Add a reward"),
+      group("Of this project", rows.map((row) => el("option", { value: row.name }, `${row.name}, ${about(row)}`))),
+      group("By kind", kinds.map((kind) => el("option", { value: `kind:${kind.kind}` }, kind.title))));
+  }
+
+  /** Everything else that can be set of a term: when it is asked, its transform, and its kind's own settings. */
+  settings(term) {
+    const kind = this.kinds.find((k) => k.kind === term.kind);
+    const own = (kind?.fields ?? []).map((field) => ({ ...field, path: `config.${field.path}` }));
+    const fields = [...this.fields.filter((field) => !IN_ROW.includes(field.path)), ...own];
+    const drawn = form(fields, { values: term, onchange: (path, value) => {
+      const [first, ...rest] = path.split(".");
+      if (rest.length) (term.config ??= {})[rest.join(".")] = value; else term[first] = value;
+      this.onChange();
+    } });
+    drawn.node.classList.add("cols", "rows");
+    return el("tr", { class: "term-settings" }, el("td", { colspan: "5", "data-testid": `settings-${term.name}` }, kind?.summary && el("p", { class: "meta muted", style: "margin-bottom:8px" }, kind.summary), drawn.node));
   }
 
   row(term, role, i) {
@@ -50,14 +85,17 @@ export class RewardMix {
     const influence = el("td", { class: "num" });
     this.cells.set(term, influence);
     const last = trained && this.config.rewards.length === 1;
+    const more = button("Settings", { kind: "quiet", size: "sm", testid: `open-settings-${term.name}`, onclick: () => { if (!this.open.delete(term)) this.open.add(term); this.draw(); } });
+    more.setAttribute("aria-expanded", String(this.open.has(term)));
+    more.setAttribute("aria-label", `Settings of ${term.name}`);
     const remove = button("", { kind: "quiet", size: "sm icon", icon: "x", disabled: last, title: last ? "A run needs one reward that is trained" : `Remove ${term.name}`, onclick: () => this.remove(term) });
     remove.setAttribute("aria-label", `Remove ${term.name}`);
     return el("tr", { "data-testid": "mix-row", "data-reward": term.name },
       el("td", null, el("span", { class: "row", style: "gap:8px" }, el("i", { class: "sw", style: trained ? `background:${rewardColour(i)}` : "border:1px solid var(--line-control)" }), el("span", null, el("b", { class: "strong" }, term.name), " ", el("span", { class: "meta faint" }, row ? about(row) : term.kind)))),
       el("td", null, trained ? el("span", { class: "row" }, slider, number) : el("span", { class: "faint" }, "–")),
-      el("td", null, el("select", { class: "sel sm-sel", "aria-label": `Role of ${term.name}`, "data-testid": `role-${term.name}`, disabled: last, onchange: (e) => this.setRole(term, e.target.value) },
-        ["trained", "watched"].map((value) => el("option", { value, selected: value === role }, value)))),
-      influence, el("td", null, remove));
+      el("td", null, el("select", { class: "sel sm-sel", "aria-label": `Role of ${term.name}`, "data-testid": `role-${term.name}`, disabled: last || !this.trains, onchange: (e) => this.setRole(term, e.target.value) },
+        (this.trains ? ["trained", "watched"] : ["watched"]).map((value) => el("option", { value, selected: value === role }, value)))),
+      influence, el("td", null, el("div", { class: "row", style: "justify-content:flex-end;gap:0" }, more, remove)));
   }
 
   drawShares() {
@@ -69,11 +107,12 @@ export class RewardMix {
     }
   }
 
-  /** @param {string} name */
-  add(name) {
-    const row = this.rewards.find((r) => r.name === name);
+  /** @param {string} choice a reward's name, or "kind:" and a kind */
+  add(choice) {
+    const kind = choice.startsWith("kind:") ? choice.slice(5) : "";
+    const row = kind ? { name: kind, kind, config: {} } : this.rewards.find((r) => r.name === choice);
     if (!row) return;
-    this.config.rewards.push({ name: row.name, kind: row.kind, weight: 1, config: row.config ?? {} });
+    (this.trains ? this.config.rewards : (this.config.watch ??= [])).push({ name: row.name, kind: row.kind, weight: 1, config: { ...row.config } });
     this.redraw();
   }
 

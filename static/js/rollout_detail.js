@@ -1,7 +1,7 @@
 /** One rollout in full: its picture, the edge it grew on, and the way from raw rewards to its advantage. */
 
 import { el, fill } from "/static/js/lib.js";
-import { cause } from "/static/js/rollout_row.js";
+import { bySteps, cause, verdict } from "/static/js/rollout_row.js";
 import { sheetTile } from "/static/js/run_parts.js";
 import { advantage, advantageClass, advantageColour, figure, num, rewardColour, svg } from "/static/js/svg.js";
 
@@ -11,18 +11,32 @@ const WATERFALL = { width: 296, label: 84, pitch: 18 };
 
 /** @param {HTMLElement} host @param {Group} group @param {Leaf} leaf @param {any} full the group with nodes, when it has come @param {string[]} names */
 export function drawDetail(host, group, leaf, full, names) {
-  const siblings = group.leaves.filter((l) => l.stride === leaf.stride);
+  const siblings = comparedWith(group, leaf, full);
   const rank = siblings.indexOf(leaf) + 1;
   const edge = edgeOf(full, leaf);
   const shown = [...names, ...Object.keys(leaf.rewards).filter((name) => !names.includes(name))];
   fill(host,
-    el("div", { class: "pane-h" }, el("h2", null, `Sample ${rank} of ${siblings.length}`), el("span", { class: "mono faint" }, `group ${group.id}`)),
+    el("div", { class: "pane-h" }, el("h2", null, titleOf(group, leaf, edge, rank, siblings.length)), el("span", { class: "mono faint" }, `group ${group.id}`)),
     el("div", { class: "sec", "data-testid": "sample-detail", "data-leaf": leaf.idx }, el("div", { class: "pic" },
       el("div", { class: "stage" }, group.sheet_url && leaf.tile !== null ? sheetTile(group.sheet_url, group.tiles, leaf.tile, 128, group.prompt) : el("span", { class: "gone" }, "not kept")),
       el("dl", { class: "kv" }, lines(group, leaf, edge, `${rank} of ${siblings.length}`).map(([word, value, cls]) => [el("dt", null, word), el("dd", { class: cls }, value)]))),
     trunkStrip(full)),
-    el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h3", null, "From raw reward to advantage")),
-      table(leaf, shown, names), footline(full), waterfall(leaf, names, group.kept)));
+    el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h3", null, bySteps(group) ? "From gain to advantage" : group.given ? "From verdict to advantage" : "From raw reward to advantage")),
+      table(leaf, shown, names, bySteps(group)), footline(full), waterfall(leaf, names, group.kept)));
+}
+
+/** Those that the leaf was compared with: of its stride, or where steps are compared, whose step ends where its own does. */
+function comparedWith(group, leaf, full) {
+  if (!bySteps(group)) return group.leaves.filter((l) => l.stride === leaf.stride);
+  const end = (l) => edgeOf(full, l)?.step ?? null;
+  const mine = full ? end(leaf) : null;
+  return mine === null ? [leaf] : group.leaves.filter((l) => end(l) === mine);
+}
+
+function titleOf(group, leaf, edge, rank, num_) {
+  if (group.given) return verdict(leaf) === "preferred" ? "Preferred" : "Rejected";
+  if (!bySteps(group)) return `Sample ${rank} of ${num_}`;
+  return edge ? `Step ${edge.step - 1}, ${rank} of ${num_}` : "Before any noise";
 }
 
 /** The last explored node before a leaf. */
@@ -36,11 +50,13 @@ export function edgeOf(full, leaf) {
 
 function lines(group, leaf, edge, rank) {
   const sigma = edge ? num(edge.sigma, 2) : null;
+  const strided = group.leaves.some((other) => other.stride !== 1);
   return [
     ["advantage", group.kept ? advantage(leaf.advantage) : "±0, skipped", `strong ${group.kept ? advantageClass(leaf.advantage) : "muted"}`],
-    ["rank", rank],
+    !group.given && !rank.endsWith(" of 1") && ["rank", rank],
     group.fork_step !== null && ["fork", sigma ? `${group.fork_step}, σ ${sigma}` : String(group.fork_step)],
-    ["stride", String(leaf.stride)],
+    leaf.completes && ["picture", "on the way"],
+    strided && ["stride", String(leaf.stride)],
     edge?.eta !== null && edge?.eta !== undefined && ["η", num(edge.eta, 2)],
     edge?.log_prob !== null && edge?.log_prob !== undefined && ["log-prob", num(edge.log_prob, 3)],
     edge?.ratio !== null && edge?.ratio !== undefined && ["ratio", edge.ratio.toFixed(3)],
@@ -58,11 +74,12 @@ function trunkStrip(full) {
     el("figcaption", { class: "micro faint" }, trunk[i] ? `${i === 0 ? "σ " : ""}${trunk[i].sigma >= 0.995 ? "1" : num(trunk[i].sigma, 2)}` : ""))));
 }
 
-function table(leaf, shown, names) {
-  const cellOf = (part, key, text) => (Number.isFinite(part?.[key]) ? el("td", { class: `num ${key === "weight" ? "faint" : ""}` }, text(part[key])) : el("td", { class: "num faint", title: cause(part) }, "–"));
+function table(leaf, shown, names, gains) {
+  const why = (part, key) => (gains && key !== "raw" && Number.isFinite(part?.raw) ? "No step leads to the first noise, so there is no gain." : cause(part));
+  const cellOf = (part, key, text) => (Number.isFinite(part?.[key]) ? el("td", { class: `num ${key === "weight" ? "faint" : ""}` }, text(part[key])) : el("td", { class: "num faint", title: why(part, key) }, "–"));
   const sum = names.reduce((total, name) => total + (leaf.rewards[name]?.share ?? 0), 0);
   return el("table", { class: "tbl dt", "data-testid": "advantage-table" },
-    el("thead", null, el("tr", null, el("th", null, "reward"), ["raw", "shaped", "z", "w", "share"].map((word) => el("th", { class: "num" }, word)))),
+    el("thead", null, el("tr", null, el("th", null, "reward"), ["raw", gains ? "gain" : "shaped", "z", "w", "share"].map((word) => el("th", { class: "num" }, word)))),
     el("tbody", null, shown.map((name) => {
       const part = leaf.rewards[name];
       const trained = names.indexOf(name);

@@ -19,6 +19,7 @@ import { advantage, advantageClass, num, rewardColour, svg } from "/static/js/sv
  * @property {number} idx
  * @property {number|null} tile
  * @property {number} stride
+ * @property {boolean} [completes]   it only says what a latent on the way is worth
  * @property {number|null} advantage
  * @property {number|null} total
  * @property {Record<string, Part>} rewards
@@ -31,6 +32,7 @@ import { advantage, advantageClass, num, rewardColour, svg } from "/static/js/sv
  * @property {number} tree
  * @property {string} prompt
  * @property {number|null} fork_step
+ * @property {boolean} [given]   a stored pair that was judged; nothing was drawn
  * @property {number|null} mean
  * @property {number|null} spread
  * @property {boolean} kept
@@ -103,10 +105,22 @@ export function shareScale(group, names) {
   return { up, down };
 }
 
+/** Whether steps were compared by what they gained: then a picture has a reward, and its steps the advantages. @param {Group} group */
+export const bySteps = (group) => group.leaves.some((leaf) => leaf.completes);
+
 /** Leaves that were compared with each other: the siblings of one stride, best first. @param {Group} group */
 export function lines(group) {
-  const strides = [...new Set(group.leaves.map((l) => l.stride))].sort((a, b) => a - b);
-  return strides.map((stride) => ({ stride, leaves: group.leaves.filter((l) => l.stride === stride) }));
+  const ends = group.leaves.filter((leaf) => !leaf.completes);
+  if (bySteps(group)) ends.sort((a, b) => (b.total ?? -Infinity) - (a.total ?? -Infinity));
+  const strides = [...new Set(ends.map((l) => l.stride))].sort((a, b) => a - b);
+  return strides.map((stride) => ({ stride, leaves: ends.filter((l) => l.stride === stride) }));
+}
+
+/** What a group is, in its row: "fork 2", "steps by their gain", "judged pair". @param {Group} group */
+export function kindOf(group) {
+  if (group.given) return "judged pair";
+  if (group.fork_step !== null) return `fork ${group.fork_step}`;
+  return bySteps(group) ? "steps by their gain" : "";
 }
 
 /**
@@ -122,8 +136,8 @@ export function groupRow(group, names, { current, leaf: chosen, picked, onSelect
   const first = shown[0]?.leaves[0]?.idx;
   return el("article", { class: `grp ${current ? "on" : ""} ${small ? "small" : ""}`, "data-testid": "group-row", "data-group": group.id, "aria-current": current ? "true" : null },
     el("div", { class: "grp-h" }, el("span", { class: "p clip", title: group.prompt }, group.prompt), apart && el("span", { class: "badge warn", title: apart }, "rewards disagree"), skipped,
-      el("span", { class: "grow" }), el("span", { class: "faint nowrap" }, `step ${group.step}${group.fork_step === null ? "" : ` · fork ${group.fork_step}`}`),
-      el("span", { class: "nowrap" }, num(group.mean, 2), " ", el("span", { class: "faint" }, `sd ${num(group.spread, 2)}`))),
+      el("span", { class: "grow" }), el("span", { class: "faint nowrap" }, [`step ${group.step}`, kindOf(group)].filter(Boolean).join(" · ")),
+      !group.given && el("span", { class: "nowrap" }, num(group.mean, 2), " ", el("span", { class: "faint" }, `sd ${num(group.spread, 2)}`))),
     shown.map((line) => [shown.length > 1 && line.stride !== shown[0].stride ? el("p", { class: "micro faint line-h" }, `stride ${line.stride}`) : null,
       el("div", { class: "grp-t" }, line.leaves.map((leaf, i) => tile(group, leaf, names, scale, {
         small, words: `sample ${i + 1} of ${line.leaves.length}${shown.length > 1 ? `, stride ${line.stride}` : ""}`,
@@ -145,16 +159,26 @@ function pickSign(group, leaf, picked) {
 
 function tile(group, leaf, names, scale, { small, words, chosen, pick, onSelect, focusable }) {
   const values = Object.fromEntries(names.map((name) => [attribute(name), leaf.rewards[name]?.share ?? null]));
-  const missing = names.filter((name) => leaf.rewards[name]?.share === null || leaf.rewards[name]?.share === undefined);
-  const text = group.kept ? advantage(leaf.advantage) : "±0";
   const size = small ? 41 : 64;
+  const text = group.kept ? advantage(leaf.advantage) : "±0";
+  const said = bySteps(group) ? `reward ${num(leaf.total, 2)}` : group.given ? verdict(leaf) : `advantage ${text}`;
   return el("button", {
     class: "tile", type: "button", "data-testid": "sample", "data-leaf": leaf.idx, "data-advantage": leaf.advantage, ...values, tabindex: focusable ? "0" : "-1",
-    "aria-current": chosen ? "true" : null, "aria-label": `${words}, advantage ${text}`, onclick: () => onSelect(leaf.idx), title: words,
+    "aria-current": chosen ? "true" : null, "aria-label": `${words}, ${said}`, onclick: () => onSelect(leaf.idx), title: words,
   },
   group.sheet_url && leaf.tile !== null ? sheetTile(group.sheet_url, group.tiles, leaf.tile, size) : el("span", { class: "gone", title: "The picture of this rollout was not kept." }, "not kept"),
-  pick && el("span", { class: "pick" }, pick),
-  el("span", { class: "u" }, shareStack(leaf, names, scale, small ? 6 : BAR.width), el("span", null,
+  pick && el("span", { class: "pick" }, pick), figures(group, leaf, names, scale, small, text));
+}
+
+/** Which of a judged pair it is. @param {Leaf} leaf */
+export const verdict = (leaf) => ((leaf.advantage ?? 0) > 0 ? "preferred" : "rejected");
+
+/** What stands under a picture: its shares and advantage, or its reward where steps are compared, or the verdict. */
+function figures(group, leaf, names, scale, small, text) {
+  if (group.given) return el("span", { class: "u short" }, el("span", { class: advantageClass(leaf.advantage) }, verdict(leaf)));
+  if (bySteps(group)) return el("span", { class: "u short" }, el("span", null, el("b", null, num(leaf.total, 2))));
+  const missing = names.filter((name) => leaf.rewards[name]?.share === null || leaf.rewards[name]?.share === undefined);
+  return el("span", { class: "u" }, shareStack(leaf, names, scale, small ? 6 : BAR.width), el("span", null,
     el("b", { class: group.kept ? advantageClass(leaf.advantage) : "muted" }, text),
-    missing.length ? el("span", { class: "faint", title: `${missing[0]}: ${cause(leaf.rewards[missing[0]])}` }, "–") : el("span", { class: "faint" }, num(leaf.total, 2)))));
+    missing.length ? el("span", { class: "faint", title: `${missing[0]}: ${cause(leaf.rewards[missing[0]])}` }, "–") : el("span", { class: "faint" }, num(leaf.total, 2))));
 }

@@ -2,8 +2,10 @@
 
 import { api, button, el, empty, fill, fmt, icon, kbd, keys, live, note, poll, setQuery, toast } from "/static/js/lib.js";
 import { drawDetail } from "/static/js/rollout_detail.js";
-import { groupRow, lines } from "/static/js/rollout_row.js";
+import { bySteps, groupRow, lines } from "/static/js/rollout_row.js";
 import { drawTree } from "/static/js/tree.js";
+import { fromGroups, summary } from "/static/js/tree_model.js";
+import { drawPair } from "/static/js/rollout_pair.js";
 import { count, figure, rewardColour } from "/static/js/svg.js";
 
 /** @typedef {import("/static/js/rollout_row.js").Group} Group */
@@ -80,11 +82,16 @@ class RolloutsView {
       if (this.next && this.list.scrollTop + this.list.clientHeight > this.list.scrollHeight - 600) this.load(false);
     });
     fill(this.main, this.bar, el("div", { class: "panes rollout-panes" },
-      el("section", { class: "pane", "aria-label": "Groups" }, el("div", { class: "pane-h", style: "gap:12px" },
-        this.names.map((name, i) => el("span", { class: "row meta nowrap", style: "gap:5px" }, el("i", { class: "sw", style: `background:${rewardColour(i)}` }), name)),
+      el("section", { class: "pane", "aria-label": "Groups" }, el("div", { class: "pane-h", style: "gap:12px" }, this.key = el("span", { class: "row", style: "gap:12px" }),
         el("span", { class: "grow" }), el("span", { class: "row meta faint nowrap hints", style: "gap:4px" }, kbd("j"), kbd("k"), "group", kbd("h"), kbd("l"), "sample")), this.list),
       this.tree, el("aside", { class: "pane", "aria-label": "Sample" }, this.detail, this.foot)));
+    this.drawKey();
     this.drawBar();
+  }
+
+  /** Names and colours of the rewards whose shares the bars draw. */
+  drawKey() {
+    fill(this.key, this.names.map((name, i) => el("span", { class: "row meta nowrap", style: "gap:5px" }, el("i", { class: "sw", style: `background:${rewardColour(i)}` }), name)));
   }
 
   drawBar() {
@@ -140,6 +147,7 @@ class RolloutsView {
       this.groups = first ? answer.groups : [...this.groups, ...answer.groups];
       Object.assign(this, { next: answer.next, total: answer.total, samples: answer.samples });
       this.drawCount();
+      this.learnNames();
       fill(this.newer);
       if (first) await this.choose(this.groups.find((g) => g.id === this.wanted.group) ?? this.groups[0] ?? null, this.wanted.leaf);
       else this.drawList();
@@ -148,6 +156,12 @@ class RolloutsView {
     } finally {
       this.busy = false;
     }
+  }
+
+  /** A run without a trained reward learns from verdicts, which the groups name. */
+  learnNames() {
+    if (this.names.length || !this.groups.length) return;
+    this.names = Object.keys(this.groups[0].leaves[0]?.rewards ?? {});
   }
 
   /** A running trainer adds groups: say so, and let people decide when the list moves. */
@@ -214,21 +228,18 @@ class RolloutsView {
 
   drawTreePane(group, full) {
     if (!full) return fill(this.tree, el("div", { class: "pane-h" }, el("h2", null, "Tree of this prompt")), el("div", { class: "sec meta muted", role: "status" }, "Reading the tree"));
+    const choose = (id, leaf) => { const other = this.groups.find((g) => g.id === id) ?? this.full.get(id); this.choose(other, leaf); };
+    if (group.given) return fill(this.tree, el("div", { class: "pane-h" }, el("h2", null, "Judged pair"), el("span", { class: "meta muted" }, "nothing was drawn")), drawPair(group, this.leaf.idx, choose));
     const groups = [group.id, ...(full.groups_of_tree ?? []).filter((id) => id !== group.id)].map((id) => this.full.get(id)).filter(Boolean);
-    const sorted = [...groups].sort((a, b) => (a.fork_step ?? 0) - (b.fork_step ?? 0));
-    const strides = new Set(full.leaves.map((l) => l.stride)).size;
-    const children = full.leaves.length / Math.max(1, strides);
-    const shape = full.fork_step === null ? `${children} chains` : `1 trunk · ${groups.length === 1 ? "1 fork" : `${groups.length} forks`} × ${children} · ${fmt.count(strides, "stride")}`;
+    const sorted = [...groups].sort((a, b) => (a.fork_step ?? 0) - (b.fork_step ?? 0) || a.id - b.id);
+    const tree = fromGroups(groups);
     return fill(this.tree,
-      el("div", { class: "pane-h" }, el("h2", { class: "clip" }, "Tree of this prompt"), el("span", { class: "meta muted nowrap" }, shape), el("span", { class: "grow" }),
+      el("div", { class: "pane-h" }, el("h2", { class: "nowrap" }, "Tree of this prompt"), el("span", { class: "meta muted clip", title: summary(tree) }, summary(tree)), el("span", { class: "grow" }),
         full.detail?.nfe !== undefined && el("span", { class: "meta nowrap" }, `NFE ${count(full.detail.nfe)}`)),
-      el("div", { class: "tree-host scroll" }, drawTree({
-        groups, selected: { group: group.id, leaf: this.leaf.idx }, room: this.tree.clientHeight - 36 - 42 - 32 - 12,
-        onSelect: (id, leaf) => { const other = this.groups.find((g) => g.id === id) ?? this.full.get(id); this.choose(other, leaf); },
-      })),
-      el("div", { class: "fork-facts meta" }, sorted.map((g) => el("span", null, el("b", { class: "strong" }, g.fork_step === null ? "chains" : `fork ${g.fork_step}`), el("span", { class: "muted" }, " spread "), figure(g.spread),
+      el("div", { class: "tree-host scroll" }, drawTree({ groups, selected: { group: group.id, leaf: this.leaf.idx }, room: this.tree.clientHeight - 36 - 42 - 32 - 12, width: Math.max(472, this.tree.clientWidth - 16), onSelect: choose })),
+      el("div", { class: "fork-facts meta" }, sorted.map((g) => el("span", null, el("b", { class: "strong" }, comparison(g)), el("span", { class: "muted" }, " spread "), figure(g.spread),
         el("span", { class: "muted" }, g.kept ? " kept" : " skipped")))),
-      legend());
+      legend(tree));
   }
 
   drawEmpty() {
@@ -246,7 +257,7 @@ class RolloutsView {
   pair() {
     const leaves = this.group?.leaves ?? [];
     const picked = leaves.filter((l) => this.picked.includes(l.idx));
-    const siblings = leaves.filter((l) => l.stride === this.leaf?.stride);
+    const siblings = (this.group ? lines(this.group) : []).find((line) => line.stride === this.leaf?.stride)?.leaves ?? leaves;
     const [best, worst] = picked.length === 2 ? picked : [siblings[0], siblings.at(-1)];
     return best && worst && best !== worst && best.tile !== null && worst.tile !== null ? { best: best.idx, worst: worst.idx } : null;
   }
@@ -306,9 +317,14 @@ class RolloutsView {
   }
 }
 
-function legend() {
+/** What a group compared, before its spread. */
+const comparison = (group) => (group.fork_step !== null ? `fork ${group.fork_step}` : bySteps(group) ? "gains of each step" : "all paths");
+
+function legend(tree) {
   const tones = ["n3", "n2", "n1", "0", "p1", "p2", "p3"];
+  const noisy = tree.explored.size > 0;
+  const idle = tree.nodes.some((n) => n.explored && !n.trained);
   return el("div", { class: "row meta faint tree-legend" }, el("span", null, "advantage"),
     el("span", { class: "row", style: "gap:1px", "aria-hidden": "true" }, tones.map((tone) => el("i", { style: `width:15px;height:10px;background:var(--adv-${tone})` }))),
-    el("span", { class: "nowrap" }, "−1.2 to +1.2"), el("span", { class: "grow" }), el("span", { class: "nowrap" }, "explored steps drawn wide"));
+    el("span", { class: "nowrap" }, "−1.2 to +1.2"), el("span", { class: "grow" }), el("span", { class: "nowrap" }, [noisy ? "steps with noise drawn wide" : "no step draws noise", idle && "dotted: not learned from"].filter(Boolean).join(" · ")));
 }

@@ -3,7 +3,7 @@
 import { api, button, confirm, el, fill, icon, keys, live, note, setQuery, toast } from "/static/js/lib.js";
 import { lineChart } from "/static/js/charts.js";
 import { enlarge } from "/static/js/enlarge.js";
-import { cell, gains, heldOut, heroSpec, mainReward, SMALL, UPDATE } from "/static/js/run_charts.js";
+import { cell, chartsOf, gains, heldOut, heroSpec, mainReward } from "/static/js/run_charts.js";
 import { isLive, methodName, statusPill } from "/static/js/run_parts.js";
 import { drawSamples } from "/static/js/run_samples.js";
 import { drawAlarms, drawChanges, drawIteration, drawLog } from "/static/js/run_side.js";
@@ -40,14 +40,13 @@ class RunView {
     this.state = state;
     this.reward = page.query.get("reward");
     page.title(state.run.name, [["Runs", "/runs"]]);
-    const pick = (/** @type {number} */ step) => page.go(`/runs/${state.id}/rollouts?step=${step}`);
-    this.charts = SMALL.map((chart) => cell(chart, state, { onPick: pick, height: SMALL_HEIGHT }));
-    this.more = UPDATE.map((chart) => cell(chart, state, { onPick: pick, height: SMALL_HEIGHT }));
-    this.pick = pick;
+    this.pick = (/** @type {number} */ step) => page.go(`/runs/${state.id}/rollouts?step=${step}`);
+    this.charts = [];
+    this.chosen = "";
     this.slider = scrubber({ onChoose: (step) => this.choose(step) });
     this.part = {
       bar: el("div", { class: "bar run-bar" }), trouble: el("div", { "aria-live": "polite" }), hero: el("figure", { class: "cell hero", "data-testid": "chart-hero" }),
-      samples: el("div", { class: "samples" }), alarms: el("div"), iteration: el("div", { class: "sec", "data-testid": "this-iteration" }),
+      near: el("div", { class: "charts" }), more: el("div", { class: "charts4" }), samples: el("div", { class: "samples" }), alarms: el("div"), iteration: el("div", { class: "sec", "data-testid": "this-iteration" }),
       changes: el("div", { class: "sec" }), log: el("div", { class: "sec log-sec" }),
     };
     this.layout(main);
@@ -59,9 +58,9 @@ class RunView {
     const p = this.part;
     fill(main, p.bar, p.trouble, this.slider.node, el("div", { class: "panes run-panes" },
       el("section", { class: "pane scroll", "aria-label": "Charts and samples" },
-        el("div", { class: "charts" }, p.hero, this.charts.map((c) => c.node)), p.samples,
+        p.near, p.samples,
         el("div", { class: "pane-h more-h" }, el("h2", null, "Inside the update"), el("span", { class: "meta muted" }, "a point opens the rollouts of its step")),
-        el("div", { class: "charts4" }, this.more.map((c) => c.node))),
+        p.more),
       el("aside", { class: "pane scroll", "aria-label": "This run" }, p.alarms, p.iteration, p.changes, p.log)));
   }
 
@@ -111,6 +110,18 @@ class RunView {
     this.main.dataset.lastStep = String(this.state.lastStep);
   }
 
+  /** A method has its own figures: charts come with the first rows that have them. */
+  chooseCharts() {
+    const groups = chartsOf(this.state);
+    const names = groups.map((group) => group.map((chart) => chart.key).join()).join(";");
+    if (names === this.chosen) return;
+    this.chosen = names;
+    const [near, more] = groups.map((group) => group.map((chart) => cell(chart, this.state, { onPick: this.pick, height: SMALL_HEIGHT })));
+    this.charts = [...near, ...more];
+    fill(this.part.near, this.part.hero, near.map((c) => c.node));
+    fill(this.part.more, more.map((c) => c.node));
+  }
+
   /** What follows the chosen step. */
   drawStep() {
     const { state } = this;
@@ -119,9 +130,9 @@ class RunView {
       width: Math.max(240, this.main.clientWidth - 32), max: Math.max(state.run.num_steps, state.lastStep), done: state.lastStep, step: state.step,
       following: state.pinned === null, checkpoints: state.run.checkpoints ?? [], alarms,
     });
+    this.chooseCharts();
     this.drawHero();
     this.charts.forEach((chart) => chart.draw());
-    this.more.forEach((chart) => chart.draw());
     drawSamples(state, this.part.samples, (step) => this.choose(step >= state.lastStep ? null : step), this.hero);
     drawIteration(state, this.part.iteration);
     this.main.dataset.step = String(state.step);
@@ -168,7 +179,7 @@ class RunView {
       el("span", { class: "meta muted nowrap" }, "step ", el("b", { class: "strong txt", "data-testid": "run-step" }, String(this.state.lastStep)), ` of ${run.num_steps}`),
       run.status === "running" && Number.isFinite(run.eta_s) && el("span", { class: "meta muted nowrap" }, `${duration(run.eta_s)} left`),
       Number.isFinite(run.seconds_per_step) && el("span", { class: "meta muted nowrap" }, `${duration(run.seconds_per_step)} an iteration`),
-      el("span", { class: "meta muted clip" }, [methodName(run.method), run.config?.policy?.family, rank && `LoRA ${rank}`].filter(Boolean).join(" · ")),
+      el("span", { class: "meta muted clip" }, [methodName(run), run.config?.policy?.family, rank && `LoRA ${rank}`].filter(Boolean).join(" · ")),
     ].filter(Boolean);
     fill(this.part.bar, statusPill(run, { strong: true }), parts.flatMap((part) => [el("span", { class: "vsep" }), part]).slice(1),
       el("span", { class: "grow" }), this.actions(run));

@@ -17,6 +17,7 @@ const Z95 = 1.96;
  * @property {string} [about]    said beside the title, faint
  * @property {(state: RunState) => any} build   a spec without sizes; `draw` names the drawing function
  * @property {(state: RunState, step: number) => [string, string]} read   value and unit at a step
+ * @property {(state: RunState) => boolean} [has]   whether this run has it; without rows yet, whether it will
  */
 
 /** Names of the run's rewards, trained first, in the order of its settings. @param {any} run */
@@ -71,9 +72,15 @@ export function heroSpec(state, name) {
   };
 }
 
+/** Whether a reward of the rollouts can move: a win rate is one half on average, whatever happens. */
+function moves(state, name) {
+  const values = state.values(`reward/${name}`).filter((v) => v !== null);
+  return values.length > 0 && (values.length < 2 || values.some((v) => Math.abs(v - values[0]) > 1e-9));
+}
+
 /** Change of each reward in standard errors of its first iteration, so that scales compare. */
 function rewardsSpec(state) {
-  const names = rewardNames(state.run).filter((name) => state.values(`reward/${name}`).some((v) => v !== null));
+  const names = rewardNames(state.run).filter((name) => moves(state, name));
   const single = names.length === 1;
   return {
     label: "Rewards of the rollouts by part, with 95 % intervals", signed: !single,
@@ -115,7 +122,7 @@ function ratioSpec(state) {
 
 function clipSpec(state) {
   const keys = state.keys("clip_share/").sort((a, b) => Number(a.split("/")[1]) - Number(b.split("/")[1]));
-  if (!keys.length) return plain("clip_share", "Share of edges whose ratio was clipped")(state);
+  if (!keys.length) return plain("clip_share", "Share of samples whose ratio was clipped")(state);
   return {
     draw: heatChart, label: "Share of edges whose ratio was clipped, by denoising step", steps: state.steps,
     rows: keys.map((key) => ({ name: `k ${key.split("/")[1]}`, values: state.values(key) })),
@@ -141,30 +148,55 @@ function secondsSpec(state) {
 function nfeSpec(state) {
   const keys = state.keys("nfe/");
   if (!keys.length) return { label: "Network evaluations", series: [{ name: "NFE", points: state.steps.map((s) => [s, state.rows.get(s)?.nfe ?? null]) }] };
-  return { draw: areaChart, label: "Network evaluations by phase", steps: state.steps, parts: keys.map((key) => ({ name: key.split("/")[1], values: state.values(key) })) };
+  const names = Object.keys(NFE).filter((name) => keys.includes(`nfe/${name}`));
+  return { draw: areaChart, label: "Network evaluations by purpose", steps: state.steps, parts: names.map((name) => ({ name: NFE[name], values: state.values(`nfe/${name}`) })) };
 }
+
+/** What evaluations are for, in the order of work: S, U and R of the methods page. */
+const NFE = { sample: "drawing", update: "learning", reference: "base or copy" };
+
+/** Questions to judges, of all rewards that ask one. */
+function judgeSpec(state) {
+  return { label: "Pairs that a judge compared", series: state.keys("judge_calls/").map((key, i) => ({ name: key.split("/")[1], points: state.points(key), colour: i ? rewardColour(i) : undefined })) };
+}
+
+const judged = (state, step) => state.keys("judge_calls/").reduce((sum, key) => sum + (one(state, step, key) ?? 0), 0);
+const recorded = (key) => (/** @type {RunState} */ state) => state.steps.some((step) => Number.isFinite(state.rows.get(step)?.metrics[key]));
+const some = (key) => (/** @type {RunState} */ state) => state.values(key).some((v) => v);
 
 const total = (state, step) => state.rows.get(step)?.seconds.total ?? phases(state, step).reduce((sum, p) => sum + p.value, 0);
 
-/** @type {Chart[]} */
-export const SMALL = [
-  { key: "rewards", title: "Rewards", build: rewardsSpec, read: (s) => ["", rewardsSpec(s).series.length > 1 ? "in s.e. of step 1" : "mean"] },
-  { key: "spread", title: "Group spread", build: (s) => ({ ...plain("spread", "Spread of the rewards inside a group")(s), floors: floorOf(s) }), read: (s, k) => [figure(one(s, k, "spread")), "sd"] },
+/** Every chart there is, the most telling first; a run shows those that it has. @type {Chart[]} */
+const CHARTS = [
+  { key: "rewards", title: "Rewards", build: rewardsSpec, read: (s) => ["", rewardsSpec(s).series.length > 1 ? "in s.e. of step 1" : "mean"], has: (s) => (s.steps.length ? rewardNames(s.run).some((name) => moves(s, name)) : trains(s)) },
+  { key: "pairs", title: "Pairs as judged", build: (s) => ({ ...plain("dpo_accuracy", "Share of pairs that the policy orders as they were judged")(s), range: [0, 1], floors: [{ y: 0.5, text: "chance", tone: "var(--warn)" }] }), read: (s, k) => [num(one(s, k, "dpo_accuracy"), 2), "share"], has: recorded("dpo_accuracy") },
+  { key: "margin", title: "Margin", build: plain("dpo_margin", "How far the winner is preferred over the loser, in logits"), read: (s, k) => [figure(one(s, k, "dpo_margin")), "logits"], has: recorded("dpo_margin") },
+  { key: "spread", title: "Group spread", build: (s) => ({ ...plain("spread", "Spread of the rewards inside a group")(s), floors: floorOf(s) }), read: (s, k) => [figure(one(s, k, "spread")), "sd"], has: (s) => trains(s) && (!s.steps.length || recorded("spread")(s)) },
   { key: "diversity", title: "Diversity", build: diversitySpec, read: (s, k) => [num(at(diversitySpec(s).series[0].points, k)?.[1], 2), "of the first"] },
-  { key: "kl", title: "KL to the base", build: plain("kl", "KL divergence from the base policy"), read: (s, k) => [figure(one(s, k, "kl")), "nats"] },
-];
-
-/** @type {Chart[]} */
-export const UPDATE = [
-  { key: "ratio", title: "Ratio", build: ratioSpec, read: (s, k) => [num(one(s, k, "ratio_mean"), 4), `max off ${figure(one(s, k, "ratio_max_dev"), 2)}`] },
-  { key: "clip", title: "Clipped share by step", build: clipSpec, read: (s, k) => [num(one(s, k, "clip_share"), 3), "of edges"] },
+  { key: "kl", title: "Distance", build: plain("kl", "Mean squared distance of the velocity from the weights that hold it"), read: (s, k) => [figure(one(s, k, "kl")), "from the base"], has: some("kl") },
+  { key: "judge", title: "Judge", build: judgeSpec, read: (s, k) => [count(judged(s, k)), "questions"], has: (s) => s.keys("judge_calls/").some((key) => some(key)(s)) },
+  { key: "loss", title: "Loss", build: plain("loss", "Loss"), read: (s, k) => [figure(one(s, k, "loss")), ""] },
+  { key: "ratio", title: "Ratio", build: ratioSpec, read: (s, k) => [num(one(s, k, "ratio_mean"), 4), `max off ${figure(one(s, k, "ratio_max_dev"), 2)}`], has: recorded("ratio_mean") },
+  { key: "clip", title: "Clipped share", build: clipSpec, read: (s, k) => [num(one(s, k, "clip_share"), 3), s.keys("clip_share/").length ? "of edges" : "of samples"], has: recorded("clip_share") },
   { key: "grad", title: "Gradient norm", build: plain("grad_norm", "Norm of the gradient before clipping"), read: (s, k) => [figure(one(s, k, "grad_norm")), ""] },
   { key: "seconds", title: "Time by phase", build: secondsSpec, read: (s, k) => [duration(total(s, k)), "an iteration"] },
   { key: "nfe", title: "Network evaluations", build: nfeSpec, read: (s, k) => [count(s.rows.get(k)?.nfe), "NFE"] },
-  { key: "kept", title: "Groups kept", build: plain("groups_kept", "Groups with enough spread to teach"), read: (s, k) => [count(one(s, k, "groups_kept")), `of ${count(one(s, k, "groups_total"))}`] },
-  { key: "advantage", title: "Advantage", build: plain("advantage_std", "Standard deviation of the advantages"), read: (s, k) => [figure(one(s, k, "advantage_std")), "sd"] },
-  { key: "loss", title: "Loss", build: plain("loss", "Loss"), read: (s, k) => [figure(one(s, k, "loss")), ""] },
+  { key: "kept", title: "Groups kept", build: plain("groups_kept", "Groups with enough spread to teach"), read: (s, k) => [count(one(s, k, "groups_kept")), `of ${count(one(s, k, "groups_total"))}`], has: trains },
+  { key: "advantage", title: "Advantage", build: plain("advantage_std", "Standard deviation of the advantages"), read: (s, k) => [figure(one(s, k, "advantage_std")), "sd"], has: trains },
 ];
+
+/** Whether a reward is trained on: without one the method learns from judged pairs. @param {RunState} state */
+function trains(state) {
+  return (state.run?.config?.rewards ?? []).length > 0;
+}
+
+const NEAR = 4;
+
+/** The charts of a run: those beside the large one, and those of the update. @param {RunState} state @returns {[Chart[], Chart[]]} */
+export function chartsOf(state) {
+  const there = CHARTS.filter((chart) => !chart.has || chart.has(state));
+  return [there.slice(0, NEAR), there.slice(NEAR)];
+}
 
 function floorOf(state) {
   const floor = state.run?.config?.compose?.floor;

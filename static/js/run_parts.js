@@ -11,6 +11,7 @@ import { duration, num } from "/static/js/svg.js";
  * @property {string} wanted     run | pause | stop
  * @property {string} recipe
  * @property {string} method
+ * @property {string} [method_title]
  * @property {number} step
  * @property {number} num_steps
  * @property {Record<string, number|null>} reward
@@ -54,10 +55,8 @@ export function statusPill(run, { strong = false } = {}) {
     mark, strong ? el("b", { class: "strong" }, word[0].toUpperCase() + word.slice(1)) : word);
 }
 
-const METHODS = { "g2rpo": "G²RPO", "flow-grpo": "Flow-GRPO", "pref-grpo": "Pref-GRPO", "mixgrpo": "MixGRPO", "dancegrpo": "DanceGRPO" };
-
-/** A method's name as its paper writes it. @param {string} key */
-export const methodName = (key) => METHODS[key] ?? key;
+/** The method's title; its key while nobody said it. @param {{method: string, method_title?: string}} run */
+export const methodName = (run) => run.method_title ?? run.method;
 
 /** A meter with "214 / 400" beside it. @param {RunRow} run */
 export function stepMeter(run) {

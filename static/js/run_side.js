@@ -19,7 +19,7 @@ export function drawAlarms(state, host) {
     const bad = alarm.level === "error" || alarm.level === "bad";
     return el("div", { class: "al", "data-testid": "alarm" }, icon(bad ? "fail" : "warn", bad ? "bad" : "warn"), el("div", null,
       el("b", null, alarm.title ?? alarm.text), alarm.title && el("p", { class: "meta" }, alarm.text),
-      alarm.url && el("a", { class: "link meta", href: alarm.url }, "Show")));
+      alarm.url && el("a", { class: "link meta", href: alarm.url, "data-testid": "alarm-link" }, alarm.action ?? "Show")));
   }));
 }
 
@@ -34,10 +34,13 @@ export function drawIteration(state, host) {
   const parts = phases(state, step);
   const total = row.seconds.total ?? parts.reduce((sum, p) => sum + p.value, 0);
   const m = row.metrics;
+  const judges = Object.keys(m).filter((key) => key.startsWith("judge_calls/") && m[key]);
   const lines = [
     ...parts.filter((p) => p.value >= total / 200).map((p) => [p.name, `${num(p.value, 2)} s`]),
     ["NFE", count(row.nfe)], m.groups_total !== undefined && ["groups kept", `${count(m.groups_kept)} of ${count(m.groups_total)}`],
-    ["clip share", num(m.clip_share, 3)], ["KL to base", figure(m.kl)], ["gradient norm", figure(m.grad_norm)],
+    Number.isFinite(m.clip_share) && ["clip share", num(m.clip_share, 3)], m.kl ? ["distance from the base", figure(m.kl)] : null,
+    Number.isFinite(m.dpo_accuracy) && ["pairs as judged", num(m.dpo_accuracy, 2)], Number.isFinite(m.dpo_margin) && ["margin", figure(m.dpo_margin)],
+    judges.length > 0 && ["questions to the judge", count(judges.reduce((sum, key) => sum + m[key], 0))], ["gradient norm", figure(m.grad_norm)],
     m.lr !== undefined && ["learning rate", figure(m.lr, 2)],
   ].filter(Boolean);
   return fill(host,
@@ -77,7 +80,8 @@ function iterationLines(state) {
   return state.steps.slice(-RECENT).reverse().map((step) => {
     const m = state.rows.get(step)?.metrics ?? {};
     const kept = m.groups_total ? ` kept ${count(m.groups_kept)}/${count(m.groups_total)}` : "";
-    return { when: `step ${step}`, level: "info", text: `${first} ${num(m[`reward/${first}`], 3)} sd ${num(m.spread, 3)}${kept}` };
+    const told = first ? `${first} ${num(m[`reward/${first}`], 3)} sd ${num(m.spread, 3)}${kept}` : `loss ${figure(m.loss)} margin ${figure(m.dpo_margin)}`;
+    return { when: `step ${step}`, level: "info", text: told };
   });
 }
 

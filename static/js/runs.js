@@ -106,7 +106,7 @@ class RunsView {
       el("td", null, el("input", { type: "checkbox", checked: picked, "aria-label": `Select ${run.name}`, "data-id": `pick-${run.id}`, onchange: () => this.toggle(run.id) })),
       el("td", null, statusPill(run)),
       el("td", null, el("a", { href: `/runs/${run.id}`, class: "strong", "data-id": `open-${run.id}` }, run.name)),
-      el("td", { class: "muted" }, methodName(run.method)),
+      el("td", { class: "muted" }, methodName(run)),
       el("td", null, stepMeter(run)),
       el("td", null, run.spark?.length > 1 ? spark(run.spark) : el("span", { class: "faint", title: "No iteration has ended yet." }, "–")),
       el("td", { class: "num" }, gainText(run.gain)),

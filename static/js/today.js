@@ -128,7 +128,7 @@ function runTable(runs) {
   return el("table", { class: "tbl pad" },
     el("thead", null, el("tr", null, ["status", "run", "method", "step"].map((word, i) => el("th", { class: i === 2 ? "opt" : null }, word)), el("th", { class: "opt" }, "reward"), el("th", { class: "num" }, "held-out, vs base"), el("th", { class: "num opt" }, "left or ended"))),
     el("tbody", null, runs.slice(0, 6).map((run) => el("tr", null, el("td", null, runPill(run)), el("td", null, el("a", { class: "strong", href: `/runs/${run.id}` }, run.name)),
-      el("td", { class: "muted opt" }, methodName(run.method)), el("td", null, stepMeter(run)), el("td", { class: "opt" }, spark(run.spark)), el("td", { class: "num" }, gainText(run.gain)), el("td", { class: "num opt" }, whenText(run))))));
+      el("td", { class: "muted opt" }, methodName(run)), el("td", null, stepMeter(run)), el("td", { class: "opt" }, spark(run.spark)), el("td", { class: "num" }, gainText(run.gain)), el("td", { class: "num opt" }, whenText(run))))));
 }
 
 /** A line of a run's reward, gaps left as gaps. @param {(number | null)[]} values */

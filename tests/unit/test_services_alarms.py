@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from backend.rl.early_stop import History
+from backend.rl.recipe import EarlyStop, RewardTerm
 from backend.services.alarms import of_run
 
 GOOD: dict[str, Any] = {"loss": 0.1, "groups_kept": 9.0, "groups_total": 10.0, "clip_share": 0.1}
@@ -44,3 +46,20 @@ def test_a_watched_reward_that_falls_while_the_trained_one_rises_is_cheating() -
 
 def test_pictures_that_become_alike_are_told() -> None:
     assert _titles(GOOD, {"diversity": 0.5}, {"diversity": 0.2}) == ["Pictures become alike"]
+
+
+def test_a_run_that_stopped_itself_leads_to_the_step_it_delivers() -> None:
+    """Gold is highest at step 10; at 20 and 30 it is more than two standard errors lower."""
+    settings = EarlyStop(gold="verifier", patience=2)
+    terms = [RewardTerm(name="saturation", kind="saturation")]
+    curve = [
+        (step, {"gain/saturation": proxy, "gain/verifier": gold, "gain_se/verifier": 0.01})
+        for step, proxy, gold in ((0, 0.0, 0.0), (10, 0.1, 0.05), (20, 0.2, 0.0), (30, 0.3, -0.1))
+    ]
+    given = (1, ["saturation"], ["verifier"], [(30, GOOD)], curve)
+    (alarm,) = of_run(*given, History(settings, terms))
+    assert alarm["title"].startswith("Stopped before")
+    assert alarm["url"] == "/runs/1?step=10" and alarm["step"] == 30
+    assert "10" in alarm["action"] and "+0.05" in alarm["text"]
+    until = (1, ["saturation"], ["verifier"], [(30, GOOD)], curve[:3])
+    assert not any("Stopped" in a["title"] for a in of_run(*until, History(settings, terms)))
