@@ -36,6 +36,8 @@ class Settings(Config):
     """Uses the moving average."""
     extra: dict[str, Any] = Field(default_factory=dict)
     """Anything else."""
+    factors: dict[str, float] = Field(default_factory=dict)
+    """Names of one's own, a number each."""
     inner: Inner = Inner()
     """The noise."""
 
@@ -58,6 +60,8 @@ def test_every_declared_field_is_drawn_with_label_help_range_unit_and_default() 
     assert drawn["lr"]["label"] == "Learning rate" and drawn["lr"]["above"] == 0
     assert drawn["kernel"]["choices"] == ["flow-sde", "ode"]
     assert drawn["strides"]["kind"] == "list" and drawn["strides"]["item"] == "int"
+    assert drawn["factors"]["kind"] == "map" and drawn["factors"]["item"] == "number"
+    assert drawn["extra"]["kind"] == "json"
     assert drawn["strides"]["min_items"] == 1 and drawn["strides"]["value"] == [1, 2]
     assert drawn["minutes"]["optional"] is True and "default" not in drawn["minutes"]
     assert drawn["keep"]["label"] == "Keep the average weights"
