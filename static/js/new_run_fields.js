@@ -59,7 +59,8 @@ export const watched = (field, config) => ({ ...field, kind: "choice", choices: 
 export function methodTitle(schema, config) {
   const { name, settings } = config.method;
   const title = schema.methods.find((method) => method.name === name)?.title ?? name;
-  return settings?.source === "labels" ? `What ${title} learns from` : `How ${title} explores`;
+  if (settings?.source === "labels") return `What ${title} learns from`;
+  return schema.fields.method.some((field) => field.path === "kernel") ? `How ${title} explores` : `How ${title} samples`;
 }
 
 const titled = (field) => ({ ...field, label: LABELS[field.path] ?? field.label });

@@ -1,6 +1,6 @@
 /** Where should it fork? A short sampling run measures it; what it found and what follows stand here, to be taken or not. */
 
-import { api, button, el, fill, icon, note } from "/static/js/lib.js";
+import { api, button, el, fill, icon, live, note } from "/static/js/lib.js";
 import { watchJob } from "/static/js/jobs.js";
 import { count, duration, figure, num } from "/static/js/svg.js";
 
@@ -8,6 +8,9 @@ const KINDS = {
   spread: ["Where should it fork?", "Measures, for each step and some levels of noise, how much the reward differs between siblings."],
   psi: ["How much noise does each step bear?", "Calibrates ψ: noise rises while as many steps gain as lose."],
 };
+
+/** The value at a dotted path. @param {any} data @param {string} path */
+const at = (data, path) => path.split(".").reduce((inside, key) => inside?.[key], data);
 
 export class ProbePanel {
   /** @param {{config: () => any, accepts: (path: string) => boolean, onApply: (changes: Record<string, any>) => void}} options
@@ -69,12 +72,19 @@ export class ProbePanel {
     const { proposal, rows = [] } = result ?? {};
     if (!rows.length) return note("The probe found nothing", "No group had two rewards to compare; look at the rewards first.", { tone: "warn" });
     const changes = Object.fromEntries(Object.entries(proposal.changes).filter(([path]) => this.accepts(path)));
-    const num_ = Object.keys(changes).length;
+    const apply = button("Apply", { testid: "probe-apply", title: Object.entries(changes).map(([path, value]) => `${path} = ${JSON.stringify(value)}`).join("\n"), onclick: () => {
+      this.onApply(changes);
+      apply.disabled = true;
+      fill(apply, "Applied");
+      live("The proposal is laid over the form");
+    } });
+    const known = Object.keys(changes).length;
+    const there = known > 0 && Object.entries(changes).every(([path, value]) => JSON.stringify(at(this.config(), path)) === JSON.stringify(value));
     return el("div", { class: "probe-found" },
       kind === "psi" ? psiTable(rows) : spreadTable(rows, result.independent, proposal.changes),
       el("div", { class: "probe-said" }, el("p", { "data-testid": "probe-text" }, proposal.text),
         el("p", { class: "meta faint" }, `${count(result.nfe)} evaluations, ${count(result.pictures)} pictures, ${duration(result.seconds)}.`),
-        num_ ? button("Apply", { testid: "probe-apply", title: Object.entries(changes).map(([path, value]) => `${path} = ${JSON.stringify(value)}`).join("\n"), onclick: () => this.onApply(changes) })
+        there ? el("p", { class: "meta ok" }, icon("check"), " The form says so already.") : known ? apply
           : el("p", { class: "meta muted" }, "This method has no setting for it, so there is nothing to apply.")));
   }
 }

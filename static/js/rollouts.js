@@ -12,7 +12,7 @@ import { count, figure, rewardColour } from "/static/js/svg.js";
 
 const PAGE = 20;
 const FRESH_S = 4;
-const TREE_GROUPS = 8;
+const TREE_GROUPS = 12;
 
 /** @param {HTMLElement} main @param {any} page */
 export async function mount(main, page) {
@@ -238,7 +238,7 @@ class RolloutsView {
         full.detail?.nfe !== undefined && el("span", { class: "meta nowrap" }, `NFE ${count(full.detail.nfe)}`)),
       el("div", { class: "tree-host scroll" }, drawTree({ groups, selected: { group: group.id, leaf: this.leaf.idx }, room: this.tree.clientHeight - 36 - 42 - 32 - 12, width: Math.max(472, this.tree.clientWidth - 16), onSelect: choose })),
       el("div", { class: "fork-facts meta" }, sorted.map((g) => el("span", null, el("b", { class: "strong" }, comparison(g)), el("span", { class: "muted" }, " spread "), figure(g.spread),
-        el("span", { class: "muted" }, g.kept ? " kept" : " skipped")))),
+        el("span", { class: "muted" }, g.kept ? " kept" : " skipped"))), full.groups_of_tree?.length > TREE_GROUPS && el("span", { class: "faint" }, `${TREE_GROUPS} of ${full.groups_of_tree.length} forks are drawn`)),
       legend(tree));
   }
 
@@ -326,5 +326,5 @@ function legend(tree) {
   const idle = tree.nodes.some((n) => n.explored && !n.trained);
   return el("div", { class: "row meta faint tree-legend" }, el("span", null, "advantage"),
     el("span", { class: "row", style: "gap:1px", "aria-hidden": "true" }, tones.map((tone) => el("i", { style: `width:15px;height:10px;background:var(--adv-${tone})` }))),
-    el("span", { class: "nowrap" }, "−1.2 to +1.2"), el("span", { class: "grow" }), el("span", { class: "nowrap" }, [noisy ? "steps with noise drawn wide" : "no step draws noise", idle && "dotted: not learned from"].filter(Boolean).join(" · ")));
+    el("span", { class: "nowrap" }, "−1.2 to +1.2"), el("span", { class: "grow" }), el("span", { class: "nowrap" }, !noisy ? "no step draws noise" : idle ? "dotted: not learned from" : "steps with noise drawn wide"));
 }

@@ -17,6 +17,8 @@ const PITCH = 39;
 const TILE = 32;
 const STRIDE = 36;
 const FOLD_ABOVE = 32;
+/** A step that draws noise is at most so wide, so that the others are seen. */
+const WIDE = 88;
 /** Of a picture that only values a latent, under its node. */
 const VALUED = 26;
 
@@ -32,7 +34,7 @@ export function drawTree({ groups, selected = null, onSelect, room = 0, width = 
   const tips = Math.min(tree.roots.flatMap(tipsOf).length, FOLD_ABOVE) || 1;
   const valued = tree.nodes.some((n) => n.completes);
   const place = columns(tree, width, 74 + STRIDE * Math.max(1, tree.strides.length));
-  const small = Math.max(8, Math.min(VALUED, place.narrowest - 3));
+  const small = Math.max(8, Math.min(VALUED, place.step - 3));
   const pitch = valued ? Math.max(PITCH, small + 22) : Math.max(TILE + 3, Math.min(PITCH, room ? (room - HEAD - 76) / tips : PITCH));
   const { shown, bottom } = layout(tree, { top: HEAD + 22, pitch, gap: 6, trunkGap: 47, foldAbove: FOLD_ABOVE });
   const height = bottom + (valued ? small - 8 : 0);
@@ -95,15 +97,16 @@ function frame(tree, place, width, height, label, testid) {
 
 /** Where each step stands: those that draw noise wide, the others narrow. */
 function columns(tree, width, right, sometimes = []) {
-  const wide_ = new Set([...tree.explored, ...sometimes]);
+  const noisy = new Set([...tree.explored, ...sometimes]);
   const end = width - right;
   const room = end - LEFT;
-  const narrowest = Math.min(16, room / tree.last);
-  const wide = wide_.size ? Math.min(88, (room - narrowest * (tree.last - wide_.size)) / wide_.size) : narrowest;
-  const narrow = tree.last > wide_.size ? Math.min(40, (room - wide * wide_.size) / (tree.last - wide_.size)) : 0;
+  const quiet = tree.last - noisy.size;
+  const least = Math.min(16, room / tree.last);
+  const wide = !quiet ? room / noisy.size : Math.min(WIDE, (room - least * quiet) / (noisy.size || 1));
+  const narrow = quiet ? (room - wide * noisy.size) / quiet : 0;
   const x = [LEFT];
-  for (let step = 0; step < tree.last; step += 1) x.push(x[step] + (wide_.has(step) ? wide : narrow));
-  return { x, end, narrowest: wide_.size ? wide : narrow };
+  for (let step = 0; step < tree.last; step += 1) x.push(x[step] + (noisy.has(step) ? wide : narrow));
+  return { x, end, step: noisy.size ? wide : narrow };
 }
 
 function drawHead(root, tree, place, height, { tiles, width, sometimes = [], say = null }) {
@@ -163,7 +166,7 @@ function noisy(tree, x) {
 /** @param {(n: Node) => {colour: string, width: number, title: string}} look */
 function drawLines(root, shown, { x, end }, look) {
   const set = new Set(shown);
-  const forked = (n) => n.children.filter((c) => c.explored && set.has(c)).length > 1;
+  const forked = (n) => n.children.filter((c) => c.explored && c.step - 1 === n.step && set.has(c)).length > 1;
   for (const n of shown) {
     if (n.parent === null && isTrunk(n)) root.append(svg("path", { class: "trunk", d: `M${x[n.step]} ${n.y}H${x[Math.max(...forksOf(n).map((f) => f.step))]}` }));
     else if (n.parent && !n.leaf && !n.explored && n.y === n.parent.y && !onTrunk(n)) root.append(svg("path", { class: "trunk", d: `M${x[n.parent.step]} ${n.y}H${x[n.step]}` }));
@@ -173,7 +176,7 @@ function drawLines(root, shown, { x, end }, look) {
   }
   for (const n of shown.filter((one) => one.explored)) root.append(...edge(n, x, look(n)));
   for (const n of shown) {
-    const forks = forked(n) || (n.parent === null && !n.leaf && forksOf(n).some((f) => f.step === n.step && f.children.length > 1));
+    const forks = forked(n);
     if (n.explored) root.append(svg("circle", { cx: x[n.step], cy: n.y, r: forks ? 3.5 : isTip(n) ? 3 : 2, style: `fill:${forks ? "var(--text)" : look(n).colour}` }));
     else if (!n.leaf) root.append(svg("circle", { class: "node", cx: x[n.step], cy: n.y, r: forks ? 5 : 2.5, style: forks ? "fill:var(--text);stroke:var(--text)" : null }));
   }

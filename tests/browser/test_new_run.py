@@ -153,6 +153,7 @@ def test_a_probe_says_its_cost_and_its_proposal_is_laid_over_the_form(
     expect(page.get_by_test_id("field-method.settings.fork_steps")).to_have_value("1, 2")
     expect(page.get_by_test_id("field-method.settings.eta")).to_have_value("0.4")
     expect(page.get_by_test_id("changes")).to_contain_text("2 changes")
+    expect(page.get_by_test_id("probe-apply")).to_be_disabled()
     assert serious(page) == []
 
 
