@@ -13,7 +13,7 @@ const WHERE = ["processes", "scoring.where", "sampling.overlap"];
 /** How a method's plan reads best; what is not named here follows. */
 const PLAN = ["fork_steps", "split_steps", "forks_per_prompt", "seeds", "group_size", "branches", "last_fork", "width", "move", "first", "last", "strides", "kernel", "eta", "psi", "backup", "width_pruning", "keep", "depth_pruning", "dwell"];
 /** Names that say more here than the field's own. */
-const LABELS = { "sampling.num_steps": "Denoising steps", num_steps: "Updates", minutes: "At most", "sampling.prompts_per_step": "Prompts a step", "sampling.train_guidance": "With gradient", "sampling.reference_guidance": "Of the base", "sampling.guidance": "In sampling", "scoring.where": "Rewards are asked", labels: "Judged by" };
+const LABELS = { "sampling.num_steps": "Denoising steps", num_steps: "Updates", minutes: "At most", "sampling.prompts_per_step": "Prompts a step", "sampling.train_guidance": "With gradient", "sampling.reference_guidance": "Of the base", "sampling.guidance": "In sampling", "scoring.where": "Rewards are asked", labels: "Judged by", "method.settings.psi": "Noise by step ψ" };
 /** Of use only where pairs are stored and learned from. */
 const PAIRS = ["labels"];
 

@@ -40,7 +40,7 @@ export class ProbePanel {
     fill(this.ask, kinds.map((kind) => {
       const [title, about] = KINDS[kind];
       const cost = this.costs[kind];
-      if (cost.reason) return kind === "spread" && el("p", { class: "meta muted" }, icon("warn", "muted"), ` ${title} ${cost.reason}`);
+      if (cost.reason) return kind === "spread" && el("p", { class: "row meta muted" }, icon("warn", "muted"), el("span", null, `${title} ${cost.reason}`));
       return el("div", { class: "row" }, button(title, { size: "sm", icon: "tree", testid: `probe-${kind}`, disabled: this.running, title: about, onclick: () => this.start(kind) }),
         el("span", { class: "meta muted", "data-testid": `probe-cost-${kind}` }, `costs ${count(cost.nfe)} evaluations and ${count(cost.pictures)} pictures${Number.isFinite(cost.seconds) ? `, about ${duration(cost.seconds)}` : ""}; nothing is trained`));
     }));
@@ -58,7 +58,7 @@ export class ProbePanel {
         onend: (ended) => {
           this.running = false;
           this.draw();
-          if (ended.status === "stopped") fill(this.found, el("p", { class: "meta muted" }, icon("stop"), " The probe was stopped; nothing was changed."));
+          if (ended.status === "stopped") fill(this.found, el("p", { class: "row meta muted" }, icon("stop"), "The probe was stopped; nothing was changed."));
         },
       });
     } catch (error) {
@@ -84,7 +84,7 @@ export class ProbePanel {
       kind === "psi" ? psiTable(rows) : spreadTable(rows, result.independent, proposal.changes),
       el("div", { class: "probe-said" }, el("p", { "data-testid": "probe-text" }, proposal.text),
         el("p", { class: "meta faint" }, `${count(result.nfe)} evaluations, ${count(result.pictures)} pictures, ${duration(result.seconds)}.`),
-        there ? el("p", { class: "meta ok" }, icon("check"), " The form says so already.") : known ? apply
+        there ? el("p", { class: "row meta ok" }, icon("check"), "The form says so already.") : known ? apply
           : el("p", { class: "meta muted" }, "This method has no setting for it, so there is nothing to apply.")));
   }
 }
