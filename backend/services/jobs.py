@@ -29,6 +29,7 @@ QUEUES = {
     "judge": "score",
     "simulate": "score",
     "learn": "score",
+    "references": "score",
     "probe": "train",
     "train": "train",
 }
