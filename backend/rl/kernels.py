@@ -67,6 +67,10 @@ class Kernel:
                 field="eta",
             )
 
+    def level(self, step: int) -> float:
+        """The noise level of a step: ψ_i of a table, else η."""
+        return self.table[min(step, len(self.table) - 1)] if self.table else self.eta
+
 
 class NoiseSettings(Config):
     """Settings of every method whose edges explore."""
@@ -123,7 +127,7 @@ def _noise_levels(
 ) -> NDArray[np.float64]:
     """s of kernel S at each step."""
     if kernel.name == "table-sde":
-        return np.array([kernel.table[min(i, len(kernel.table) - 1)] for i in range(len(now))])
+        return np.array([kernel.level(step) for step in range(len(now))])
     if kernel.name == "const-sde":
         return np.full_like(now, kernel.eta)
     return np.asarray(kernel.eta * np.sqrt(now / np.where(now >= 1.0, 1 - then, 1 - now)))

@@ -115,11 +115,13 @@ def trunk_nodes(shape: Shape, groups: Sequence[Group]) -> frozenset[int]:
 
 def iteration_metrics(it: Iteration) -> dict[str, float]:
     """The flat figures of one iteration; a figure that does not exist is left out, never NaN."""
-    credited, leaf_tree = it.credited, it.forest.shape.tree[it.forest.shape.leaf]
+    shape, credited = it.forest.shape, it.credited
+    ended = shape.outcome
+    leaf_tree = shape.tree[shape.leaf][ended]
     metrics: dict[str, float] = {}
     for name, scores in it.scores.items():
-        by_tree = _means(scores.values, leaf_tree)
-        metrics[f"reward/{name}"] = float(np.nanmean(scores.values))
+        by_tree = _means(scores.values[ended], leaf_tree)
+        metrics[f"reward/{name}"] = float(np.nanmean(scores.values[ended]))
         metrics[f"missing/{name}"] = float(np.isnan(scores.values).mean())
         if len(by_tree) > 1:
             metrics[f"reward_se/{name}"] = float(by_tree.std(ddof=1) / math.sqrt(len(by_tree)))
@@ -130,7 +132,7 @@ def iteration_metrics(it: Iteration) -> dict[str, float]:
         "groups_kept": float(credited.kept),
         "groups_total": float(len(credited.groups)),
         "diversity": _finite_mean(
-            [diversity(it.images[g.leaves]) for g in credited.groups if it.owns(g)]
+            [diversity(it.images[g.leaves[ended[g.leaves]]]) for g in credited.groups if it.owns(g)]
         ),
     }
     if it.seen is not None:
@@ -146,7 +148,7 @@ def group_records(it: Iteration, groups: Sequence[Group], policy: Policy) -> lis
 
 def _group_record(it: Iteration, group: Group, raw: Floats, policy: Policy) -> GroupRecord:
     shape, composed = it.forest.shape, it.credited.composed
-    values = raw[group.leaves]
+    values = raw[group.leaves[shape.outcome[group.leaves]]]
     trunk = shape.path(group.anchor) if group.anchor >= 0 else []
     shown = [it.forest.estimates[node] for node in trunk if node in it.forest.estimates]
     kept = set(composed.kept_groups)
@@ -202,7 +204,7 @@ def _node(it: Iteration, node: int, tile: int | None, leaf: int | None) -> NodeR
         step=step,
         stride=int(shape.stride[node]),
         sigma=float(forest.coefficients.sigmas[step]),
-        eta=forest.coefficients.kernel.eta if explored else None,
+        eta=forest.coefficients.kernel.level(step - 1) if explored else None,
         log_prob=_or_none(forest.log_prob_N[node]),
         ratio=_or_none(ratio),
         advantage=_or_none(advantage),

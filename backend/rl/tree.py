@@ -173,6 +173,14 @@ class Shape:
         return np.flatnonzero(self.step == self.num_steps)
 
     @property
+    def outcome(self) -> Bools:
+        """(L,) leaves in which a path ends, and not only a latent on its way was finished."""
+        goes_on = np.zeros(len(self), dtype=bool)
+        goes_on[self.parent[self.explored]] = True
+        origin = self.origin[self.leaf]
+        return np.asarray((origin < 0) | ~goes_on[origin])
+
+    @property
     def edge(self) -> Ints:
         """Explored edges, each named by the node it leads to."""
         return np.flatnonzero(self.explored)

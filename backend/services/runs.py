@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from backend import registry
 from backend.errors import ConfigError, Conflict, InputError, NotFound
 from backend.rl.early_stop import History
-from backend.rl.recipe import EarlyStop, RewardTerm, RunConfig
+from backend.rl.recipe import EarlyStop, RewardTerm, RunConfig, learns_from_pairs
 from backend.services import alarms, events, jobs, policies, rewards
 from backend.services.studio import Studio
 from backend.services.version import code_version
@@ -63,6 +63,7 @@ def create(
             "evaluation would flatter the run; choose sets that share none.",
             field="heldout_set",
         )
+    _check_pairs(studio, project_id, settings)
     title = _checked_name(name or settings.recipe or settings.method.name)
     with studio.write() as session:
         policy = _policy(session, project_id, settings, policy_id)
@@ -224,6 +225,21 @@ def shared_prompts(studio: Studio, project_id: int, config: RunConfig) -> int:
         if train is None or heldout is None:
             return 0
         return queries.shared_prompts(session, train.id, heldout.id)
+
+
+def _check_pairs(studio: Studio, project_id: int, config: RunConfig) -> None:
+    """A method that learns from judged pairs alone needs some."""
+    if not learns_from_pairs(config):
+        return
+    with studio.read() as session:
+        people, simulated = queries.decided_pairs(session, project_id, config.heldout_set)
+    if not {"people": people, "simulated": simulated, "both": people + simulated}[config.labels]:
+        raise ConfigError(
+            f"'{config.method.name}' learns from judged pairs alone, and on prompts that are not "
+            f"held out there are {people} from people and {simulated} simulated; label some, or "
+            "let it learn from the others' too.",
+            field="labels",
+        )
 
 
 def prompts_of(studio: Studio, run_id: int) -> tuple[list[str], list[str]]:

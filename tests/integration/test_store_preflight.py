@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from backend import recipes
+from backend.errors import ConfigError
 from backend.rl.cost import predict
 from backend.rl.recipe import RunConfig
-from backend.services import labels, preflight
+from backend.services import labels, preflight, runs
 from backend.services.studio import Studio
 from tests import factory
 
@@ -67,6 +70,8 @@ def test_a_method_of_stored_pairs_fails_without_pairs_and_leads_to_labelling(
     line = _lines(services, made.project, config)["Judged pairs"]
     assert line["status"] == "fail" and line["value"] == "0 from people"
     assert line["fix"]["url"] == "/label"
+    with pytest.raises(ConfigError, match="learns from judged pairs alone"):
+        runs.create(services, made.project, "", config)
     given = [factory.label(pair) for pair in made.pairs[:6]]
     labels.store_many(services, made.user, given)
     line = _lines(services, made.project, config)["Judged pairs"]

@@ -132,3 +132,12 @@ def test_parts_of_a_forest_are_the_trees_by_themselves() -> None:
     part, alone = whole.part(1, 3), grow(plans[1:3], 6)
     for column in ("tree", "local", "parent", "step", "stride", "explored", "anchor", "origin"):
         assert (getattr(part, column) == getattr(alone, column)).all()
+
+
+def test_finished_latents_are_no_outcomes_of_a_path() -> None:
+    """Of a dense chain's leaves one is where the path ended; elsewhere every leaf is."""
+    dense = grow([plan(roots=3, explore=frozenset(range(4)), complete=True)], 6)
+    assert (len(dense.leaf), int(dense.outcome.sum())) == (15, 3)
+    forked = grow([plan(forks={0: 3, 2: 3}, trunk=True, strides=(1, 2))], 6)
+    assert forked.outcome.all()
+    assert grow([plan(roots=4)], 6).outcome.all()
