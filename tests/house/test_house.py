@@ -20,6 +20,7 @@ PYTHON = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*
 SCRIPTS = sorted((ROOT / "static" / "js").rglob("*.js"))
 REGISTRIES = (methods, policies, rewards)
 ENTRIES = [(registry, name) for registry in REGISTRIES for name in registry.names()]
+ENTRY_IDS = [f"{registry.noun}-{name}" for registry, name in ENTRIES]
 TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
 
 
@@ -39,7 +40,7 @@ def test_the_command_line_starts_without_gradio() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-@pytest.mark.parametrize(("registry", "name"), ENTRIES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("registry", "name"), ENTRIES, ids=ENTRY_IDS)
 def test_every_entry_says_what_it_is_and_has_a_config(registry: Registry, name: str) -> None:
     module = registry.get(name)
     assert module.TITLE and issubclass(module.Config, Config)
@@ -47,7 +48,7 @@ def test_every_entry_says_what_it_is_and_has_a_config(registry: Registry, name: 
         assert module.SOURCE and module.SUMMARY
 
 
-@pytest.mark.parametrize(("registry", "name"), ENTRIES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("registry", "name"), ENTRIES, ids=ENTRY_IDS)
 def test_every_entry_is_tested_and_documented(registry: Registry, name: str) -> None:
     stem = name.replace("-", "_")
     assert name in TESTS or stem in TESTS, f"no test names {registry.noun} '{name}'"
