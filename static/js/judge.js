@@ -47,6 +47,7 @@ export class Judge extends EventTarget {
     this.history = [];
     /** @type {number[]} */
     this.times = [];
+    this.answers = 0; // of the outbox: judgements sent or refused so far
     this.state = /** @type {State} */ ({ done: 0, total: 0, median: null, isDrawing: false, phase: "loading", error: "", saved: "saved", kept: 0, reason: "", canUndo: false });
     this.over = false;
     this.timer = 0;
@@ -86,10 +87,11 @@ export class Judge extends EventTarget {
     if (this.over || want <= 0) return;
     const query = new URLSearchParams({ n: String(want), after: this.held().join(",") });
     if (this.comparison) query.set("comparison_id", String(this.comparison));
+    const before = this.answers;
     try {
       const reply = await api(`label/next?${query}`);
-      const waiting = this.outbox.waiting().filter((entry) => entry.path === "label").length;
-      Object.assign(this.state, { done: reply.done + waiting, total: reply.total, median: reply.median_s, isDrawing: reply.is_drawing, error: "" });
+      if (this.answers === before) this.state.done = reply.done + this.unsent(); // else it was counted before what was sent since
+      Object.assign(this.state, { total: reply.total, median: reply.median_s, isDrawing: reply.is_drawing, error: "" });
       for (const ready of this.queue) if (ready.pair.lease_until) ready.pair.lease_until = now() + LEASE_S; // held pairs are prolonged
       const held = new Set(this.held());
       const fresh = reply.pairs.filter((pair) => !held.has(pair.pair_id));
@@ -178,14 +180,20 @@ export class Judge extends EventTarget {
 
   /** @param {{entry: any, reply: any}} detail */
   sent({ entry, reply }) {
+    this.answers += 1;
     if (entry.path !== "label" || entry.body.pair_id === undefined) return;
-    const waiting = this.outbox.waiting().filter((other) => other.path === "label").length;
-    const undos = this.outbox.waiting().filter((other) => other.path === "label/undo").length;
-    if (Number.isFinite(reply?.done)) this.state.done = reply.done + waiting - undos;
+    if (Number.isFinite(reply?.done)) this.state.done = reply.done + this.unsent();
+  }
+
+  /** What the outbox will add to the judgements that the studio knows, undos taken off. */
+  unsent() {
+    const paths = this.outbox.waiting().map((entry) => entry.path);
+    return paths.filter((path) => path === "label").length - paths.filter((path) => path === "label/undo").length;
   }
 
   /** @param {{entry: any, error: Error}} detail */
   refused({ entry, error }) {
+    this.answers += 1;
     if (entry.path === "label/undo" && /** @type {any} */ (error).status === 404) return;
     this.state.saved = "refused";
     this.state.reason = error.message;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from backend.errors import InputError
@@ -77,7 +79,9 @@ def test_a_policy_is_not_compared_with_itself(services: Studio) -> None:
         )
 
 
-def test_the_demo_is_made_once_and_opened(services: Studio) -> None:
+def test_the_demo_is_made_once_and_opened(
+    services: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user = users.local(services)["id"]
     assert projects.current(services, user)["is_empty"]
     first = demo.ensure(services)
@@ -87,4 +91,8 @@ def test_the_demo_is_made_once_and_opened(services: Studio) -> None:
     assert len(jobs.due(services)) == 1
     shown = today.summary(services, first["id"], user)
     assert shown["next_pair"] is None and len(shown["rewards"]) == 4
+    monkeypatch.setattr(today, "STARTED", time.time())
+    assert not today.summary(services, first["id"], user)["alarms"], "workers come up later"
+    monkeypatch.setattr(today, "STARTED", 0.0)
+    shown = today.summary(services, first["id"], user)
     assert shown["alarms"][0]["url"] == "/workers"
