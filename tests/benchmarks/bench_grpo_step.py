@@ -21,6 +21,7 @@ import torch
 from backend import recipes
 from backend.policies import sd3
 from backend.registry import rewards
+from backend.rl.collect import Data
 from backend.rl.evaluate import HeldOut
 from backend.rl.recipe import RunConfig
 from backend.rl.trainer import Trainer
@@ -84,7 +85,7 @@ def measure(config: RunConfig, prompts: list[str], *, steps: int = 3) -> dict[st
     policy = Timed(sd3.load(settings).pipeline, settings)
     scorers = {t.name: _scorer(t.kind, t.config) for t in [*config.rewards, *config.watch]}
     sink = Quiet()
-    trainer = Trainer(config, policy, scorers, prompts, prompts, sink)
+    trainer = Trainer(config, policy, scorers, Data(prompts, prompts), sink)
     trainer.held = HeldOut.of(prompts[:2], config.evaluation)
     policy.watch_backward()
     policy.embed(prompts)
