@@ -12,9 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from backend.services import jobs, policies, projects, prompts
 from backend.services.studio import Studio
 from backend.settings import read_settings
+from tests.conftest import empty_database
 from workers.supervisor import Supervisor, log_file
 
 COLOURS, SHAPES = ("red", "blue", "green"), ("circle", "square")
@@ -123,6 +126,19 @@ def opened(home: Path, database_url: str, tiny: Path, *queues: str) -> Iterator[
         yield workshop
     finally:
         workshop.close()
+
+
+@contextmanager
+def opened_for(
+    request: pytest.FixtureRequest, factory: pytest.TempPathFactory, tiny: Path, *queues: str
+) -> Iterator[Workshop]:
+    """A workshop over an empty database of the kind that the fixture's parameter names."""
+    folder = factory.mktemp("workshop")
+    with (
+        empty_database(request, folder) as url,
+        opened(folder / "home", url, tiny, *queues) as workshop,
+    ):
+        yield workshop
 
 
 def _runs(pid: int) -> bool:

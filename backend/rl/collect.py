@@ -173,7 +173,7 @@ class Collector:
             whole |= one
         names = [*self.rewards] or [Pairs.REWARD]
         mine = {n: calls_made(reward) - made[n] for n, (reward, _) in self.rewards.items()}
-        calls = [counted for counted in self.team.gather(mine)]
+        calls = self.team.gather(mine)
         return Collected(
             update.prompts,
             parts,
@@ -192,7 +192,7 @@ class Collector:
         rows: list[int] = []
         seed, num = self.config.seed, len(plans)
         if plans[0].given and self.pairs is not None:
-            rows = [int(row) for row in turns_at(len(self.pairs), seed, step, num)]
+            rows = turns_at(len(self.pairs), seed, step, num)
             prompts = [self.pairs.prompts[row] for row in rows]
         else:
             prompts = prompts_at(self.prompts, seed, step, num)

@@ -26,7 +26,7 @@ from pydantic import Field
 from backend.config import Config
 from backend.errors import ConfigError
 from backend.rl.kernels import Coefficients, Kernel, Solver
-from backend.rl.objectives import Batch, Leash, Said
+from backend.rl.objectives import Batch, Leash, Said, clipped_surrogate
 from backend.rl.randomness import noise, seed_of
 from backend.rl.tree import Shape, TreePlan
 
@@ -263,10 +263,7 @@ def awm(power: float, clip: float, bound: float = 5.0) -> LossOf:
         old = batch.first.setdefault("log_prob", new.detach())
         ratio = (new - old).exp()
         advantage = (batch.advantage / bound).to(ratio.dtype)
-        bounded = ratio.clamp(1 - clip, 1 + clip)
-        held = ratio.detach()
-        outside = ((advantage > 0) & (held > 1 + clip)) | ((advantage < 0) & (held < 1 - clip))
-        return Said((-advantage * ratio).maximum(-advantage * bounded).sum(), held, outside)
+        return clipped_surrogate(ratio, advantage, clip)
 
     return loss
 

@@ -115,6 +115,15 @@ class Said:
     """Sums over items, for charts; the caller divides them too."""
 
 
+def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip: float, weight: float = 1.0) -> Said:
+    """weight·Σ max(−A·r, −A·clip(r, 1 ± clip)), and where the clip took the gradient away."""
+    bounded = ratio.clamp(1 - clip, 1 + clip)
+    loss = weight * (-advantage * ratio).maximum(-advantage * bounded).sum()
+    held = ratio.detach()
+    outside = ((advantage > 0) & (held > 1 + clip)) | ((advantage < 0) & (held < 1 - clip))
+    return Said(loss, held, outside)
+
+
 class Objective(Protocol):
     """What the update asks of an objective."""
 
@@ -287,13 +296,7 @@ class ClippedRatio:
 
     def edges(self, new: Tensor, old: Tensor, advantage: Tensor, weight: float, dim: int) -> Said:
         """The loss of edges that leave one step; the first three are (E,), D = `dim`."""
-        clip = self.clip_nats / dim
-        ratio = (new - old).exp()
-        bounded = ratio.clamp(1 - clip, 1 + clip)
-        loss = weight * (-advantage * ratio).maximum(-advantage * bounded).sum()
-        held = ratio.detach()
-        outside = ((advantage > 0) & (held > 1 + clip)) | ((advantage < 0) & (held < 1 - clip))
-        return Said(loss, held, outside)
+        return clipped_surrogate((new - old).exp(), advantage, self.clip_nats / dim, weight)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ grows the first plans on paper, and refuses what cannot be trained: a run that s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol, Self, cast
 
 from pydantic import Field
@@ -265,10 +266,10 @@ def plans_at(config: RunConfig, step: int) -> list[TreePlan]:
     return [method.plan(settings, config.sampling.num_steps, step, tree) for tree in trees]
 
 
-def shape_at(config: RunConfig, step: int) -> Shape:
-    """The forest of update `step` on paper, as the trainer will grow it."""
+def shape_at(config: RunConfig, step: int, plans: Sequence[TreePlan] | None = None) -> Shape:
+    """The forest of update `step` on paper, as the trainer will grow it from these plans of it."""
     seed = seed_of(config.seed, step, "train-share")
-    return grow(plans_at(config, step), config.sampling.num_steps, seed)
+    return grow(plans or plans_at(config, step), config.sampling.num_steps, seed)
 
 
 def learns_from_pairs(config: RunConfig) -> bool:

@@ -201,7 +201,8 @@ class Trainer:
     def iterate(self) -> None:
         """One update of the policy."""
         clock, field = Clock(), self._field()
-        plans, shape = plans_at(self.config, self.step), shape_at(self.config, self.step)
+        plans = plans_at(self.config, self.step)
+        shape = shape_at(self.config, self.step, plans)
         mine = frozenset(tree for trees in self.collector.trees(len(plans)) for tree in trees)
         chosen = recorded_groups(shape, self.credit, self.config.record_groups, mine)
         with self.policy.using(self.objective.behaviour), self.team.whole():

@@ -125,9 +125,7 @@ def _pairs_lines(studio: Studio, project_id: int, config: RunConfig) -> Iterator
     """How many judged pairs a method has to learn from that learns from nothing else."""
     if not learns_from_pairs(config):
         return
-    with studio.read() as session:
-        people, simulated = queries.decided_pairs(session, project_id, config.heldout_set)
-    found = {"people": people, "simulated": simulated, "both": people + simulated}[config.labels]
+    found, people, simulated = run_rows.judged_pairs(studio, project_id, config)
     words = {"people": "from people", "simulated": "simulated", "both": "from people or simulated"}
     value = f"{found:,} {words[config.labels]}"
     need = config.sampling.prompts_per_step

@@ -227,13 +227,21 @@ def shared_prompts(studio: Studio, project_id: int, config: RunConfig) -> int:
         return queries.shared_prompts(session, train.id, heldout.id)
 
 
+def judged_pairs(studio: Studio, project_id: int, config: RunConfig) -> tuple[int, int, int]:
+    """(of those this config learns from, people's, simulated) decided pairs that are not held
+    out."""
+    with studio.read() as session:
+        people, simulated = queries.decided_pairs(session, project_id, config.heldout_set)
+    both = {"people": people, "simulated": simulated, "both": people + simulated}
+    return both[config.labels], people, simulated
+
+
 def _check_pairs(studio: Studio, project_id: int, config: RunConfig) -> None:
     """A method that learns from judged pairs alone needs some."""
     if not learns_from_pairs(config):
         return
-    with studio.read() as session:
-        people, simulated = queries.decided_pairs(session, project_id, config.heldout_set)
-    if not {"people": people, "simulated": simulated, "both": people + simulated}[config.labels]:
+    found, people, simulated = judged_pairs(studio, project_id, config)
+    if not found:
         raise ConfigError(
             f"'{config.method.name}' learns from judged pairs alone, and on prompts that are not "
             f"held out there are {people} from people and {simulated} simulated; label some, or "

@@ -16,9 +16,8 @@ from backend.errors import ConfigError
 from backend.pocket import world
 from backend.services import events, jobs, labels, pairs, prompts, rewards, samples, users
 from backend.services.samples import NewSample
-from tests.conftest import empty_database
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
-from tests.workshop import Workshop, opened
+from tests.workshop import Workshop, opened_for
 from workers.sheets import png
 
 
@@ -28,11 +27,7 @@ def running(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_sd3: Path,  # noqa: F811
 ) -> Iterator[Workshop]:
-    folder = tmp_path_factory.mktemp("workshop")
-    with (
-        empty_database(request, folder) as url,
-        opened(folder / "home", url, tiny_sd3, "generate") as workshop,
-    ):
+    with opened_for(request, tmp_path_factory, tiny_sd3, "generate") as workshop:
         yield workshop
 
 

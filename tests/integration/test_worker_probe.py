@@ -12,10 +12,9 @@ from fastapi import FastAPI
 from app import api
 from app.api.live import Live
 from backend.services import runs
-from tests.conftest import empty_database
 from tests.integration.test_api_routes import Client
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
-from tests.workshop import Workshop, opened
+from tests.workshop import Workshop, opened_for
 
 
 @pytest.fixture(scope="module", params=["sqlite"])
@@ -24,11 +23,7 @@ def workshop(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_sd3: Path,  # noqa: F811
 ) -> Iterator[Workshop]:
-    folder = tmp_path_factory.mktemp("workshop")
-    with (
-        empty_database(request, folder) as url,
-        opened(folder / "home", url, tiny_sd3, "train") as workshop,
-    ):
+    with opened_for(request, tmp_path_factory, tiny_sd3, "train") as workshop:
         yield workshop
 
 

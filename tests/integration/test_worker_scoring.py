@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from backend.services import jobs, records, runs
-from tests.conftest import empty_database
 from tests.integration.test_worker_train import finished, until_step
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
-from tests.workshop import Workshop, opened
+from tests.workshop import Workshop, opened_for
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -23,11 +22,7 @@ def workshop(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_sd3: Path,  # noqa: F811
 ) -> Iterator[Workshop]:
-    folder = tmp_path_factory.mktemp("workshop")
-    with (
-        empty_database(request, folder) as url,
-        opened(folder / "home", url, tiny_sd3, "train", "score") as running,
-    ):
+    with opened_for(request, tmp_path_factory, tiny_sd3, "train", "score") as running:
         yield running
 
 

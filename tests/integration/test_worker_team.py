@@ -13,11 +13,10 @@ import pytest
 
 from backend.services import jobs, records, rollouts, runs
 from backend.services.studio import Studio
-from tests.conftest import empty_database
 from tests.integration.test_worker_train import finished, until_step
 from tests.processes import is_alive, table, wait_until
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
-from tests.workshop import Workshop, opened
+from tests.workshop import Workshop, opened_for
 
 UPDATES = 8
 
@@ -28,11 +27,7 @@ def workshop(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_sd3: Path,  # noqa: F811
 ) -> Iterator[Workshop]:
-    folder = tmp_path_factory.mktemp("workshop")
-    with (
-        empty_database(request, folder) as url,
-        opened(folder / "home", url, tiny_sd3, "train") as running,
-    ):
+    with opened_for(request, tmp_path_factory, tiny_sd3, "train") as running:
         yield running
 
 

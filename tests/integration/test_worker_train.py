@@ -14,9 +14,8 @@ import pytest
 from redis import Redis
 
 from backend.services import jobs, policies, records, rollouts, runs
-from tests.conftest import empty_database
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
-from tests.workshop import Workshop, opened
+from tests.workshop import Workshop, opened_for
 
 UPDATES = 12
 
@@ -27,11 +26,7 @@ def running(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_sd3: Path,  # noqa: F811
 ) -> Iterator[Workshop]:
-    folder = tmp_path_factory.mktemp("workshop")
-    with (
-        empty_database(request, folder) as url,
-        opened(folder / "home", url, tiny_sd3, "train") as workshop,
-    ):
+    with opened_for(request, tmp_path_factory, tiny_sd3, "train") as workshop:
         yield workshop
 
 
