@@ -7,10 +7,12 @@ new row.
 
 from __future__ import annotations
 
+import random
 import time
 from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text, false
+from sqlalchemy import text as sql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 JsonDict = dict[str, Any]
@@ -109,6 +111,8 @@ class Sample(Base):
     width: Mapped[int]
     height: Mapped[int]
     settings: Mapped[JsonDict] = mapped_column(default=dict)  # num_steps, guidance, source
+    text: Mapped[str | None] = mapped_column(Text, default=None)
+    # what a captioning or language policy wrote; `media` is then the hash of the words, no file
     created_at: Mapped[float] = _now()
     __table_args__ = (Index("ix_sample_policy", "policy_id", "prompt_id", "seed"),)
 
@@ -130,8 +134,26 @@ class Comparison(Base):
     created_at: Mapped[float] = _now()
 
 
+class Study(Base):
+    """A question put to people about items of one kind, and who is asked how often."""
+
+    __tablename__ = "study"
+    id: Mapped[int] = _key()
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    name: Mapped[str]
+    kind: Mapped[str]  # images | texts | single | best_worst
+    config: Mapped[JsonDict]  # StudyConfig of backend/preferences/studies.py
+    status: Mapped[str] = mapped_column(default="open")  # open | drawing | closed
+    job_id: Mapped[int | None] = mapped_column(default=None)
+    created_at: Mapped[float] = _now()
+
+
 class Pair(Base):
-    """Two samples of one prompt waiting to be judged. In a comparison, a is base and b is tuned."""
+    """What is judged in one go: two samples of one prompt, or as the kind of its study says.
+
+    In a comparison, a is base and b is tuned. One sample alone stands in both places; further ones
+    are named in `detail`.
+    """
 
     __tablename__ = "pair"
     id: Mapped[int] = _key()
@@ -140,6 +162,7 @@ class Pair(Base):
     sample_a_id: Mapped[int] = mapped_column(ForeignKey("sample.id"))
     sample_b_id: Mapped[int] = mapped_column(ForeignKey("sample.id"))
     comparison_id: Mapped[int | None] = mapped_column(ForeignKey("comparison.id"), default=None)
+    study_id: Mapped[int | None] = mapped_column(ForeignKey("study.id"), default=None)
     source: Mapped[str] = mapped_column(
         default="generate"
     )  # generate | rollouts | compare | import
@@ -149,9 +172,18 @@ class Pair(Base):
     overlap: Mapped[int] = mapped_column(default=1)
     settled: Mapped[bool] = mapped_column(default=False, server_default=false())
     # people have given enough verdicts: a hint kept with every label, so that the queue skips it
+    utility: Mapped[float] = mapped_column(default=0.0, server_default=sql("0"))
+    # how much a judgement would tell, by the study's chooser
+    shuffle: Mapped[float] = mapped_column(default=random.random, server_default=sql("0"))
+    # where a uniform draw finds it
+    fact: Mapped[JsonDict | None] = mapped_column(default=None)
+    # an attention check, never taste: {kind: distant | damaged | repeat, expected?, of?}
+    detail: Mapped[JsonDict] = mapped_column(default=dict, server_default=sql("'{}'"))
+    # {more: [sample ids], subject: media of the picture that texts are about}
     created_at: Mapped[float] = _now()
     __table_args__ = (
         Index("ix_pair_queue", "project_id", "comparison_id", "settled", "priority", "id"),
+        Index("ix_pair_study", "study_id", "settled", "shuffle"),
     )
 
 
@@ -163,6 +195,8 @@ class Lease(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
     until: Mapped[float] = mapped_column(index=True)
     shown_left: Mapped[str]  # a | b: the side order survives a reload
+    chooser: Mapped[str] = mapped_column(default="", server_default="")
+    propensity: Mapped[float] = mapped_column(default=1.0, server_default=sql("1"))
 
 
 class Label(Base):
@@ -173,12 +207,17 @@ class Label(Base):
     pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"))
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
     client_id: Mapped[str]  # made by the browser: sent twice, stored once
-    choice: Mapped[str]  # left | right | tie | both_bad | skip | retract
+    choice: Mapped[str]  # left | right | tie | both_bad | skip | rated | ranked | retract
     shown_left: Mapped[str]  # a | b: which sample stood on the left
     t_shown: Mapped[float]
     t_answer: Mapped[float]
     reasons: Mapped[list[Any]] = mapped_column(default=list)
     comment: Mapped[str] = mapped_column(Text, default="")
+    answers: Mapped[JsonDict] = mapped_column(default=dict, server_default=sql("'{}'"))
+    # Answers of backend/preferences/studies.py: aspects, regions, spans, rating, cause, ...
+    chooser: Mapped[str] = mapped_column(default="", server_default="")
+    propensity: Mapped[float] = mapped_column(default=1.0, server_default=sql("1"))
+    # how the pair came to be handed out, and its chance relative to a uniform draw
     retracts: Mapped[int | None] = mapped_column(ForeignKey("label.id"), default=None, index=True)
     created_at: Mapped[float] = _now()
     __table_args__ = (

@@ -62,7 +62,11 @@ def test_a_store_that_cannot_be_used_is_refused_with_a_sentence(given: str) -> N
 
 def test_foreign_keys_are_enforced_and_reading_does_not_write(store: db.Store) -> None:
     with pytest.raises(sa.exc.IntegrityError), store.write() as session:
-        session.execute(sa.text("insert into lease values (77, 77, 0, 'a')"))
+        session.execute(
+            sa.text(
+                "insert into lease (pair_id, user_id, until, shown_left) values (77, 77, 0, 'a')"
+            )
+        )
     from db.tables import Project
 
     with pytest.raises(RuntimeError, match="write"), store.read() as session:
