@@ -41,6 +41,12 @@ class NotFound(PalateError):
     status = 404
 
 
+class Forbidden(PalateError):
+    """Who asks may not do this; the sentence says who may."""
+
+    status = 403
+
+
 class Conflict(PalateError):
     """The thing exists, but its present state forbids what was asked."""
 
