@@ -42,3 +42,4 @@ class Registry:
 methods = Registry("backend.methods", "method")
 policies = Registry("backend.policies", "policy")
 rewards = Registry("backend.rewards", "reward", hidden=frozenset({"compose", "learn", "interface"}))
+choosers = Registry("backend.preferences.choosers", "chooser")

@@ -35,6 +35,8 @@ from backend.rewards.interface import Floats, Images, Scores, Shape, Verdicts
 
 Choice = Literal["left", "right", "tie", "both_bad"]
 Side = Literal["a", "b"]
+Ingredients = tuple[Floats, Floats, Floats]
+"""V, S and C of each picture, (B,) each."""
 
 ALIGNMENT: Final = 16.0
 SATURATION: Final = 20.0
@@ -107,10 +109,15 @@ class Annotator:
                 f"{len(left)} left and {len(right)} right pictures, {len(prompts)} prompts and "
                 f"{len(keys)} keys do not make pairs; give one of each per pair."
             )
-        sides = [ingredients(images, prompts) for images in (left, right)]
+        return self.judge_seen(ingredients(left, prompts), ingredients(right, prompts), keys)
+
+    def judge_seen(
+        self, left: Ingredients, right: Ingredients, keys: Sequence[int]
+    ) -> list[Judgement]:
+        """`judge_many` of pictures whose `ingredients` are known."""
         weights = (self.alignment, self.saturation, self.centring)
-        delta_M = np.array(weights) @ (np.stack(sides[0]) - np.stack(sides[1]))
-        better_M = np.maximum(sides[0][0], sides[1][0])
+        delta_M = np.array(weights) @ (np.stack(left) - np.stack(right))
+        better_M = np.maximum(left[0], right[0])
         return [
             self._answer(float(delta), float(best), key)
             for delta, best, key in zip(delta_M, better_M, keys, strict=True)
@@ -157,11 +164,16 @@ def annotators(num: int, seed: int) -> list[Annotator]:
 
 def utility(images: Images, prompts: Sequence[str]) -> Floats:
     """The average person's u of each picture, as written above. (B,)"""
-    align, saturated, centred = ingredients(images, prompts)
+    return average(ingredients(images, prompts))
+
+
+def average(seen: Ingredients) -> Floats:
+    """`utility` of pictures whose `ingredients` are known. (B,)"""
+    align, saturated, centred = seen
     return np.asarray(ALIGNMENT * align + SATURATION * saturated + CENTRING * centred)
 
 
-def ingredients(images: Images, prompts: Sequence[str]) -> tuple[Floats, Floats, Floats]:
+def ingredients(images: Images, prompts: Sequence[str]) -> Ingredients:
     """V, S and C of each picture, (B,) each in [0, 1]."""
     from backend.pocket import verifier
 

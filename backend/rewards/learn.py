@@ -255,19 +255,27 @@ def prompts_of(data: PairData) -> Ints:
 # ---------------------------------------------------------------- fitting
 
 
+def differences(features: Floats, a_M: Ints, b_M: Ints, side_M: Floats) -> Floats:
+    """What a pair is fitted by: its samples' features apart, and the side. (M, F + 1)"""
+    return np.concatenate([features[a_M] - features[b_M], side_M[:, None]], axis=1)
+
+
+def prior_of(block_F: Ints) -> tuple[Ints, Floats]:
+    """Blocks and prior means with the side's own: the encoder's cosine counts 1. (F + 1,) each."""
+    block = np.append(block_F, block_F.max() + 1)
+    return block, (block == _features.COSINE).astype(np.float64)
+
+
 class _Problem:
     """The pairs as differences of features, ready to be fitted on any part of them."""
 
     def __init__(
         self, features: Floats, data: PairData, prompt_M: Ints, block_F: Ints, seed: int
     ) -> None:
-        difference = features[data.a] - features[data.b]
-        self.x = np.concatenate([difference, data.side[:, None]], axis=1)
+        self.x = differences(features, data.a, data.b, data.side)
         self.outcome, self.prompt, self.seed = data.outcome, prompt_M, seed
-        self.block = np.append(block_F, block_F.max() + 1)
-        self.prior = np.zeros(self.x.shape[1])
-        self.prior[np.flatnonzero(self.block == _features.COSINE)] = 1.0
-        self.cosine = difference[:, block_F == _features.COSINE].sum(axis=1)
+        self.block, self.prior = prior_of(block_F)
+        self.cosine = self.x[:, :-1][:, block_F == _features.COSINE].sum(axis=1)
 
     def posterior(self, pick: Ints) -> bt.Posterior:
         """The fit to the pairs `pick`."""
