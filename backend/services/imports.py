@@ -31,7 +31,7 @@ SOMEBODY = "imported"
 """Whose labels they are when neither the file nor its sender says."""
 SPARE_BYTES = 50_000_000
 """Space that must be left on the disk beside the pictures."""
-FORMATS = tuple(formats.READERS)
+FORMATS = tuple(formats.readable())
 
 
 class _Faults:

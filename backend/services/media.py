@@ -13,11 +13,11 @@ import io
 import os
 import re
 import uuid
-import warnings
 from pathlib import Path
 from typing import Any
 
 from backend.errors import EnvironmentProblem, InputError, NotFound
+from backend.services.stripping import stripped
 
 HASH = re.compile(r"[0-9a-f]{64}")
 MAX_PIXELS = 40_000_000
@@ -91,7 +91,7 @@ class Media:
             return sniff(file.read(16))
 
     def put_picture(self, data: bytes, *, filename: str = "the file") -> tuple[str, int, int]:
-        """Check a picture that somebody gave, re-encode it as PNG (metadata dropped) and store it.
+        """Check a picture that somebody gave, drop its metadata and store it.
 
         Returns (hash, width, height).
         """
@@ -172,22 +172,28 @@ def sniff(head: bytes) -> str:
 
 
 def checked_picture(data: bytes, filename: str) -> tuple[bytes, int, int]:
-    """Re-encode a picture as PNG after refusing what is none; returns (bytes, width, height)."""
+    """A picture's bare file after refusing what is none; returns (bytes, width, height).
+
+    Every pixel is decoded once. A plain RGB or grey picture keeps its own encoding without the
+    metadata; others are encoded anew as PNG.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                width, height = picture.size
-                if width * height > MAX_PIXELS:
-                    raise Image.DecompressionBombError
-                clean = picture.convert("RGB")
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            bare = _bare(picture, data)
+        if bare:
+            return bare, width, height
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            clean = picture.convert("RGB")
     except UnidentifiedImageError:
         raise InputError(
             f"'{filename}' is not a picture that Palate reads; send PNG, JPEG or WebP."
         ) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         raise InputError(
             f"'{filename}' has more than {MAX_PIXELS // 1_000_000} million pixels; send it smaller."
         ) from None
@@ -198,6 +204,17 @@ def checked_picture(data: bytes, filename: str) -> tuple[bytes, int, int]:
     out = io.BytesIO()
     clean.save(out, "PNG")
     return out.getvalue(), width, height
+
+
+def _bare(picture: Any, data: bytes) -> bytes | None:
+    """Its own file without metadata, decoded once, where its pixels are plain; None for others."""
+    plain = picture.mode in ("RGB", "L") and "transparency" not in picture.info
+    if not plain or getattr(picture, "is_animated", False):
+        return None
+    if picture.format == "JPEG":
+        picture.draft(None, (1, 1))  # reads all of the file, but makes an eighth of the pixels
+    picture.load()
+    return stripped(data, picture.format)
 
 
 def _is_local(url: str) -> bool:

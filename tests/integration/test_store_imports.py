@@ -128,10 +128,10 @@ def test_other_formats_and_a_turned_pair_find_the_pair_that_is_there(
     first, second = labels.judged(services, project)
     assert (second.user, second.choice, second.left) == ("Ada", "left", "b")
     assert second.left_media == first.right_media
-    picked = formats.to_pickapic(formats.Row("prompt 0", "0-a", "0-b", "tie", annotator="7"))
-    added = imports.import_labels(
-        services, project, jsonl(picked or {}), "pickapic", pictures=folder
+    picked = formats.write(
+        [formats.Row("prompt 0", "0-a", "0-b", "tie", annotator="7")], "pickapic"
     )
+    added = imports.import_labels(services, project, "".join(picked), "pickapic", pictures=folder)
     assert (added.labels, added.pairs) == (1, 0)
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from backend.errors import InputError
-from backend.preferences.formats import PairRow, Row, read, read_pairs, to_pickapic, write
+from backend.preferences.formats import PairRow, Row, read, read_pairs, write
 
 ROWS = [
     Row("a cat", "h1", "h2", "a", "b", "ann", False, 10.0, 11.5, ["sharper"], "nice", "c-1"),
@@ -42,16 +42,15 @@ def test_trl_rows_hold_decided_labels_and_come_back_as_chosen_over_rejected() ->
 
 
 def test_pick_a_pic_columns_count_ties_as_halves_and_leave_skips_out() -> None:
-    records = [to_pickapic(row) for row in ROWS]
-    assert records[4] is None
-    assert [(r["label_0"], r["label_1"]) for r in records[:4] if r] == [
+    records = [json.loads(line) for line in write(ROWS, "pickapic")]
+    assert [(r["label_0"], r["label_1"]) for r in records] == [
         (1, 0),
         (0, 1),
         (0.5, 0.5),
         (0.5, 0.5),
     ]
-    assert [r["best_image_uid"] for r in records[:3] if r] == ["h1", "h4", "tie"]
-    assert records[0] is not None and records[0]["created_at"] == "1970-01-01T00:00:11.500000+00:00"
+    assert [r["best_image_uid"] for r in records[:3]] == ["h1", "h4", "tie"]
+    assert records[0]["created_at"] == "1970-01-01T00:00:11.500000+00:00"
 
 
 def test_every_fault_is_reported_with_its_line_and_column() -> None:
@@ -93,9 +92,9 @@ def test_a_conversation_is_refused_with_a_reason() -> None:
 
 
 def test_unknown_formats_are_refused() -> None:
-    with pytest.raises(InputError, match="choose jsonl, trl, pickapic"):
+    with pytest.raises(InputError, match="choose argilla, .*, trl"):
         list(write(ROWS, "csv"))
-    with pytest.raises(InputError, match="choose jsonl, trl, pickapic"):
+    with pytest.raises(InputError, match="choose argilla, .*, trl"):
         read("", "csv")
 
 
@@ -106,7 +105,7 @@ def test_pick_a_pic_rows_come_back_but_for_what_they_cannot_say() -> None:
         ("h1", "a", "c-1"),
         ("h3", "b", "c-2"),
         ("h1", "tie", "c-3"),
-        ("h1", "tie", "c-4"),  # both bad: the format has no place for it
+        ("h1", "both_bad", "c-4"),  # by our own column; others read a tie
     ]
     assert (back.rows[0].annotator, back.rows[0].t_answer) == ("ann", 11.5)
     odd = {"caption": "p", "image_0_uid": "x", "image_1_uid": "y", "label_0": 1, "label_1": 1}

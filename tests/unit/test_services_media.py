@@ -93,15 +93,37 @@ def test_what_was_put_for_a_while_is_removed_and_leaves_no_copy(tmp_path: Path, 
         media.read(name, keep=False)
 
 
-def test_pictures_are_checked_and_encoded_anew(tmp_path: Path) -> None:
-    media = Media(str(tmp_path))
-    out = io.BytesIO()
-    exif = Image.Exif()
+def _encoded(mode: str, kind: str, **options: object) -> bytes:
+    out, exif = io.BytesIO(), Image.Exif()
     exif[0x010E] = "made by model seven"
-    Image.new("RGB", (6, 5)).save(out, "JPEG", exif=exif)
-    name, width, height = media.put_picture(out.getvalue())
-    assert (width, height) == (6, 5) and media.content_type(name) == "image/png"
-    assert b"model seven" not in media.read(name)
+    picture = Image.effect_noise((24, 20), 90).convert(mode)
+    picture.save(out, kind, exif=exif, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (_encoded("RGB", "JPEG", comment=b"made by model seven"), "image/jpeg"),
+        (_encoded("L", "JPEG", progressive=True) + b"PK, model seven", "image/jpeg"),
+        (_encoded("RGB", "PNG") + b"<script>model seven", "image/png"),
+        (_encoded("RGB", "WEBP", lossless=True), "image/webp"),
+        (_encoded("CMYK", "JPEG"), "image/png"),
+        (_encoded("RGBA", "PNG"), "image/png"),
+        (_encoded("P", "PNG"), "image/png"),
+    ],
+)
+def test_pictures_are_checked_and_keep_nothing_but_their_pixels(
+    tmp_path: Path, data: bytes, kind: str
+) -> None:
+    media = Media(str(tmp_path))
+    name, width, height = media.put_picture(data)
+    assert (width, height) == (24, 20) and media.content_type(name) == kind
+    kept = media.read(name)
+    assert b"model seven" not in kept
+    pixels = [Image.open(io.BytesIO(one)).convert("RGB").tobytes() for one in (data, kept)]
+    assert pixels[0] == pixels[1]
+    assert media.put_picture(kept)[0] == name  # what came out goes in again as the same
 
 
 @pytest.mark.parametrize(

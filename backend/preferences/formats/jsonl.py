@@ -1,0 +1,122 @@
+"""Ours as lines of JSON: everything that is known of a judgement, one a line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any, Final
+
+from backend.preferences.formats._rows import (
+    EVERYTHING,
+    PREFERRED,
+    Fault,
+    Row,
+    number,
+    one_of,
+    picture,
+    seconds,
+    table,
+    text,
+    texts,
+)
+
+TITLE: Final = "Palate, lines of JSON"
+SUMMARY: Final = "Everything that is known of a judgement."
+CONTAINER: Final = "lines"
+HOLDS: Final = EVERYTHING
+KEYS: Final = frozenset({"prompt", "image_a", "image_b", "preferred"})
+COLUMNS: Final = {
+    "format": "string",
+    "prompt": "string",
+    "image_a": "string",
+    "image_b": "string",
+    "preferred": "string",
+    "shown_left": "string",
+    "annotator": "string",
+    "simulated": "bool",
+    "t_shown": "double",
+    "t_answer": "double",
+    "reasons": "list<string>",
+    "comment": "string",
+    "id": "string",
+    "answers": "json",
+    "implicit": "bool",
+    "chooser": "string",
+    "propensity": "double",
+    "bytes_a": "binary",
+    "bytes_b": "binary",
+}
+FORMAT: Final = "palate-preferences-1"
+_KNOWN: Final = frozenset(COLUMNS)
+_FIELDS: Final = tuple(field.name for field in fields(Row) if field.name != "blobs")
+
+
+def write(row: Row) -> dict[str, Any]:
+    """Every field; `read` is the inverse."""
+    record = {"format": FORMAT, **{name: getattr(row, name) for name in _FIELDS}}
+    for side, name in (("bytes_a", row.image_a), ("bytes_b", row.image_b)):
+        if name in row.blobs:
+            record[side] = row.blobs[name]
+    return record
+
+
+def read(record: dict[str, Any]) -> list[Row]:
+    """One judgement; a field that we do not know is a fault, for it may be a misspelt one."""
+    unknown = [name for name in record if name not in _KNOWN]
+    if record.get("format", FORMAT) != FORMAT:
+        raise Fault("format", f"is {record['format']!r}, this version reads {FORMAT!r}")
+    if unknown:
+        raise Fault(unknown[0], f"is no field of a label; known are {', '.join(sorted(_KNOWN))}")
+    shown, answered = seconds(record, "t_shown"), seconds(record, "t_answer")
+    if answered < shown:
+        raise Fault("t_answer", "is before t_shown")
+    blobs: dict[str, bytes] = {}
+    sides = [_side(record, letter, blobs) for letter in "ab"]
+    return [
+        Row(
+            text(record, "prompt"),
+            *sides,
+            preferred=one_of(record, "preferred", PREFERRED, None),  # type: ignore[arg-type]
+            shown_left=one_of(record, "shown_left", ("a", "b"), "a"),  # type: ignore[arg-type]
+            annotator=text(record, "annotator", ""),
+            simulated=_flag(record, "simulated"),
+            t_shown=shown,
+            t_answer=answered,
+            reasons=texts(record, "reasons"),
+            comment=text(record, "comment", ""),
+            id=text(record, "id", ""),
+            answers=_answers(record),
+            implicit=_flag(record, "implicit"),
+            chooser=text(record, "chooser", ""),
+            propensity=number(record, "propensity", 1.0),
+            blobs=blobs,
+        )
+    ]
+
+
+def _side(record: dict[str, Any], letter: str, blobs: dict[str, bytes]) -> str:
+    name = picture(record, f"image_{letter}", blobs)
+    data = record.get(f"bytes_{letter}")
+    if isinstance(data, bytes):
+        blobs[name] = data
+    elif data is not None:
+        raise Fault(f"bytes_{letter}", "holds no bytes")
+    return name
+
+
+def _flag(record: dict[str, Any], name: str) -> bool:
+    value = record.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise Fault(name, "is neither true nor false")
+    return bool(value)
+
+
+def _answers(record: dict[str, Any]) -> dict[str, Any]:
+    """An object, or its JSON as text where a table has no place for objects."""
+    value = record.get("answers")
+    if isinstance(value, str):
+        try:
+            value = json.loads(value or "{}")
+        except ValueError:
+            raise Fault("answers", "is not JSON") from None
+    return table({"answers": value}, "answers")
