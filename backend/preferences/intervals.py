@@ -90,3 +90,21 @@ def mean_se(values: Sequence[float] | NDArray[np.float64]) -> Difference:
     mean = float(known.mean()) if num else math.nan
     se = float(known.std(ddof=1) / math.sqrt(num)) if num > 1 else math.nan
     return Difference(mean, se, num)
+
+
+def wilson_of(
+    successes: NDArray[np.float64], num: NDArray[np.float64], z: float = Z95
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """`wilson` of arrays: share, low and high. The numbers may be effective ones, not whole."""
+    k, n = np.asarray(successes, dtype=np.float64), np.asarray(num, dtype=np.float64)
+    known = n > 0
+    safe = np.where(known, n, 1.0)
+    whole = safe + z * z
+    half = z / whole * np.sqrt(np.maximum(k * (safe - k) / safe, 0.0) + z * z / 4)
+    centre = (k + z * z / 2) / whole
+    low, high = np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+    return (
+        np.where(known, k / safe, math.nan),
+        np.where(known, low, 0.0),
+        np.where(known, high, 1.0),
+    )

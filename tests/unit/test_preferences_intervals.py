@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from backend.errors import InputError
-from backend.preferences.intervals import mean_se, paired, wilson, win_rate
+from backend.preferences.intervals import mean_se, paired, wilson, wilson_of, win_rate
 
 
 def test_wilson_matches_reference_values() -> None:
@@ -57,3 +58,12 @@ def test_pairs_with_a_missing_side_are_left_out() -> None:
 def test_a_mean_of_one_value_has_no_standard_error() -> None:
     assert mean_se([2.0]).mean == 2 and math.isnan(mean_se([2.0]).se)
     assert math.isnan(mean_se([]).mean)
+
+
+def test_wilson_of_arrays_is_wilson_of_each() -> None:
+    k, n = np.array([0.0, 8.0, 2.5, 0.0]), np.array([3.0, 10.0, 4.0, 0.0])
+    share, low, high = wilson_of(k, n)
+    for i in range(4):
+        one = wilson(float(k[i]), float(n[i]))
+        assert (low[i], high[i]) == pytest.approx((one.low, one.high), abs=1e-12)
+        assert share[i] == pytest.approx(one.value, nan_ok=True)

@@ -1,0 +1,459 @@
+"""Labels as columns in memory: what figures of a million judgements are worked out from.
+
+A ledger only grows. The service keeps one warm and adds the labels with an id beyond `last_id`;
+reading a few older ones again does no harm, so labels that were committed late are not lost: a
+label known already is left alone, and a retraction may come before what it takes back.
+
+    ledger.add_pairs(Pairs.of(...)); ledger.add(Labels.of(...))       O(new)
+    answers = ledger.answers(aspect="", groups=[study], without=[user])
+
+Choices are in the terms of the candidates (`A`, `B`, `TIE`, `BOTH_BAD`, `SKIP`), not of the screen;
+`left` says which of the two stood on the left. Ids become slots, small numbers from 0 in the order
+of arrival. A label takes about 40 bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backend.errors import InputError
+
+Ints = NDArray[np.int64]
+Slots = NDArray[np.int32]
+Codes = NDArray[np.int8]
+Mask = NDArray[np.bool_]
+
+A, B, TIE, BOTH_BAD, SKIP = range(5)
+"""What a judgement says of the two candidates."""
+NONE: Final = -1
+"""Nothing was said: an aspect that was not asked, a pair that is no attention check."""
+CHOICES: Final = ("a", "b", "tie", "both_bad", "skip")
+NUM_VERDICTS: Final = 4
+"""All but skip, which is no verdict."""
+OVERALL: Final = ""
+"""The question itself, as against one of its aspects."""
+
+_SHOWN: Final = {"left": (A, B), "right": (B, A), "a": (A, A), "b": (B, B)}
+_PLAIN: Final = {"tie": TIE, "both_bad": BOTH_BAD, "skip": SKIP}
+
+
+def code(choice: str, shown_left: str) -> int:
+    """The choice (left, right, a, b, tie, both_bad, skip) in the candidates' terms, else `NONE`.
+
+    Example: "right" with b on the left is `A`.
+    """
+    if choice in _SHOWN:
+        return _SHOWN[choice][shown_left == "b"]
+    return _PLAIN.get(choice, NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs by columns: all (P,)."""
+
+    id: Ints
+    a: Ints
+    """What made the first candidate: a policy's id, say."""
+    b: Ints
+    group: Ints
+    """The study or comparison it belongs to; 0 for none."""
+    prompt: Ints
+    expected: Ints
+    """The one right answer of an attention check; `NONE` where taste is asked."""
+    same_as: Ints
+    """Of a pair that repeats another one for a check: the other's id; 0 for none."""
+
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[int]]) -> Pairs:
+        """From rows (id, a, b, group, prompt[, expected[, same_as]])."""
+        whole = [(*row, *(NONE, 0)[len(row) - 5 :]) for row in rows]
+        columns = np.array(whole, dtype=np.int64).reshape(len(whole), 7).T
+        return cls(*columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Rows of the label table by columns: all (M,)."""
+
+    id: Ints
+    pair: Ints
+    annotator: Ints
+    choice: Codes
+    left: Codes
+    """0 where a stood on the left, 1 where b did."""
+    t_shown: NDArray[np.float64]
+    t_answer: NDArray[np.float64]
+    propensity: NDArray[np.float64]
+    retracts: Ints
+    """The label that this row takes back; 0 where it is a judgement."""
+    aspects: Mapping[str, Codes]
+
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[Any]]) -> Labels:
+        """From rows (id, pair, user, choice, shown_left, t_shown, t_answer, propensity, retracts,
+        aspects), as the store gives them; aspects is {name: choice} or None."""
+        whole = list(rows)
+        columns = list(zip(*whole, strict=True)) or [()] * 10
+        id_, pair, user, choice, shown, t_shown, t_answer, propensity, retracts, said = columns
+        names = {name for each in said if each for name in each}
+        return cls(
+            id=np.array(id_, dtype=np.int64),
+            pair=np.array(pair, dtype=np.int64),
+            annotator=np.array(user, dtype=np.int64),
+            choice=np.array([code(*each) for each in zip(choice, shown, strict=True)], np.int8),
+            left=np.array([side == "b" for side in shown], dtype=np.int8),
+            t_shown=np.array(t_shown, dtype=np.float64),
+            t_answer=np.array(t_answer, dtype=np.float64),
+            propensity=np.array(propensity, dtype=np.float64),
+            retracts=np.array([other or 0 for other in retracts], dtype=np.int64),
+            aspects={
+                name: np.array(
+                    [
+                        code(str((each or {}).get(name, "")), side)
+                        for each, side in zip(said, shown, strict=True)
+                    ],
+                    dtype=np.int8,
+                )
+                for name in names
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Judgements that stand, by columns (M,), pair after pair; one per annotator and pair."""
+
+    label: Ints
+    """The label's id."""
+    pair: Slots
+    annotator: Slots
+    choice: Codes
+    left: Codes
+    a: Slots
+    b: Slots
+    seconds: NDArray[np.float32]
+    """From shown to answered."""
+    t_answer: Ints
+    """Whole seconds since 1970."""
+    weight: NDArray[np.float32]
+    """1 / propensity."""
+    pair_ids: Ints
+    """The id of each slot, here and below."""
+    annotator_ids: Ints
+    source_ids: Ints
+
+    def __len__(self) -> int:
+        return len(self.pair)
+
+    @property
+    def on_left(self) -> Mask:
+        """Whether the left one was chosen; meaningless for ties."""
+        return np.asarray(self.choice == self.left)
+
+    def where(self, mask: Mask) -> Answers:
+        """Those of the answers that the mask (M,) keeps."""
+        fixed = ("pair_ids", "annotator_ids", "source_ids")
+        names = [f.name for f in fields(self) if f.name not in fixed]
+        return replace(self, **{name: getattr(self, name)[mask] for name in names})
+
+
+class Ledger:
+    """All labels of a studio as columns. Not safe for two writers at once: lock around it."""
+
+    def __init__(self) -> None:
+        self._pairs = _Table(
+            a=np.int32, b=np.int32, group=np.int32, prompt=np.int32, expected=np.int8, same_as="i8"
+        )
+        self._labels = _Table(
+            pair=np.int32,
+            annotator=np.int32,
+            choice=np.int8,
+            left=np.int8,
+            stands=np.bool_,
+            seconds=np.float32,
+            t_answer=np.uint32,
+            propensity=np.float32,
+        )
+        self._pair_keys, self._label_keys = _Keys(), _Keys()
+        self._annotator_keys, self._source_keys = _Keys(), _Keys()
+        self._aspects: list[str] = []
+        self._early: set[int] = set()
+        self._last = 0
+        self.version = 0
+        """Grows with every change."""
+
+    def __len__(self) -> int:
+        return self._labels.size
+
+    @property
+    def last_id(self) -> int:
+        """The greatest id of a row seen so far, a retraction's too."""
+        return self._last
+
+    @property
+    def aspects(self) -> list[str]:
+        """The aspects that were asked anywhere."""
+        return list(self._aspects)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken, unused room included."""
+        keys = (self._pair_keys, self._label_keys, self._annotator_keys, self._source_keys)
+        return self._pairs.nbytes + self._labels.nbytes + sum(key.nbytes for key in keys)
+
+    def unknown_pairs(self, ids: ArrayLike) -> Ints:
+        """Those pair ids that have to be added before labels of them can be."""
+        wanted = np.unique(np.asarray(ids, dtype=np.int64))
+        return np.asarray(wanted[self._pair_keys.find(wanted) < 0])
+
+    def add_pairs(self, pairs: Pairs) -> None:
+        """Add those pairs that are new."""
+        fresh = _fresh(self._pair_keys, pairs.id)
+        self._pair_keys.add(pairs.id[fresh])
+        self._pairs.append(
+            a=self._source_keys.slots(pairs.a[fresh]),
+            b=self._source_keys.slots(pairs.b[fresh]),
+            group=pairs.group[fresh],
+            prompt=pairs.prompt[fresh],
+            expected=pairs.expected[fresh],
+            same_as=pairs.same_as[fresh],
+        )
+        self.version += bool(len(fresh))
+
+    def add(self, labels: Labels) -> None:
+        """Add those judgements that are new, and take back those that are retracted."""
+        if len(labels.id) == 0:
+            return
+        is_judgement = labels.retracts == 0
+        fresh = _fresh(self._label_keys, labels.id)
+        fresh = fresh[is_judgement[fresh]]
+        slots = self._pair_keys.find(labels.pair[fresh])
+        if (slots < 0).any():
+            unknown = int(labels.pair[fresh][slots < 0][0])
+            raise InputError(
+                f"A label judges pair {unknown}, which the ledger does not have; add it first."
+            )
+        self._label_keys.add(labels.id[fresh])
+        seconds = np.clip(labels.t_answer[fresh] - labels.t_shown[fresh], 0, None)
+        aspects = {name: codes[fresh] for name, codes in labels.aspects.items()}
+        for name in set(aspects) - set(self._aspects):
+            self._aspects = sorted([*self._aspects, name])
+            self._labels.add_column(_aspect(name), np.int8, NONE)
+        silent = np.full(len(fresh), NONE, dtype=np.int8)
+        self._labels.append(
+            pair=slots,
+            annotator=self._annotator_keys.slots(labels.annotator[fresh]),
+            choice=labels.choice[fresh],
+            left=labels.left[fresh],
+            stands=np.ones(len(fresh), dtype=np.bool_),
+            seconds=seconds,
+            t_answer=np.clip(labels.t_answer[fresh], 0, 2**32 - 1),
+            propensity=np.where(labels.propensity[fresh] > 0, labels.propensity[fresh], 1.0),
+            **{_aspect(name): aspects.get(name, silent) for name in self._aspects},
+        )
+        self._retract(labels.retracts[~is_judgement])
+        self._last = max(self._last, int(labels.id.max()))
+        self.version += 1
+
+    def answers(
+        self,
+        aspect: str = OVERALL,
+        *,
+        groups: Sequence[int] | None = None,
+        annotators: Sequence[int] | None = None,
+        without: Sequence[int] = (),
+        between: tuple[float, float] | None = None,
+        pairs: ArrayLike | None = None,
+        facts: bool = False,
+    ) -> Answers:
+        """The verdicts that stand about an aspect; skipped pairs are none.
+
+        groups, annotators, pairs: only these ids; without: no answers of these annotators.
+        between: only those answered from the first (seconds since 1970) until before the second.
+        facts: the attention checks, which are left out otherwise.
+        Where someone judged a pair twice the newest answer counts.
+        """
+        labels = self._labels
+        if aspect and aspect not in self._aspects:
+            raise InputError(
+                f"No label speaks of '{aspect}'; known are {', '.join(self._aspects) or 'none'}."
+            )
+        choice = labels[_aspect(aspect) if aspect else "choice"]
+        pick = labels["stands"] & (choice >= 0) & (choice < NUM_VERDICTS)
+        pick &= self._wanted_pairs(groups, pairs, facts)[labels["pair"]]
+        if annotators is not None or without:
+            pick &= self._wanted_people(annotators, without)[labels["annotator"]]
+        if between is not None:
+            pick &= (labels["t_answer"] >= between[0]) & (labels["t_answer"] < between[1])
+        at = self._newest(np.flatnonzero(pick))
+        pair = labels["pair"][at]
+        return Answers(
+            label=self._label_keys.ids[at],
+            pair=pair,
+            annotator=labels["annotator"][at],
+            choice=choice[at],
+            left=labels["left"][at],
+            a=self._pairs["a"][pair],
+            b=self._pairs["b"][pair],
+            seconds=labels["seconds"][at],
+            t_answer=labels["t_answer"][at].astype(np.int64),
+            weight=(1 / labels["propensity"][at]).astype(np.float32),
+            pair_ids=self._pair_keys.ids.copy(),
+            annotator_ids=self._annotator_keys.ids.copy(),
+            source_ids=self._source_keys.ids.copy(),
+        )
+
+    def expected(self, checks: Answers) -> Codes:
+        """The right answer of each attention check (M,), `NONE` where it is not known.
+
+        A repeated pair asks for what the same person said of the first one.
+        """
+        right = self._pairs["expected"][checks.pair].copy()
+        first = self._pair_keys.find(self._pairs["same_as"][checks.pair])
+        repeats = np.flatnonzero((right == NONE) & (first >= 0))
+        if len(repeats):
+            before = self.answers(pairs=self._pair_keys.ids[np.unique(first[repeats])])
+            many = self._annotator_keys.size
+            known = before.pair.astype(np.int64) * many + before.annotator
+            asked = first[repeats] * many + checks.annotator[repeats]
+            at = np.minimum(np.searchsorted(known, asked), max(len(known) - 1, 0))
+            if len(known):
+                right[repeats] = np.where(known[at] == asked, before.choice[at], NONE)
+        return right
+
+    def _retract(self, ids: Ints) -> None:
+        ids = np.union1d(ids, np.fromiter(self._early, np.int64, len(self._early)))
+        slots = self._label_keys.find(ids)
+        self._labels["stands"][slots[slots >= 0]] = False
+        self._early = {int(i) for i in ids[slots < 0]}
+
+    def _wanted_pairs(
+        self, groups: Sequence[int] | None, pairs: ArrayLike | None, facts: bool
+    ) -> Mask:
+        is_fact = (self._pairs["expected"] != NONE) | (self._pairs["same_as"] != 0)
+        wanted = is_fact if facts else ~is_fact
+        if groups is not None:
+            wanted = wanted & np.isin(self._pairs["group"], np.asarray(groups))
+        if pairs is not None:
+            named = np.zeros(self._pairs.size, dtype=np.bool_)
+            slots = self._pair_keys.find(np.asarray(pairs, dtype=np.int64))
+            named[slots[slots >= 0]] = True
+            wanted = wanted & named
+        return np.asarray(wanted)
+
+    def _wanted_people(self, only: Sequence[int] | None, without: Sequence[int]) -> Mask:
+        ids = self._annotator_keys.ids
+        wanted = np.ones(len(ids), np.bool_) if only is None else np.isin(ids, np.asarray(only))
+        return np.asarray(wanted & ~np.isin(ids, np.asarray(without, dtype=np.int64)))
+
+    def _newest(self, at: Ints) -> Ints:
+        """The rows sorted by pair and annotator, the last one of each."""
+        if not len(at):
+            return at
+        if self._label_keys.late:
+            at = at[np.argsort(self._label_keys.ids[at])]
+        people = np.int64(self._annotator_keys.size)
+        key = self._labels["pair"][at] * people + self._labels["annotator"][at]
+        # Key and place in one number: plain sorting of numbers is many times quicker than argsort.
+        key, place = np.divmod(np.sort(key * len(at) + np.arange(len(at))), len(at))
+        return np.asarray(at[place[np.append(key[1:] != key[:-1], True)]])
+
+
+def _aspect(name: str) -> str:
+    return f"aspect:{name}"
+
+
+def _fresh(keys: _Keys, ids: Ints) -> Ints:
+    """Indices of the ids that are unknown, each id once, in ascending order of the ids."""
+    unique, first = np.unique(ids, return_index=True)
+    return np.asarray(first[keys.find(unique) < 0])
+
+
+class _Table:
+    """Columns that grow by doubling."""
+
+    def __init__(self, **dtypes: Any) -> None:
+        self._data: dict[str, NDArray[Any]] = {
+            name: np.empty(0, dtype=dtype) for name, dtype in dtypes.items()
+        }
+        self.size = 0
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._data[name][: self.size]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(column.nbytes for column in self._data.values())
+
+    def add_column(self, name: str, dtype: Any, fill: int) -> None:
+        room = len(next(iter(self._data.values())))
+        self._data[name] = np.full(room, fill, dtype=dtype)
+
+    def append(self, **columns: NDArray[Any]) -> None:
+        end = self.size + len(next(iter(columns.values())))
+        for name, column in self._data.items():
+            self._data[name] = _grown(column, self.size, end)
+            self._data[name][self.size : end] = columns[name]
+        self.size = end
+
+
+class _Keys:
+    """Ids and their slots: numbers from 0 in the order of arrival."""
+
+    def __init__(self) -> None:
+        self._ids = np.empty(0, dtype=np.int64)
+        self._order: Ints | None = None
+        self.size = 0
+
+    @property
+    def ids(self) -> Ints:
+        return self._ids[: self.size]
+
+    @property
+    def late(self) -> bool:
+        """Whether ids have come out of order."""
+        return self._order is not None
+
+    @property
+    def nbytes(self) -> int:
+        return self._ids.nbytes + (0 if self._order is None else self._order.nbytes)
+
+    def find(self, wanted: Ints) -> Ints:
+        """The slot of each id, −1 where there is none."""
+        if not self.size:
+            return np.full(len(wanted), -1, dtype=np.int64)
+        at = np.minimum(np.searchsorted(self.ids, wanted, sorter=self._order), self.size - 1)
+        slots = at if self._order is None else self._order[at]
+        return np.where(self.ids[slots] == wanted, slots, -1)
+
+    def add(self, fresh: Ints) -> None:
+        """Give slots to ids that have none yet, each named once and in ascending order."""
+        if not len(fresh):
+            return
+        is_late = self.size > 0 and fresh[0] < self.ids.max()
+        end = self.size + len(fresh)
+        self._ids = _grown(self._ids, self.size, end)
+        self._ids[self.size : end] = fresh
+        self.size = end
+        if is_late or self.late:
+            self._order = np.argsort(self.ids, kind="stable")
+
+    def slots(self, ids: Ints) -> Ints:
+        """The slot of each id; new ones are given one."""
+        unique, back = np.unique(ids, return_inverse=True)
+        self.add(unique[self.find(unique) < 0])
+        return self.find(unique)[back]
+
+
+def _grown(column: NDArray[Any], used: int, needed: int) -> NDArray[Any]:
+    """The column itself, or a copy with more room where it is too small."""
+    if needed <= len(column):
+        return column
+    larger = np.empty(max(needed, 64, used + used // 2), dtype=column.dtype)
+    larger[:used] = column[:used]
+    return larger
