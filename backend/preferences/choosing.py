@@ -35,7 +35,7 @@ CANDIDATES: Final = 256
 """Open pairs among which the next one is chosen; more make the choice keener, and slower."""
 SHARE: Final = 0.25
 """ε, the share of pairs that are handed out by chance alone."""
-TEMPERATURE: Final = 0.25
+TEMPERATURE: Final = 0.1
 """T, in standard deviations of the utilities."""
 UNIFORM: Final = "uniform"
 """The chooser of a pair that was drawn by chance."""

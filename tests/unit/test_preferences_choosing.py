@@ -13,8 +13,10 @@ from backend.errors import ConfigError, InputError
 from backend.preferences import choosing
 from backend.preferences.choosing import Known
 from backend.registry import choosers
+from backend.rewards import _bradley_terry as bt
+from backend.rewards import learn
 
-UTILITIES = np.array([0.5, 0.0, -0.2, 0.1, 0.3])
+UTILITIES = np.array([0.2, 0.0, -0.1, 0.05, 0.1])
 
 
 def known(seed: int = 0, **more: Any) -> Known:
@@ -61,7 +63,7 @@ def test_a_propensity_is_the_chance_of_the_draw_relative_to_a_uniform_one() -> N
 
 def test_weights_give_the_mean_over_what_was_left_at_every_draw() -> None:
     """A value per pair that goes with the utility: unweighted it comes out far too high."""
-    rng, value = np.random.default_rng(1), UTILITIES * 10
+    rng, value = np.random.default_rng(1), UTILITIES * 25
     weighted, plain, left = [], [], []
     for _ in range(20_000):
         first, second = choosing.draw(UTILITIES, 2, rng)
@@ -173,3 +175,38 @@ def test_bradley_terry_counts_an_answer_by_its_weight() -> None:
     four = replace(once, weight=np.ones(32), **labels)
     assert utility("bradley-terry", once) == pytest.approx(utility("bradley-terry", four))
     assert utility("bradley-terry", once) != pytest.approx(utility("bradley-terry", known()))
+
+
+def test_disagreement_takes_what_is_unknown_and_neither_what_is_sure_nor_what_is_a_toss_up() -> (
+    None
+):
+    """Labels about the first two features only: the first decides, the second never matters."""
+    rng = np.random.default_rng(0)
+    x = np.zeros((200, 4))
+    x[:, :2] = rng.standard_normal((200, 2))
+    pairs = np.arange(200)
+    open_ = np.array([[3.0, 0, 0, 0], [0, 0.3, 0, 0], [0, 0, 3, 0]])  # sure, toss-up, unknown
+    given = known(
+        features=np.concatenate([x, np.zeros((200, 4)), open_, np.zeros((3, 4))]),
+        block=np.array([3, 0, 2, 2]),
+        label_a=pairs,
+        label_b=pairs + 200,
+        outcome=np.where(2 * x[:, 0] + rng.logistic(size=200) > 0, 1, -1),
+        side=np.where(rng.random(200) < 0.5, 1.0, -1.0),
+        weight=np.ones(200),
+        a=np.array([400, 401, 402]),
+        b=np.array([403, 404, 405]),
+    )
+    sure, toss_up, unknown = utility("disagreement", given)
+    assert unknown > 5 * max(sure, toss_up) and min(sure, toss_up) > 0
+
+
+def test_disagreement_is_the_variance_over_rewards_that_the_labels_allow() -> None:
+    given = known()
+    block, prior = learn.prior_of(given.block)
+    asked = learn.differences(given.features, given.label_a, given.label_b, given.side)
+    said = bt.fit(asked, given.outcome, block, mean_D=prior)
+    rewards = np.random.default_rng(0).multivariate_normal(said.theta, said.covariance, 40_000)
+    delta = (given.features[given.a] - given.features[given.b]) @ rewards[:, :-1].T
+    sampled = (1 / (1 + np.exp(-delta))).var(axis=1)
+    assert utility("disagreement", given) == pytest.approx(sampled, rel=0.05)
