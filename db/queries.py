@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.orm import Session, aliased
 
 from db.tables import (
@@ -19,17 +31,32 @@ from db.tables import (
     Label,
     Lease,
     Pair,
+    Policy,
     Prompt,
     PromptSet,
     RolloutNode,
     Run,
     Sample,
     Score,
+    Study,
     User,
 )
 
 NO_VERDICT = ("skip", "retract")
 """Choices that do not settle a pair."""
+IMPLICIT = "implicit"
+"""The source of weak pairs, and the kind of user behind their labels: what people clicked, liked or
+downloaded. Nobody is asked about them, and nothing learns from them unless they are asked for."""
+
+
+class Scope(NamedTuple):
+    """Which pairs are meant: those of one comparison, of one study, or the project's queue."""
+
+    comparison: int | None = None
+    study: int | None = None
+
+
+QUEUE = Scope()
 
 
 class OpenPair(NamedTuple):
@@ -43,6 +70,9 @@ class OpenPair(NamedTuple):
     media_b: str
     width_b: int
     height_b: int
+    text_a: str | None
+    text_b: str | None
+    detail: dict[str, Any]
 
 
 class Judgement(NamedTuple):
@@ -68,6 +98,8 @@ class Judgement(NamedTuple):
     chooser: str
     propensity: float
     client_id: str
+    study_id: int | None
+    answers: dict[str, Any]
 
 
 def current() -> ColumnElement[bool]:
@@ -79,11 +111,37 @@ def current() -> ColumnElement[bool]:
     )
 
 
-def in_scope(comparison_id: int | None) -> ColumnElement[bool]:
-    """Pairs of one comparison, or those of the label queue (which belong to none)."""
-    if comparison_id is None:
-        return Pair.comparison_id.is_(None)
-    return Pair.comparison_id == comparison_id
+def in_scope(scope: Scope) -> ColumnElement[bool]:
+    """Pairs of one comparison or of one study, or those of the label queue (which have neither)."""
+    if scope.comparison is not None:
+        return Pair.comparison_id == scope.comparison
+    if scope.study is not None:
+        return Pair.study_id == scope.study
+    return and_(is_in_queue(), Pair.source != IMPLICIT)
+
+
+def is_in_queue() -> ColumnElement[bool]:
+    """Pairs of no comparison and no study, weak ones among them."""
+    return and_(Pair.comparison_id.is_(None), Pair.study_id.is_(None))
+
+
+def is_taste() -> ColumnElement[bool]:
+    """Pairs whose labels say what people prefer between two pictures: what a reward learns from.
+
+    Those of the queue and of studies of pictures; no votes of a comparison, no attention checks.
+    """
+    of_pictures = select(Study.id).where(Study.kind == "images")
+    return and_(
+        Pair.comparison_id.is_(None),
+        Pair.source != IMPLICIT,
+        is_no_fact(),
+        or_(Pair.study_id.is_(None), Pair.study_id.in_(of_pictures)),
+    )
+
+
+def is_no_fact() -> ColumnElement[bool]:
+    """Pairs that are no attention checks."""
+    return Pair.fact.is_(null())
 
 
 def _shown(pairs: Select[int]) -> Any:
@@ -99,6 +157,9 @@ def _shown(pairs: Select[int]) -> Any:
             right.media,
             right.width,
             right.height,
+            left.text,
+            right.text,
+            Pair.detail,
         )
         .join(Prompt, Prompt.id == Pair.prompt_id)
         .join(left, left.id == Pair.sample_a_id)
@@ -114,36 +175,36 @@ def shown_pairs(session: Session, pair_ids: Sequence[int]) -> list[OpenPair]:
     return [OpenPair._make(row) for row in rows]
 
 
+def sample_pictures(session: Session, sample_ids: Iterable[int]) -> dict[int, tuple[str, int, int]]:
+    """sample → (media, width, height)."""
+    wanted = list(sample_ids)
+    if not wanted:
+        return {}
+    rows = session.execute(
+        select(Sample.id, Sample.media, Sample.width, Sample.height).where(Sample.id.in_(wanted))
+    )
+    return {sample_id: (media, width, height) for sample_id, media, width, height in rows}
+
+
 def _judged_by(user_id: int) -> ColumnElement[bool]:
     return exists(
         select(1).where(Label.pair_id == Pair.id, Label.user_id == user_id, current())
     ).correlate(Pair)
 
 
-def leased_pairs(
-    session: Session, project_id: int, user_id: int, comparison_id: int | None
-) -> dict[int, str]:
-    """Pairs this annotator holds and has not judged → the sample on the left, in queue order."""
+def leased_pairs(session: Session, project_id: int, user_id: int, scope: Scope) -> dict[int, str]:
+    """Pairs this annotator holds and has not judged → the sample on the left, as they were leased
+    or, in the queue, in its order."""
     rows = session.execute(
         select(Pair.id, Lease.shown_left)
         .join(Lease, and_(Lease.pair_id == Pair.id, Lease.user_id == user_id))
-        .where(Pair.project_id == project_id, in_scope(comparison_id), ~_judged_by(user_id))
+        .where(Pair.project_id == project_id, in_scope(scope), ~_judged_by(user_id))
         .order_by(Pair.priority, Pair.id)
     )
     return {pair_id: side for pair_id, side in rows}
 
 
-def free_pairs(
-    session: Session,
-    project_id: int,
-    user_id: int,
-    kind: str,
-    *,
-    limit: int,
-    now: float,
-    comparison_id: int | None = None,
-    among: Iterable[int] | None = None,
-) -> list[int]:
+def wants_more(user_id: int, kind: str, now: float) -> ColumnElement[bool]:
     """Pairs that still want a verdict of this kind of annotator and that nobody else holds.
 
     A pair is free while verdicts plus leases of others of the same kind are fewer than its overlap;
@@ -177,22 +238,70 @@ def free_pairs(
         .correlate(Pair)
         .scalar_subquery()
     )
+    free = and_(~_judged_by(user_id), verdicts + held < Pair.overlap)
+    if kind == "person":  # the hint spares a walk over all that was judged before
+        return and_(free, Pair.settled.is_(False))
+    return free
+
+
+def free_pairs(
+    session: Session,
+    project_id: int,
+    user_id: int,
+    kind: str,
+    *,
+    limit: int,
+    now: float,
+    scope: Scope = QUEUE,
+    among: Iterable[int] | None = None,
+) -> list[int]:
+    """Pairs that want a verdict (see `wants_more`) in queue order."""
     query = (
         select(Pair.id)
-        .where(
-            Pair.project_id == project_id,
-            in_scope(comparison_id),
-            ~_judged_by(user_id),
-            verdicts + held < Pair.overlap,
-        )
+        .where(Pair.project_id == project_id, in_scope(scope), wants_more(user_id, kind, now))
         .order_by(Pair.priority, Pair.id)
         .limit(limit)
     )
-    if kind == "person":  # the hint spares a walk over all that was judged before
-        query = query.where(Pair.settled.is_(False))
     if among is not None:
         query = query.where(Pair.id.in_(list(among)))
     return list(session.scalars(query))
+
+
+class Candidate(NamedTuple):
+    """A pair that could be handed out next, and how much a judgement of it would tell."""
+
+    pair_id: int
+    utility: float
+
+
+def candidates(
+    session: Session,
+    study_id: int,
+    user_id: int,
+    kind: str,
+    *,
+    start: float,
+    limit: int,
+    now: float,
+    are_facts: bool = False,
+) -> list[Candidate]:
+    """Free pairs of a study (or its attention checks) from a random place of their shuffled order.
+
+    `start` is uniform in [0, 1); the order wraps around, so all open pairs are alike to it.
+    """
+    of_kind = ~is_no_fact() if are_facts else is_no_fact()
+    found: list[Candidate] = []
+    for side in (Pair.shuffle >= start, Pair.shuffle < start):
+        rows = session.execute(
+            select(Pair.id, Pair.utility)
+            .where(Pair.study_id == study_id, of_kind, side, wants_more(user_id, kind, now))
+            .order_by(Pair.shuffle)
+            .limit(limit - len(found))
+        )
+        found += [Candidate._make(row) for row in rows]
+        if len(found) >= limit:
+            break
+    return found
 
 
 def verdicts_of_people(session: Session, pair_id: int) -> int:
@@ -213,12 +322,130 @@ def verdicts_of_people(session: Session, pair_id: int) -> int:
     )
 
 
-def pair_counts(
-    session: Session, project_id: int, user_id: int, comparison_id: int | None
-) -> tuple[int, int]:
-    """(pairs this annotator has judged, pairs there are) in the queue or in one comparison."""
+def verdicts_by_sample(session: Session, pair_id: int) -> list[str]:
+    """People's verdicts that stand on a pair: a, b, tie, both_bad, rated or ranked."""
+    rows = session.execute(
+        select(Label.choice, Label.shown_left)
+        .join(User, User.id == Label.user_id)
+        .where(
+            Label.pair_id == pair_id,
+            Label.choice.not_in(NO_VERDICT),
+            User.kind == "person",
+            current(),
+        )
+    )
+    return [by_sample(choice, left) for choice, left in rows]
+
+
+class StudyCounts(NamedTuple):
+    """How far a study is: items, those with verdicts enough, verdicts wanted and given."""
+
+    study_id: int
+    items: int
+    settled: int
+    wanted: int
+    labels: int
+
+
+def study_counts(session: Session, study_ids: Sequence[int]) -> dict[int, StudyCounts]:
+    """Of each study that has items; attention checks are left out."""
+    rows = session.execute(
+        select(
+            Pair.study_id,
+            func.count(),
+            func.sum(case((Pair.settled.is_(true()), 1), else_=0)),
+            func.sum(Pair.overlap),
+            func.sum(Pair.verdicts),
+        )
+        .where(Pair.study_id.in_(list(study_ids)), is_no_fact())
+        .group_by(Pair.study_id)
+    )
+    return {int(row[0]): StudyCounts(*(int(value) for value in row)) for row in rows}
+
+
+def study_check_counts(session: Session, study_id: int) -> tuple[int, int]:
+    """(attention checks, other items) of a study."""
+    row = session.execute(
+        select(
+            func.sum(case((is_no_fact(), 0), else_=1)), func.sum(case((is_no_fact(), 1), else_=0))
+        ).where(Pair.study_id == study_id)
+    ).one()
+    return int(row[0] or 0), int(row[1] or 0)
+
+
+class Item(NamedTuple):
+    """An item of which an attention check is made."""
+
+    pair_id: int
+    prompt_id: int
+    prompt: str
+    sample_a: int
+    sample_b: int
+    media_a: str
+
+
+def study_items(session: Session, study_id: int, start: float, limit: int) -> list[Item]:
+    """Items of a study from a random place of their shuffled order, which wraps around."""
+    found: list[Item] = []
+    for side in (Pair.shuffle >= start, Pair.shuffle < start):
+        rows = session.execute(
+            select(
+                Pair.id,
+                Pair.prompt_id,
+                Prompt.text,
+                Pair.sample_a_id,
+                Pair.sample_b_id,
+                Sample.media,
+            )
+            .join(Prompt, Prompt.id == Pair.prompt_id)
+            .join(Sample, Sample.id == Pair.sample_a_id)
+            .where(Pair.study_id == study_id, is_no_fact(), side)
+            .order_by(Pair.shuffle)
+            .limit(limit - len(found))
+        )
+        found += [Item._make(row) for row in rows]
+    return found
+
+
+def study_sources(session: Session, study_id: int) -> list[dict[str, Any]]:
+    """{policy_id, name, items} of the policies whose samples stand in a study's items."""
+    counted: dict[int, int] = {}
+    for column in (Pair.sample_a_id, Pair.sample_b_id):
+        rows = session.execute(
+            select(Sample.policy_id, func.count())
+            .join(Pair, column == Sample.id)
+            .where(Pair.study_id == study_id, is_no_fact())
+            .group_by(Sample.policy_id)
+        )
+        for policy_id, number in rows:
+            counted[policy_id] = counted.get(policy_id, 0) + number
+    names = session.execute(select(Policy.id, Policy.name).where(Policy.id.in_(list(counted))))
+    return [
+        {"policy_id": policy_id, "name": name, "items": counted[policy_id]}
+        for policy_id, name in names
+    ]
+
+
+def settle_study(session: Session, study_id: int) -> None:
+    """See again which items have verdicts enough, after their overlap has changed."""
+    session.execute(
+        update(Pair)
+        .where(Pair.study_id == study_id, is_no_fact())
+        .values(settled=Pair.verdicts >= Pair.overlap)
+    )
+
+
+def by_sample(choice: str, left: str) -> str:
+    """A choice of a side as the sample that stood there; other choices as they are."""
+    if choice == "left":
+        return left
+    return {"a": "b", "b": "a"}[left] if choice == "right" else choice
+
+
+def pair_counts(session: Session, project_id: int, user_id: int, scope: Scope) -> tuple[int, int]:
+    """(pairs this annotator has judged, pairs there are), attention checks left out."""
     total = session.scalar(
-        select(func.count()).where(Pair.project_id == project_id, in_scope(comparison_id))
+        select(func.count()).where(Pair.project_id == project_id, in_scope(scope), is_no_fact())
     )
     done = session.scalar(
         select(func.count(func.distinct(Label.pair_id)))
@@ -227,7 +454,8 @@ def pair_counts(
         .where(
             Label.user_id == user_id,
             Pair.project_id == project_id,
-            in_scope(comparison_id),
+            in_scope(scope),
+            is_no_fact(),
             current(),
         )
     )
@@ -246,9 +474,7 @@ def recent_seconds(session: Session, project_id: int, user_id: int, limit: int =
     return [answered - shown for shown, answered in rows]
 
 
-def last_label(
-    session: Session, project_id: int, user_id: int, comparison_id: int | None
-) -> Label | None:
+def last_label(session: Session, project_id: int, user_id: int, scope: Scope) -> Label | None:
     """This annotator's latest current label: what an undo takes back."""
     return session.scalar(
         select(Label)
@@ -256,11 +482,34 @@ def last_label(
         .where(
             Label.user_id == user_id,
             Pair.project_id == project_id,
-            in_scope(comparison_id),
+            in_scope(scope),
             current(),
         )
         .order_by(Label.id.desc())
         .limit(1)
+    )
+
+
+def label_of(session: Session, pair_id: int, user_id: int) -> Label | None:
+    """This annotator's standing judgement of a pair."""
+    return session.scalar(
+        select(Label)
+        .where(Label.pair_id == pair_id, Label.user_id == user_id, current())
+        .order_by(Label.id.desc())
+        .limit(1)
+    )
+
+
+def labels_since(session: Session, study_id: int, user_id: int, label_id: int) -> int:
+    """How many judgements of a study an annotator has given after that one."""
+    return int(
+        session.scalar(
+            select(func.count())
+            .select_from(Label)
+            .join(Pair, Pair.id == Label.pair_id)
+            .where(Label.user_id == user_id, Label.id > label_id, Pair.study_id == study_id)
+        )
+        or 0
     )
 
 
@@ -269,15 +518,18 @@ def judgements(
     project_id: int,
     *,
     kind: str | None = None,
-    comparison_id: int | None = None,
+    scope: Scope | None = None,
     after: int = 0,
     limit: int = 2000,
 ) -> list[Judgement]:
-    """Current labels by rising id after `after`; `kind` person or simulated, None for both.
+    """Current labels by rising id after `after`; `kind` person or simulated, None for both,
+    implicit for the weak ones, which no other kind brings.
 
-    Labels of the queue alone unless a comparison is named: votes in a comparison never train.
+    Without a scope those that say what is preferred (see `is_taste`): votes in a comparison and
+    attention checks never train.
     """
     left, right = aliased(Sample), aliased(Sample)
+    meant = is_taste() if scope is None else and_(in_scope(scope), is_no_fact())
     query = (
         select(
             Label.id,
@@ -297,21 +549,27 @@ def judgements(
             Label.reasons,
             Label.comment,
             Pair.source,
-            Pair.chooser,
-            Pair.propensity,
+            case((Label.chooser != "", Label.chooser), else_=Pair.chooser),
+            Pair.propensity * Label.propensity,
             Label.client_id,
+            Pair.study_id,
+            Label.answers,
         )
         .join(Pair, Pair.id == Label.pair_id)
         .join(Prompt, Prompt.id == Pair.prompt_id)
         .join(left, left.id == Pair.sample_a_id)
         .join(right, right.id == Pair.sample_b_id)
         .join(User, User.id == Label.user_id)
-        .where(Pair.project_id == project_id, in_scope(comparison_id), current(), Label.id > after)
+        .where(
+            Pair.project_id == project_id,
+            is_in_queue() if kind == IMPLICIT else meant,
+            current(),
+            Label.id > after,
+        )
         .order_by(Label.id)
         .limit(limit)
     )
-    if kind is not None:
-        query = query.where(User.kind == kind)
+    query = query.where(User.kind != IMPLICIT if kind is None else User.kind == kind)
     return [Judgement._make(row) for row in session.execute(query)]
 
 
@@ -346,7 +604,7 @@ def label_counts(session: Session, project_id: int, since: float) -> LabelCounts
         .select_from(Label)
         .join(Pair, Pair.id == Label.pair_id)
         .join(User, User.id == Label.user_id)
-        .where(Pair.project_id == project_id, Pair.comparison_id.is_(None), current())
+        .where(Pair.project_id == project_id, is_taste(), current())
     ).one()
     return LabelCounts(*(int(value) for value in row))
 
@@ -365,7 +623,7 @@ def decided_pairs(session: Session, project_id: int, heldout_set: str) -> tuple[
         .join(Pair, Pair.id == Label.pair_id)
         .join(Prompt, Prompt.id == Pair.prompt_id)
         .join(User, User.id == Label.user_id)
-        .where(Pair.project_id == project_id, Pair.comparison_id.is_(None), current())
+        .where(Pair.project_id == project_id, is_taste(), current())
         .where(Label.choice.in_(("left", "right")), Prompt.text.not_in(held))
         .group_by(User.kind)
     )
@@ -433,7 +691,7 @@ def pairs_with_counts(
         .join(Prompt, Prompt.id == Pair.prompt_id)
         .join(a, a.id == Pair.sample_a_id)
         .join(b, b.id == Pair.sample_b_id)
-        .where(Pair.project_id == project_id, in_scope(None))
+        .where(Pair.project_id == project_id, in_scope(QUEUE))
         .order_by(Pair.id.desc())
         .limit(limit)
     )
@@ -468,18 +726,50 @@ def samples_of_pictures(
 def pairs_of_pictures(
     session: Session, project_id: int, media: Sequence[str]
 ) -> list[tuple[int, str, str, str]]:
-    """(pair, prompt, media a, media b) of the queue's pairs whose picture a is one of these, the
-    oldest last."""
+    """(pair, prompt, media a, media b) of the queue's pairs, weak ones too, whose picture a is one
+    of these, the oldest last."""
     a, b = aliased(Sample), aliased(Sample)
     rows = session.execute(
         select(Pair.id, Prompt.text, a.media, b.media)
         .join(Prompt, Prompt.id == Pair.prompt_id)
         .join(a, a.id == Pair.sample_a_id)
         .join(b, b.id == Pair.sample_b_id)
-        .where(Pair.project_id == project_id, in_scope(None), a.media.in_(media))
+        .where(Pair.project_id == project_id, is_in_queue(), a.media.in_(media))
         .order_by(Pair.id.desc())
     )
     return [(pair_id, text, of_a, of_b) for pair_id, text, of_a, of_b in rows]
+
+
+def adopt(session: Session, pair_ids: Sequence[int], source: str, to: str) -> None:
+    """Those of the pairs that came from one source are from another from now on, and open."""
+    session.execute(
+        update(Pair)
+        .where(Pair.id.in_(list(pair_ids)), Pair.source == source)
+        .values(source=to, settled=False)
+    )
+
+
+def settle_pairs(session: Session, pair_ids: Iterable[int]) -> None:
+    """Count again the verdicts of people on pairs of the queue, and see which have enough."""
+    verdicts = (
+        select(func.count())
+        .select_from(Label)
+        .join(User, User.id == Label.user_id)
+        .where(
+            Label.pair_id == Pair.id,
+            Label.choice.not_in(NO_VERDICT),
+            User.kind == "person",
+            current(),
+        )
+        .correlate(Pair)
+        .scalar_subquery()
+    )
+    session.execute(
+        update(Pair)
+        .where(Pair.id.in_(sorted(pair_ids)))
+        .values(verdicts=verdicts, settled=verdicts >= Pair.overlap)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def scores_of(

@@ -172,11 +172,13 @@ class Pair(Base):
     overlap: Mapped[int] = mapped_column(default=1)
     settled: Mapped[bool] = mapped_column(default=False, server_default=false())
     # people have given enough verdicts: a hint kept with every label, so that the queue skips it
+    verdicts: Mapped[int] = mapped_column(default=0, server_default=sql("0"))
+    # of people that stand, kept with every label, so that progress is not counted anew
     utility: Mapped[float] = mapped_column(default=0.0, server_default=sql("0"))
     # how much a judgement would tell, by the study's chooser
     shuffle: Mapped[float] = mapped_column(default=random.random, server_default=sql("0"))
     # where a uniform draw finds it
-    fact: Mapped[JsonDict | None] = mapped_column(default=None)
+    fact: Mapped[JsonDict | None] = mapped_column(JSON(none_as_null=True), default=None)
     # an attention check, never taste: {kind: distant | damaged | repeat, expected?, of?}
     detail: Mapped[JsonDict] = mapped_column(default=dict, server_default=sql("'{}'"))
     # {more: [sample ids], subject: media of the picture that texts are about}

@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from backend.rl.randomness import seed_of
-from backend.services import samples
+from backend.services import policies, runs, samples
 from backend.services.policies import PolicySpec
 from backend.services.samples import NewSample
+from backend.services.studio import Studio
 from workers import models
 from workers.frame import JobFrame
 from workers.sheets import png
 
 BATCH = 64
+NUM_STEPS = 28
+"""Denoising steps where no policy comes from a run that says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -82,3 +85,14 @@ class Drawing:
     def _told(self, more: int, policy: PolicySpec) -> None:
         self.done += more
         self.frame.step(self.done, self.total, f"{self.done} of {self.total} pictures drawn")
+
+
+def usual(studio: Studio, policy_ids: Sequence[int]) -> tuple[int, float]:
+    """(denoising steps, guidance) of the run that taught one of the policies."""
+    for policy_id in policy_ids:
+        run_id = policies.get(studio, policy_id)["run_id"]
+        if run_id is not None:
+            config = runs.config_of(studio, run_id)
+            steps = config.evaluation.num_steps or config.sampling.num_steps
+            return steps, config.sampling.guidance
+    return NUM_STEPS, 1.0

@@ -11,7 +11,7 @@ from pydantic import Field
 from app.api.deps import Body, ProjectDep, StudioDep, UserDep
 from backend.errors import InputError
 from backend.preferences import formats
-from backend.services import jobs, labels, pairs, samples
+from backend.services import jobs, labels, pairs, samples, studies
 from backend.services.labels import NewLabel
 
 router = APIRouter(tags=["label"])
@@ -23,7 +23,7 @@ class Judgement(Body):
     client_id: str
     """Made by the client, anew for each judgement."""
     pair_id: int
-    choice: Literal["left", "right", "tie", "both_bad", "skip"]
+    choice: Literal["left", "right", "tie", "both_bad", "skip", "rated", "ranked"]
     shown_left: Literal["a", "b"]
     """The letter that came with the pair."""
     t_shown: float
@@ -31,6 +31,9 @@ class Judgement(Body):
     t_answer: float
     reasons: list[str] = Field(default_factory=list, max_length=20)
     comment: str = ""
+    answers: dict[str, Any] = Field(default_factory=dict)
+    """Aspects, regions, spans, the cause of a skip, a mark: what the study asks beside the
+    choice."""
 
 
 class Undo(Body):
@@ -40,6 +43,8 @@ class Undo(Body):
     """Made by the client, anew for each undo."""
     comparison_id: int | None = None
     """Undo a vote of that comparison instead of a label."""
+    study_id: int | None = None
+    """Undo a judgement of that study."""
 
 
 class Simulate(Body):
@@ -51,6 +56,8 @@ class Simulate(Body):
     seed: int = Field(0, ge=0, lt=2**53)
     comparison_id: int | None = None
     """Judge the pairs of that comparison instead of the queue."""
+    study_id: int | None = None
+    """Judge the items of that study."""
 
 
 @router.get("/label/next")
@@ -61,9 +68,11 @@ def next_pairs(
     n: Annotated[int, Query(ge=1, le=pairs.MAX_PREFETCH)] = 3,
     after: Annotated[str, Query(description="Ids of the pairs held, with commas.")] = "",
     comparison_id: int | None = None,
+    study_id: int | None = None,
 ) -> dict[str, Any]:
     """The next pairs, leased for two minutes; `is_drawing` when more are on their way."""
-    found = pairs.next_pairs(studio, project, user["id"], n, _ids(after), comparison_id)
+    scope = studies.scope_of(study_id, comparison_id)
+    found = pairs.next_pairs(studio, project, user["id"], n, _ids(after), scope)
     is_drawing = not found["pairs"] and samples.drawing(studio, project) is not None
     return {**found, "is_drawing": is_drawing}
 
@@ -77,7 +86,8 @@ def judge(body: Judgement, studio: StudioDep, user: UserDep) -> dict[str, Any]:
 @router.post("/label/undo")
 def undo(body: Undo, studio: StudioDep, user: UserDep, project: ProjectDep) -> dict[str, Any]:
     """Take back the latest judgement and get its pair again, with the sides it had."""
-    return labels.undo(studio, project, user["id"], body.client_id, body.comparison_id)
+    scope = studies.scope_of(body.study_id, body.comparison_id)
+    return labels.undo(studio, project, user["id"], body.client_id, scope)
 
 
 @router.get("/labels/export")

@@ -25,18 +25,20 @@ log = logging.getLogger(__name__)
 QUEUES = {
     "generate": "generate",
     "compare": "generate",
+    "study": "generate",
     "score": "score",
     "judge": "score",
     "simulate": "score",
     "learn": "score",
     "references": "score",
+    "import_rows": "score",
     "probe": "train",
     "train": "train",
 }
 """The queue of each kind of job."""
-MAX_ATTEMPTS = {"train": 20, "judge": 5}
-"""A run goes on from its last checkpoint and pictures can be judged again: dying workers cost them
-little."""
+MAX_ATTEMPTS = {"train": 20, "judge": 5, "import_rows": 5}
+"""A run goes on from its last checkpoint, an import behind its last row, and pictures can be judged
+again: dying workers cost them little."""
 TAKEN = "Its answer was taken."
 """The message of a job that only its orderer knows, when it is over."""
 OBEYED = {"stop": "stopped", "pause": "paused"}
@@ -168,6 +170,12 @@ def progress(studio: Studio, job_id: int, attempt: int, share: float, message: s
     if not _mine(studio, job_id, attempt, **values):
         return "stop"
     return wanted(studio, job_id, attempt)
+
+
+def note(studio: Studio, job_id: int, attempt: int, result: dict[str, Any]) -> bool:
+    """Write down what is done so far, for those who look on and for a later attempt; False when
+    the attempt was lost."""
+    return _mine(studio, job_id, attempt, result=result, heartbeat_at=time.time())
 
 
 def wanted(studio: Studio, job_id: int, attempt: int) -> str:
@@ -353,6 +361,15 @@ def ordered_by(studio: Studio, run_id: int, kind: str) -> list[dict[str, Any]]:
     with studio.read() as session:
         found = session.scalars(select(Job).where(Job.kind == kind).order_by(Job.id))
         return [_row(job) for job in found if job.args.get("run_id") == run_id]
+
+
+def of_kind(studio: Studio, kind: str, limit: int = 200) -> list[dict[str, Any]]:
+    """The latest jobs of a kind, newest first."""
+    with studio.read() as session:
+        found = session.scalars(
+            select(Job).where(Job.kind == kind).order_by(Job.id.desc()).limit(limit)
+        )
+        return [_row(job) for job in found]
 
 
 def find(session: Session, job_id: int, *, lock: bool = False) -> Job:

@@ -6,8 +6,9 @@ An undo is a new row that names the label it takes back; which labels stand is d
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from sqlalchemy import delete, select
@@ -15,15 +16,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, InputError, NotFound
-from backend.preferences import formats
-from backend.services import pairs
+from backend.preferences import formats, intervals, studies
+from backend.preferences.studies import StudyConfig
+from backend.services import handing, pairs, users
 from backend.services.studio import Studio
 from db import queries
-from db.tables import Label, Lease, Pair, Sample
+from db.queries import QUEUE, Scope
+from db.tables import Label, Lease, Pair, Sample, Study
 
 LONGEST_COMMENT = 10_000
 LONGEST_ID = 100
-CHOICES = ("left", "right", "tie", "both_bad", "skip")
 PAGE = 2000
 
 
@@ -40,6 +42,8 @@ class NewLabel:
     t_answer: float
     reasons: list[str] = field(default_factory=list)
     comment: str = ""
+    answers: dict[str, Any] = field(default_factory=dict)
+    """What else was said: `backend.preferences.studies.Answers`."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class JudgedPair:
     chooser: str
     propensity: float
     client_id: str
+    study_id: int | None = None
+    answers: dict[str, Any] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -86,8 +92,13 @@ def store(studio: Studio, user_id: int, label: NewLabel, *, veiled: bool = False
         pair = session.get(Pair, label.pair_id, with_for_update=True)
         if pair is None:
             raise NotFound(f"There is no pair {label.pair_id}; load the page again for new pairs.")
-        left = _side(session, pair, user_id, label, veiled)
-        label_id = insert(session, studio.store.dialect, [_values(user_id, label, left)])
+        label = _of_study(session, pair, user_id, label)
+        lease = session.get(Lease, (pair.id, user_id))
+        left = _side(session, pair, lease, label, veiled)
+        values = _values(user_id, label, left)
+        if lease is not None:
+            values |= {"chooser": lease.chooser, "propensity": lease.propensity}
+        label_id = insert(session, studio.store.dialect, [values])
         repeated = not label_id
         if repeated:
             label_id = [_first(session, user_id, label).id]
@@ -95,7 +106,8 @@ def store(studio: Studio, user_id: int, label: NewLabel, *, veiled: bool = False
             _replace_earlier(session, user_id, label, label_id[0])
             session.execute(delete(Lease).where(Lease.pair_id == pair.id, Lease.user_id == user_id))
             settle(session, pair)
-        done, _total = queries.pair_counts(session, pair.project_id, user_id, pair.comparison_id)
+        scope = Scope(pair.comparison_id, pair.study_id)
+        done, _total = queries.pair_counts(session, pair.project_id, user_id, scope)
     return {"label_id": label_id[0], "repeated": repeated, "done": done}
 
 
@@ -116,7 +128,7 @@ def undo(
     project_id: int,
     user_id: int,
     client_id: str,
-    comparison_id: int | None = None,
+    scope: Scope = QUEUE,
 ) -> dict[str, Any]:
     """Take back this annotator's latest standing judgement and hand its pair out again.
 
@@ -129,15 +141,11 @@ def undo(
             select(Label).where(Label.user_id == user_id, Label.client_id == client_id)
         )
         if retraction is None:
-            retraction = _retract(session, project_id, user_id, client_id, comparison_id)
+            retraction = _retract(session, project_id, user_id, client_id, scope)
         elif retraction.choice != "retract":
             raise Conflict("This client id belongs to a judgement; an undo needs one of its own.")
-        until = pairs.lease_again(session, retraction.pair_id, user_id, retraction.shown_left)
-        shown = queries.shown_pairs(session, [retraction.pair_id])[0]
-        return {
-            "label_id": retraction.retracts,
-            "pair": pairs.view(shown, retraction.shown_left, until),
-        }
+        pair = pairs.again(session, retraction.pair_id, user_id, retraction.shown_left)
+        return {"label_id": retraction.retracts, "pair": pair}
 
 
 def judged(
@@ -145,14 +153,18 @@ def judged(
     project_id: int,
     *,
     simulated: bool | None = False,
-    comparison_id: int | None = None,
+    implicit: bool = False,
+    scope: Scope | None = None,
 ) -> Iterator[JudgedPair]:
     """Current labels in the order they were given, read page by page.
 
-    People's labels by default; `simulated=True` those of simulated annotators, None both. Votes of
-    a comparison only when it is named.
+    People's labels by default; `simulated=True` those of simulated annotators, None both;
+    `implicit` instead the weak ones drawn from clicks, which no other call brings. Without
+    a scope those of the queue and of all studies of pictures; votes of a comparison only when it
+    is named, attention checks never.
     """
     kind = {None: None, True: "simulated", False: "person"}[simulated]
+    kind = queries.IMPLICIT if implicit else kind
     after = 0
     while True:
         with studio.read() as session:
@@ -160,7 +172,7 @@ def judged(
                 session,
                 project_id,
                 kind=kind,
-                comparison_id=comparison_id,
+                scope=scope,
                 after=after,
                 limit=PAGE,
             )
@@ -171,10 +183,15 @@ def judged(
 
 
 def export(
-    studio: Studio, project_id: int, form: str = "jsonl", *, simulated: bool = False
+    studio: Studio,
+    project_id: int,
+    form: str = "jsonl",
+    *,
+    simulated: bool = False,
+    scope: Scope | None = None,
 ) -> Iterator[str]:
     """Lines of JSON in a format of `backend.preferences.formats`; `simulated` adds those labels."""
-    every = judged(studio, project_id, simulated=None if simulated else False)
+    every = judged(studio, project_id, simulated=None if simulated else False, scope=scope)
     return formats.write((_exported(label) for label in every), form)
 
 
@@ -204,9 +221,9 @@ def counts(studio: Studio, project_id: int, since: float) -> dict[str, Any]:
 
 
 def _retract(
-    session: Session, project_id: int, user_id: int, client_id: str, comparison_id: int | None
+    session: Session, project_id: int, user_id: int, client_id: str, scope: Scope
 ) -> Label:
-    last = queries.last_label(session, project_id, user_id, comparison_id)
+    last = queries.last_label(session, project_id, user_id, scope)
     if last is None:
         raise NotFound("There is nothing to undo.")
     now = time.time()
@@ -228,8 +245,53 @@ def _retract(
 
 
 def settle(session: Session, pair: Pair) -> None:
-    """Keep the hint that people need not be asked about a pair any more; its row is locked."""
-    pair.settled = queries.verdicts_of_people(session, pair.id) >= pair.overlap
+    """Keep the hint that people need not be asked about a pair any more; its row is locked.
+
+    Where a study says so, a pair on which people differ is asked about once more.
+    """
+    verdicts = queries.verdicts_of_people(session, pair.id)
+    if verdicts >= pair.overlap and pair.study_id is not None and pair.fact is None:
+        config = StudyConfig.read(session.get_one(Study, pair.study_id).config)
+        if config.overlap <= pair.overlap < config.overlap_most and not _is_narrow(
+            queries.verdicts_by_sample(session, pair.id), config.narrow
+        ):
+            pair.overlap += 1
+    pair.verdicts, pair.settled = verdicts, verdicts >= pair.overlap
+
+
+def _is_narrow(verdicts: Sequence[str], narrow: float) -> bool:
+    """Whether the 95 % interval of the leading verdict's share is at most that wide."""
+    share = intervals.wilson(max(Counter(verdicts).values(), default=0), len(verdicts))
+    return share.high - share.low <= narrow
+
+
+def _of_study(session: Session, pair: Pair, user_id: int, label: NewLabel) -> NewLabel:
+    """The judgement, checked against what its study asks."""
+    if pair.study_id is None:
+        if label.choice not in studies.CHOICES["images"]:
+            raise InputError(
+                f"Choice '{label.choice}' is unknown; it is one of "
+                f"{', '.join(studies.CHOICES['images'])}."
+            )
+        answers = studies.Answers.read(label.answers)
+        return replace(label, answers=answers.said())
+    study = handing.open_to(session, pair.study_id, users.find(session, user_id))
+    handing.refuse_closed(study)
+    config, answers = StudyConfig.read(study.config), studies.Answers.read(label.answers)
+    studies.check(study.kind, config, label.choice, answers)
+    return replace(label, answers=_in_samples(pair, user_id, answers).said())
+
+
+def _in_samples(pair: Pair, user_id: int, answers: studies.Answers) -> studies.Answers:
+    """Best and worst by the letter of the sample, where the browser names the place it stood in."""
+    if answers.best is None and answers.worst is None:
+        return answers
+    order = pairs.slots(pair.id, user_id, 2 + len(pair.detail.get("more", [])))
+    letters = {"abcd"[place]: "abcd"[sample] for place, sample in enumerate(order)}
+    said = {"best": answers.best, "worst": answers.worst}
+    return answers.model_copy(
+        update={name: letters.get(place) for name, place in said.items() if place is not None}
+    )
 
 
 def _replace_earlier(session: Session, user_id: int, label: NewLabel, label_id: int) -> None:
@@ -257,9 +319,8 @@ def _replace_earlier(session: Session, user_id: int, label: NewLabel, label_id: 
         )
 
 
-def _side(session: Session, pair: Pair, user_id: int, label: NewLabel, veiled: bool) -> str:
+def _side(session: Session, pair: Pair, lease: Lease | None, label: NewLabel, veiled: bool) -> str:
     """Which sample was on the left: as the browser says, unless the lease knows better."""
-    lease = session.get(Lease, (pair.id, user_id))
     if lease is not None:
         return lease.shown_left
     if not veiled:
@@ -306,14 +367,13 @@ def _values(user_id: int, label: NewLabel, left: str) -> dict[str, Any]:
         "t_answer": label.t_answer,
         "reasons": list(label.reasons),
         "comment": label.comment,
+        "answers": label.answers,
         "created_at": time.time(),
     }
 
 
 def _check(label: NewLabel) -> None:
     _check_client_id(label.client_id)
-    if label.choice not in CHOICES:
-        raise InputError(f"Choice '{label.choice}' is unknown; it is one of {', '.join(CHOICES)}.")
     if label.shown_left not in ("a", "b"):
         raise InputError(f"shown_left is '{label.shown_left}'; it is 'a' or 'b'.")
     if not 0 <= label.t_shown <= label.t_answer < 1e11:
@@ -376,4 +436,6 @@ def _judged(row: queries.Judgement) -> JudgedPair:
         chooser=row.chooser,
         propensity=row.propensity,
         client_id=row.client_id,
+        study_id=row.study_id,
+        answers=row.answers,
     )

@@ -14,18 +14,19 @@ import secrets
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from backend.errors import InputError
-from backend.services import users
+from backend.services import handing, users
+from backend.services.handing import Handed
 from backend.services.samples import url
 from backend.services.studio import Studio
 from db import queries
-from db.queries import OpenPair
+from db.queries import QUEUE, OpenPair, Scope
 from db.tables import Lease, Pair, Sample
 
 LEASE_S = 120.0
@@ -95,44 +96,46 @@ def next_pairs(
     user_id: int,
     n: int = 3,
     held: Iterable[int] = (),
-    comparison_id: int | None = None,
+    scope: Scope = QUEUE,
 ) -> dict[str, Any]:
     """Lease the next `n` pairs to an annotator, beyond those the browser says it still holds.
 
     Returns {pairs, done, total, median_s}. Pairs leased earlier and not judged come first, with the
-    sides they had; leases of held pairs are prolonged.
+    sides they had; leases of held pairs are prolonged. A study is handed out as its chooser and its
+    share of attention checks say, the queue in its order.
     """
     if not 1 <= n <= MAX_PREFETCH:
         raise InputError(f"n is {n}; ask for 1 to {MAX_PREFETCH} pairs at a time.")
     now, kept = time.time(), set(held)
     with studio.write() as session:
-        studio.store.serialise(session, "lease", project_id, comparison_id or 0)
-        kind = users.find(session, user_id).kind
-        mine = queries.leased_pairs(session, project_id, user_id, comparison_id)
+        studio.store.serialise(session, "lease", project_id, *(part or 0 for part in scope))
+        user = users.find(session, user_id)
+        kind = user.kind
+        study = None if scope.study is None else handing.open_to(session, scope.study, user)
+        mine = queries.leased_pairs(session, project_id, user_id, scope)
         # A lease that ran out may be somebody else's pair by now: ask for all of mine again.
         free = functools.partial(
-            queries.free_pairs,
-            session,
-            project_id,
-            user_id,
-            kind,
-            now=now,
-            comparison_id=comparison_id,
+            queries.free_pairs, session, project_id, user_id, kind, now=now, scope=scope
         )
         still = free(limit=max(len(mine), 1), among=list(mine))
         renewed = [pair_id for pair_id in still if pair_id in kept]
         again = [pair_id for pair_id in still if pair_id not in kept][:n]
-        chosen = again
+        fresh: list[Handed] = []
         if len(again) < n:
-            beyond = free(limit=n + len(mine))
-            fresh = [pair_id for pair_id in beyond if pair_id not in mine and pair_id not in kept]
-            chosen = again + fresh[: n - len(again)]
-        sides = _lease(session, user_id, mine, renewed + chosen, now + LEASE_S)
+            taken, wanted = {*mine, *kept}, n - len(again)
+            if study is not None:
+                fresh = handing.hand_out(session, study, user, wanted, taken, now)
+            else:
+                beyond = free(limit=n + len(mine))
+                fresh = [Handed(pair) for pair in beyond if pair not in taken][:wanted]
+        sides = _lease(session, user_id, mine, renewed + again, fresh, now + LEASE_S)
+        chosen = again + [handed.pair_id for handed in fresh]
         shown = {pair.pair_id: pair for pair in queries.shown_pairs(session, chosen)}
-        done, total = queries.pair_counts(session, project_id, user_id, comparison_id)
+        views = _views(session, [shown[i] for i in chosen], sides, user_id, now + LEASE_S)
+        done, total = queries.pair_counts(session, project_id, user_id, scope)
         seconds = queries.recent_seconds(session, project_id, user_id)
     return {
-        "pairs": [view(shown[pair_id], sides[pair_id], now + LEASE_S) for pair_id in chosen],
+        "pairs": views,
         "done": done,
         "total": total,
         "median_s": statistics.median(seconds) if seconds else None,
@@ -144,7 +147,7 @@ def unlabelled(
     project_id: int,
     user_id: int,
     limit: int,
-    comparison_id: int | None = None,
+    scope: Scope = QUEUE,
 ) -> list[OpenPair]:
     """Pairs that still want a verdict of this kind of annotator, without leasing them."""
     with studio.read() as session:
@@ -156,7 +159,7 @@ def unlabelled(
             kind,
             limit=limit,
             now=time.time(),
-            comparison_id=comparison_id,
+            scope=scope,
         )
         return queries.shown_pairs(session, free)
 
@@ -189,16 +192,37 @@ def page(
 def counts(studio: Studio, project_id: int, user_id: int) -> dict[str, int]:
     """{open, total, done_mine} of the label queue."""
     with studio.read() as session:
-        done, total = queries.pair_counts(session, project_id, user_id, None)
+        done, total = queries.pair_counts(session, project_id, user_id, QUEUE)
     return {"open": total - done, "total": total, "done_mine": done}
 
 
-def view(pair: OpenPair, left: str, until: float) -> dict[str, Any]:
-    """A pair as its judge sees it: two pictures, a prompt, and no word about where they came
-    from."""
-    a = {"url": url(pair.media_a), "width": pair.width_a, "height": pair.height_a}
-    b = {"url": url(pair.media_b), "width": pair.width_b, "height": pair.height_b}
-    return {
+def again(session: Session, pair_id: int, user_id: int, left: str) -> dict[str, Any]:
+    """A pair handed back to its annotator with the sides it had."""
+    until = lease_again(session, pair_id, user_id, left)
+    shown = queries.shown_pairs(session, [pair_id])
+    return _views(session, shown, {pair_id: left}, user_id, until)[0]
+
+
+def _views(
+    session: Session, shown: list[OpenPair], sides: dict[int, str], user_id: int, until: float
+) -> list[dict[str, Any]]:
+    wanted = {sample for pair in shown for sample in pair.detail.get("more", [])}
+    more = queries.sample_pictures(session, wanted)
+    return [view(pair, sides[pair.pair_id], user_id, until, more) for pair in shown]
+
+
+def view(
+    pair: OpenPair,
+    left: str,
+    user_id: int,
+    until: float,
+    more: Mapping[int, tuple[str, int, int]] | None = None,
+) -> dict[str, Any]:
+    """A pair as its judge sees it: what stands left and right, a prompt, and no word about where
+    they came from. Of four pictures the order is this annotator's own."""
+    a = _shown(pair.media_a, pair.width_a, pair.height_a, pair.text_a)
+    b = _shown(pair.media_b, pair.width_b, pair.height_b, pair.text_b)
+    found = {
         "pair_id": pair.pair_id,
         "prompt": pair.prompt,
         "left": a if left == "a" else b,
@@ -206,6 +230,24 @@ def view(pair: OpenPair, left: str, until: float) -> dict[str, Any]:
         "shown_left": veil(pair.media_a, pair.media_b, left),
         "lease_until": until,
     }
+    further = pair.detail.get("more", [])
+    if further and more:
+        every = [a, b, *(_shown(*more[sample], None) for sample in further)]
+        found["slots"] = [every[i] for i in slots(pair.pair_id, user_id, len(every))]
+    if subject := pair.detail.get("subject"):
+        found["subject"] = {"url": url(subject)}
+    return found
+
+
+def slots(pair_id: int, user_id: int, num: int) -> list[int]:
+    """Which sample stands in which place, drawn once for each annotator and item."""
+    return random.Random(f"slots:{pair_id}:{user_id}").sample(range(num), num)
+
+
+def _shown(media: str, width: int, height: int, text: str | None) -> dict[str, Any]:
+    if text is not None:
+        return {"text": text}
+    return {"url": url(media), "width": width, "height": height}
 
 
 def preview(pair: OpenPair) -> dict[str, Any]:
@@ -235,25 +277,36 @@ def lease_again(session: Session, pair_id: int, user_id: int, left: str) -> floa
 
 
 def _lease(
-    session: Session, user_id: int, mine: dict[int, str], pair_ids: list[int], until: float
+    session: Session,
+    user_id: int,
+    mine: dict[int, str],
+    known: list[int],
+    fresh: list[Handed],
+    until: float,
 ) -> dict[int, str]:
     """Prolong the leases there are, make the others; returns the side of every pair."""
-    sides = {pair_id: mine.get(pair_id) or secrets.choice("ab") for pair_id in pair_ids}
-    known = [pair_id for pair_id in pair_ids if pair_id in mine]
     if known:
         session.execute(
             update(Lease)
             .where(Lease.user_id == user_id, Lease.pair_id.in_(known))
             .values(until=until)
         )
-    fresh = [
-        {"pair_id": pair_id, "user_id": user_id, "until": until, "shown_left": sides[pair_id]}
-        for pair_id in pair_ids
-        if pair_id not in mine
+    rows: list[dict[str, Any]] = [
+        {
+            "pair_id": handed.pair_id,
+            "user_id": user_id,
+            "until": until,
+            "shown_left": handed.left or secrets.choice("ab"),
+            "chooser": handed.chooser,
+            "propensity": handed.propensity,
+        }
+        for handed in fresh
     ]
-    if fresh:
-        session.execute(insert(Lease), fresh)
-    return sides
+    if rows:
+        session.execute(insert(Lease), rows)
+    return {pair_id: mine[pair_id] for pair_id in known} | {
+        row["pair_id"]: row["shown_left"] for row in rows
+    }
 
 
 def _choose(

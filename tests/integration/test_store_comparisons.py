@@ -10,6 +10,7 @@ from backend.errors import InputError
 from backend.services import comparisons, demo, jobs, labels, pairs, projects, today, users
 from backend.services.comparisons import DrawnPair
 from backend.services.studio import Studio
+from db.queries import Scope
 from tests import factory
 
 
@@ -45,9 +46,7 @@ def test_votes_are_counted_by_policy_whatever_the_side_people_and_simulated_apar
     made, comparison = _drawn(services)
     queue = pairs.next_pairs(services, made.project, made.user, 8)
     assert queue["pairs"] == [] and queue["total"] == 0
-    shown = pairs.next_pairs(services, made.project, made.user, 8, comparison_id=comparison)[
-        "pairs"
-    ]
+    shown = pairs.next_pairs(services, made.project, made.user, 8, scope=Scope(comparison))["pairs"]
     cells = {c["pair_id"]: c for c in comparisons.get(services, comparison, reveal=True)["cells"]}
     for number, pair in enumerate(shown):
         tuned_left = pair["left"]["url"] == cells[pair["pair_id"]]["tuned_url"]
@@ -61,7 +60,7 @@ def test_votes_are_counted_by_policy_whatever_the_side_people_and_simulated_apar
     assert row["win_rate"] == 0.875 and row["low"] < 0.875 < row["high"]
     assert row["by"]["simulated"]["votes"]["base"] == 1
     assert "cells" not in row and list(labels.judged(services, made.project)) == []
-    labels.undo(services, made.project, made.user, "undo", comparison)
+    labels.undo(services, made.project, made.user, "undo", Scope(comparison))
     assert comparisons.get(services, comparison)["votes"]["tie"] == 0
 
 

@@ -6,14 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.services import comparisons, policies, runs
+from backend.services import comparisons
 from backend.services.comparisons import DrawnPair
-from backend.services.studio import Studio
-from workers.drawing import Drawing, Wish
+from workers.drawing import Drawing, Wish, usual
 from workers.frame import JobFrame, run_job
-
-NUM_STEPS = 28
-"""Denoising steps where neither policy comes from a run that says otherwise."""
 
 
 def run(job_id: int, attempt: int) -> None:
@@ -26,7 +22,7 @@ def work(frame: JobFrame) -> dict[str, Any]:
     studio = frame.studio
     plan = comparisons.plan(studio, frame.args["comparison_id"])
     wishes = [Wish.of(prompt, plan.seed, 0) for prompt in plan.prompts]
-    num_steps, guidance = _settings(studio, [plan.tuned.id, plan.base.id])
+    num_steps, guidance = usual(studio, [plan.tuned.id, plan.base.id])
     drawing = Drawing(frame, num_steps, 2 * len(wishes), guidance)
     base, tuned = drawing.draw(plan.base, wishes), drawing.draw(plan.tuned, wishes)
     drawn = [
@@ -35,14 +31,3 @@ def work(frame: JobFrame) -> dict[str, Any]:
     ]
     made = comparisons.ready(studio, plan.id, drawn)
     return {"samples": 2 * len(wishes), "pairs": len(made), "nfe": drawing.nfe}
-
-
-def _settings(studio: Studio, policy_ids: list[int]) -> tuple[int, float]:
-    """(denoising steps, guidance) of the run that taught one of the policies."""
-    for policy_id in policy_ids:
-        run_id = policies.get(studio, policy_id)["run_id"]
-        if run_id is not None:
-            config = runs.config_of(studio, run_id)
-            steps = config.evaluation.num_steps or config.sampling.num_steps
-            return steps, config.sampling.guidance
-    return NUM_STEPS, 1.0

@@ -10,6 +10,7 @@ from backend.errors import InputError
 from backend.preferences.simulated import Annotator, annotators
 from backend.services import labels, pairs, users
 from backend.services.labels import NewLabel
+from backend.services.studies import scope_of
 from workers.frame import JobFrame, run_job
 from workers.sheets import stack
 
@@ -17,7 +18,7 @@ CHUNK = 50
 
 
 def run(job_id: int, attempt: int) -> None:
-    """Args: project_id, annotators, labels, seed, and comparison_id to judge a blind test."""
+    """Args: project_id, annotators, labels, seed, and comparison_id or study_id to judge that."""
     run_job(job_id, attempt, work)
 
 
@@ -26,7 +27,8 @@ def work(frame: JobFrame) -> dict[str, Any]:
     studio, args = frame.studio, frame.args
     people = annotators(args["annotators"], args["seed"])
     rows = [users.simulated(studio, person.name, asdict(person)) for person in people]
-    where = args["project_id"], rows[0]["id"], args["labels"], args.get("comparison_id")
+    scope = scope_of(args.get("study_id"), args.get("comparison_id"))
+    where = args["project_id"], rows[0]["id"], args["labels"], scope
     waiting = pairs.unlabelled(studio, *where)
     if not waiting:
         raise InputError("No pair waits for a simulated annotator; generate pairs first.")

@@ -36,6 +36,9 @@ def upgrade() -> None:
     with op.batch_alter_table("pair") as pair:
         pair.add_column(sa.Column("study_id", KEY, nullable=True))
         pair.add_column(
+            sa.Column("verdicts", sa.Integer(), server_default=sa.text("0"), nullable=False)
+        )
+        pair.add_column(
             sa.Column("utility", sa.Float(), server_default=sa.text("0"), nullable=False)
         )
         pair.add_column(
@@ -48,6 +51,12 @@ def upgrade() -> None:
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     draw = "(random() & 1073741823) / 1073741824.0" if is_sqlite else "random()"
     op.execute(f"update pair set shuffle = {draw}")
+    op.execute(
+        "update pair set verdicts = (select count(*) from label join \"user\" on "
+        "\"user\".id = label.user_id where label.pair_id = pair.id and \"user\".kind = 'person' "
+        "and label.choice not in ('skip', 'retract') and not exists "
+        "(select 1 from label as taken where taken.retracts = label.id))"
+    )
     for table in ("lease", "label"):
         op.add_column(
             table, sa.Column("chooser", sa.String(), server_default="", nullable=False)
@@ -70,6 +79,6 @@ def downgrade() -> None:
     with op.batch_alter_table("pair") as pair:
         pair.drop_index("ix_pair_study")
         pair.drop_constraint("fk_pair_study", type_="foreignkey")
-        for column in ("study_id", "utility", "shuffle", "fact", "detail"):
+        for column in ("study_id", "verdicts", "utility", "shuffle", "fact", "detail"):
             pair.drop_column(column)
     op.drop_table("study")

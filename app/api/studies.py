@@ -1,0 +1,108 @@
+"""Studies: made, changed, looked at; what an annotator needs to know of one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from app import forms
+from app.api.deps import Body, ProjectDep, StudioDep, UserDep
+from backend.preferences.studies import Kind, StudyConfig
+from backend.services import studies
+from backend.services.studies import NewStudy
+
+router = APIRouter(tags=["studies"])
+
+
+class Asked(Body):
+    """A study to make: of checkpoints that draw its items, or of samples that are there."""
+
+    name: str = Field("", max_length=200)
+    kind: Kind = "images"
+    config: dict[str, Any] = Field(default_factory=dict)
+    """Settings of `GET /studies/form`; what is left out has its default."""
+    policy_ids: list[int] = Field(default_factory=list, max_length=12)
+    """Checkpoints that draw the same prompts; every two pictures of a prompt make an item."""
+    prompt_set_id: int | None = None
+    """What they draw."""
+    num_prompts: int = Field(50, ge=1, le=10_000)
+    num_steps: int | None = Field(None, ge=1, le=1000)
+    """Denoising steps; left out, those of the checkpoints' runs."""
+    seed: int = Field(0, ge=0, lt=2**53)
+    from_policies: list[int] = Field(default_factory=list, max_length=100)
+    """Take the samples these have drawn already."""
+    sample_ids: list[int] = Field(default_factory=list, max_length=100_000)
+    """Take these samples."""
+
+
+class Change(Body):
+    """What of a study is changed; the rest stays."""
+
+    name: str | None = Field(None, max_length=200)
+    config: dict[str, Any] | None = None
+    """All of its settings; judgements that are there stay whatever changes."""
+    status: Literal["open", "closed"] | None = None
+
+
+class More(Body):
+    """Samples of which further items are made."""
+
+    sample_ids: list[int] = Field(min_length=1, max_length=100_000)
+    seed: int = Field(0, ge=0, lt=2**53)
+
+
+@router.get("/studies")
+def list_studies(studio: StudioDep, project: ProjectDep, user: UserDep) -> list[dict[str, Any]]:
+    """The studies of a project, newest first; to an annotator those they may judge."""
+    return studies.rows(studio, project, user)
+
+
+@router.get("/studies/form")
+def study_form() -> list[dict[str, Any]]:
+    """The settings of a study as the form draws them."""
+    return forms.form(StudyConfig)
+
+
+@router.post("/studies", status_code=201)
+def make_study(body: Asked, studio: StudioDep, project: ProjectDep) -> dict[str, Any]:
+    """Make a study; `job_id` draws its items when there are checkpoints to draw them."""
+    wanted = NewStudy(
+        name=body.name,
+        kind=body.kind,
+        config=StudyConfig.read(body.config),
+        policy_ids=tuple(body.policy_ids),
+        prompt_set_id=body.prompt_set_id,
+        num_prompts=body.num_prompts,
+        num_steps=body.num_steps,
+        seed=body.seed,
+        from_policies=tuple(body.from_policies),
+        sample_ids=tuple(body.sample_ids),
+    )
+    return studies.create(studio, project, wanted)
+
+
+@router.get("/studies/{study_id}")
+def study(study_id: int, studio: StudioDep) -> dict[str, Any]:
+    """One study with its settings, its sources and how far it is."""
+    return studies.get(studio, study_id)
+
+
+@router.get("/studies/{study_id}/asked")
+def asked(study_id: int, studio: StudioDep, user: UserDep) -> dict[str, Any]:
+    """The question of a study and how it is answered; no word about where its items come from."""
+    return studies.asked(studio, study_id, user["id"])
+
+
+@router.patch("/studies/{study_id}")
+def change_study(study_id: int, body: Change, studio: StudioDep) -> dict[str, Any]:
+    """Change name, settings, or close and open it."""
+    config = None if body.config is None else StudyConfig.read(body.config)
+    return studies.change(studio, study_id, name=body.name, config=config, status=body.status)
+
+
+@router.post("/studies/{study_id}/items")
+def add_items(study_id: int, body: More, studio: StudioDep) -> dict[str, Any]:
+    """Put further items into a study."""
+    return studies.add_samples(studio, study_id, body.sample_ids, body.seed)

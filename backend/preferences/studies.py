@@ -1,0 +1,162 @@
+"""What a study asks, typed: the settings of a study, and what an annotator may answer.
+
+A study puts one question about items of one kind. `StudyConfig` is declared here, drawn into the
+form from here, and checked here; `Answers` is everything a judgement may say beside its choice.
+
+| kind | what stands there | choices |
+|---|---|---|
+| images | two pictures of one prompt | left, right, tie, both bad |
+| texts | two texts about a prompt, and a picture if there is one | left, right, tie, both bad |
+| single | one picture | a mark from 1 to 5, a checklist |
+| best_worst | four pictures of one prompt | the best and the worst |
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from backend.config import Config
+from backend.errors import InputError
+
+KINDS: Final = ("images", "texts", "single", "best_worst")
+Kind = Literal["images", "texts", "single", "best_worst"]
+CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "images": ("left", "right", "tie", "both_bad", "skip"),
+    "texts": ("left", "right", "tie", "both_bad", "skip"),
+    "single": ("rated", "skip"),
+    "best_worst": ("ranked", "skip"),
+}
+"""What may be answered about an item of each kind."""
+NUM_SAMPLES: Final = {"images": 2, "texts": 2, "single": 1, "best_worst": 4}
+"""Samples of an item."""
+MOST_ASPECTS: Final = 4
+REASONS: Final = ("count", "colour", "place", "looks better", "artefact")
+"""What is offered as a reason unless a study says otherwise."""
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40)]
+
+
+class StudyConfig(Config):
+    """What is asked, how it may be answered, and how often."""
+
+    question: str = Field("Which is better?", min_length=1, max_length=500)
+    """Stands above every item."""
+    guidelines: str = Field("", max_length=10_000)
+    """Shown on demand: what counts, with examples."""
+    aspects: list[Word] = Field(default_factory=list, max_length=MOST_ASPECTS)
+    """Further questions about the same two, one key each; none to four."""
+    reasons: list[Word] = Field(default_factory=lambda: list(REASONS), max_length=10)
+    """Offered as chips, one key each."""
+    checklist: list[Line] = Field(default_factory=list, max_length=12)
+    """Yes or no questions about one picture."""
+    ties: bool = True
+    """Whether neither may be better."""
+    both_bad: bool = True
+    """Whether both may be refused."""
+    regions: bool = False
+    """Whether places in a picture can be marked."""
+    spans: bool = False
+    """Whether places in a text can be marked."""
+    overlap: int = Field(1, ge=1, le=100, json_schema_extra={"unit": "people"})
+    """By how many people each item is judged."""
+    overlap_most: int = Field(1, ge=1, le=100, json_schema_extra={"unit": "people"})
+    """How far the overlap may grow for an item on which people differ."""
+    narrow: float = Field(0.6, gt=0, le=1)
+    """An item on which people differ is asked again until the 95 % interval of its verdict is at
+    most this wide, or `overlap_most` is reached."""
+    attention: float = Field(0.0, ge=0, le=0.2)
+    """Share of items that are attention checks: facts, never taste."""
+    chooser: str = "random"
+    """Which item comes next; a quarter is drawn uniformly whatever is chosen."""
+    people: list[int] = Field(default_factory=list, max_length=1000)
+    """Ids of those who are asked; empty asks everybody who may label."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for field in ("aspects", "reasons", "checklist"):
+            words = getattr(self, field)
+            if len(set(words)) < len(words):
+                raise ValueError(f"{field} names one thing twice; name each once")
+        if self.overlap_most < self.overlap:
+            # frozen models are validated after they are built: this is their way to be set
+            object.__setattr__(self, "overlap_most", self.overlap)
+        return self
+
+
+class Region(Config):
+    """A rectangle in a picture, in shares of its width and height."""
+
+    side: Literal["left", "right"]
+    x: float = Field(ge=0, le=1)
+    y: float = Field(ge=0, le=1)
+    width: float = Field(gt=0, le=1)
+    height: float = Field(gt=0, le=1)
+    reason: str = Field("", max_length=40)
+
+
+class Span(Config):
+    """A stretch of a text, in characters from its beginning; `end` is not part of it."""
+
+    side: Literal["left", "right"]
+    start: int = Field(ge=0)
+    end: int = Field(gt=0)
+    reason: str = Field("", max_length=40)
+
+
+class Answers(Config):
+    """All that a judgement says beside its choice. Sides are those that were seen."""
+
+    aspects: dict[Word, Literal["left", "right", "tie"]] = Field(
+        default_factory=dict, max_length=MOST_ASPECTS
+    )
+    regions: list[Region] = Field(default_factory=list, max_length=50)
+    spans: list[Span] = Field(default_factory=list, max_length=200)
+    cause: str = Field("", max_length=200)
+    """Why it was skipped."""
+    rating: int | None = Field(None, ge=1, le=5)
+    checklist: dict[Line, bool] = Field(default_factory=dict, max_length=12)
+    best: Literal["a", "b", "c", "d"] | None = None
+    worst: Literal["a", "b", "c", "d"] | None = None
+
+    def said(self) -> dict[str, object]:
+        """What is stored: only what was said."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def check(kind: str, config: StudyConfig, choice: str, answers: Answers) -> None:
+    """Refuse an answer that the study does not ask for, with a sentence."""
+    allowed = [
+        name
+        for name in CHOICES[kind]
+        if (name != "tie" or config.ties) and (name != "both_bad" or config.both_bad)
+    ]
+    if choice not in allowed:
+        raise InputError(f"Choice '{choice}' is not asked for here; it is {_either(allowed)}.")
+    for name in answers.aspects:
+        if name not in config.aspects:
+            raise InputError(f"This study has no aspect '{name}'; {_has(config.aspects)}.")
+    for name in answers.checklist:
+        if name not in config.checklist:
+            raise InputError(f"This study does not ask '{name}'; {_has(config.checklist)}.")
+    if answers.regions and not config.regions:
+        raise InputError("Regions are not marked in this study; leave them out.")
+    if answers.spans and not config.spans:
+        raise InputError("Spans are not marked in this study; leave them out.")
+    if choice == "rated" and answers.rating is None and not answers.checklist:
+        raise InputError("A picture that is rated needs a mark from 1 to 5 or a checklist answer.")
+    if choice == "ranked":
+        if answers.best is None or answers.worst is None:
+            raise InputError("Name the best and the worst of the four.")
+        if answers.best == answers.worst:
+            raise InputError("The best and the worst of the four cannot be the same picture.")
+
+
+def _either(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
+
+
+def _has(names: list[str]) -> str:
+    return f"it has {', '.join(names)}" if names else "it has none"

@@ -1,0 +1,487 @@
+"""Studies: a question, the items it is put to, and the people who are asked.
+
+Items come from pictures that are there, or are drawn first: the checkpoints of a study draw the
+same prompts from the same noise, and every two of them make a pair. Attention checks are made of
+the items themselves, and are facts, never taste: a picture against that of another prompt, a
+picture against the same one damaged, an item shown again with its sides changed.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image, ImageFilter
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from backend.errors import Conflict, InputError, NotFound
+from backend.preferences.studies import KINDS, NUM_SAMPLES, StudyConfig
+from backend.registry import choosers
+from backend.services import handing, jobs, pairs, policies, prompts, users
+from backend.services.comparisons import UNLIMITED
+from backend.services.policies import PolicySpec
+from backend.services.studio import Studio
+from db import queries
+from db.queries import Scope
+from db.tables import Job, Pair, Sample, Study
+
+MOST_ITEMS = 100_000
+CHECKS = ("distant", "damaged", "repeat")
+"""Kinds of attention checks, made in turn."""
+LEAST_CHECKS = 12
+"""Attention checks of a study that has any, so that nobody learns them by heart at once."""
+
+
+@dataclass(frozen=True)
+class NewStudy:
+    """What is asked for. Either `policy_ids` draw the items, or samples that are there make them.
+
+    Samples are those named, or all of the project whose policy is in `from_policies`.
+    """
+
+    name: str = ""
+    kind: str = "images"
+    config: StudyConfig = field(default_factory=StudyConfig)
+    policy_ids: tuple[int, ...] = ()
+    prompt_set_id: int | None = None
+    num_prompts: int = 50
+    num_steps: int | None = None
+    """Denoising steps of pictures that are drawn; None takes those of the checkpoints' runs."""
+    seed: int = 0
+    from_policies: tuple[int, ...] = ()
+    sample_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the study's job must draw."""
+
+    id: int
+    project_id: int
+    kind: str
+    policies: list[PolicySpec]
+    prompts: list[tuple[int, str]]
+    seed: int
+    num_steps: int | None
+
+
+def create(studio: Studio, project_id: int, wanted: NewStudy) -> dict[str, Any]:
+    """Write a study down with its items; those that must be drawn come with its job."""
+    if wanted.kind not in KINDS:
+        raise InputError(f"A study of '{wanted.kind}' is unknown; it is one of {', '.join(KINDS)}.")
+    choosers.get(wanted.config.chooser)
+    is_drawn = bool(wanted.policy_ids)
+    if is_drawn and wanted.kind == "texts":
+        raise InputError("Texts cannot be drawn by an image model; import them or name samples.")
+    with studio.write() as session:
+        names = [policies.find(session, i).name for i in wanted.policy_ids]
+        row = Study(
+            project_id=project_id,
+            name=_name(wanted, names),
+            kind=wanted.kind,
+            config=wanted.config.plain(),
+            status="drawing" if is_drawn else "open",
+        )
+        session.add(row)
+        session.flush()
+        if is_drawn:
+            _check_drawn(session, wanted)
+            args = {
+                "study_id": row.id,
+                "policy_ids": list(dict.fromkeys(wanted.policy_ids)),
+                "prompt_set_id": wanted.prompt_set_id,
+                "num_prompts": wanted.num_prompts,
+                "num_steps": wanted.num_steps,
+                "seed": wanted.seed,
+            }
+            row.job_id = jobs.add(session, "study", args).id
+        else:
+            chosen = _samples(session, project_id, wanted)
+            if chosen is not None and not _add(session, row, chosen, wanted.seed):
+                raise InputError(
+                    "These samples make no item: an item needs "
+                    f"{NUM_SAMPLES[wanted.kind]} different samples of one prompt."
+                )
+        study_id, job_id = row.id, row.job_id
+    if job_id is not None:
+        jobs.enqueue(studio, job_id)
+    else:
+        add_checks(studio, study_id, wanted.seed)
+    return get(studio, study_id)
+
+
+def change(
+    studio: Studio,
+    study_id: int,
+    *,
+    name: str | None = None,
+    config: StudyConfig | None = None,
+    status: str | None = None,
+) -> dict[str, Any]:
+    """Change what is asked, or close and open it; judgements that are there all stay."""
+    with studio.write() as session:
+        row = find(session, study_id, lock=True)
+        if name is not None:
+            if not 1 <= len(name.strip()) <= 200:
+                raise InputError("A study needs a name of 1 to 200 characters.")
+            row.name = name.strip()
+        if status is not None:
+            if status not in ("open", "closed"):
+                raise InputError(f"A study is open or closed, not '{status}'.")
+            if row.status == "drawing":
+                raise Conflict("This study is still being drawn; stop its job first.")
+            row.status = status
+        if config is not None:
+            choosers.get(config.chooser)
+            before = StudyConfig.read(row.config)
+            row.config = config.plain()
+            if (config.overlap, config.overlap_most) != (before.overlap, before.overlap_most):
+                _overlap_again(session, study_id, config)
+    if config is not None:
+        add_checks(studio, study_id)
+    return get(studio, study_id)
+
+
+def rows(studio: Studio, project_id: int, user: dict[str, Any]) -> list[dict[str, Any]]:
+    """The studies of a project that this person may see, newest first, with how far they are."""
+    with studio.read() as session:
+        found = list(
+            session.scalars(
+                select(Study).where(Study.project_id == project_id).order_by(Study.id.desc())
+            )
+        )
+        if user["role"] == "annotator":
+            found = [
+                row
+                for row in found
+                if row.status != "drawing" and user["id"] in (row.config["people"] or [user["id"]])
+            ]
+        counts = queries.study_counts(session, [row.id for row in found])
+        working = {
+            job.id: job
+            for job in session.scalars(
+                select(Job).where(Job.id.in_([row.job_id for row in found if row.job_id]))
+            )
+        }
+        return [_row(row, counts.get(row.id), working.get(row.job_id or 0)) for row in found]
+
+
+def get(studio: Studio, study_id: int) -> dict[str, Any]:
+    """One study with its settings, how far it is, and its first items to look at."""
+    with studio.read() as session:
+        row = find(session, study_id)
+        counts = queries.study_counts(session, [study_id]).get(study_id)
+        job = session.get(Job, row.job_id) if row.job_id else None
+        return {
+            **_row(row, counts, job),
+            "config": StudyConfig.read(row.config).plain(),
+            "sources": queries.study_sources(session, study_id),
+        }
+
+
+def asked(studio: Studio, study_id: int, user_id: int) -> dict[str, Any]:
+    """What an annotator needs to know of a study: the question and how it is answered."""
+    with studio.read() as session:
+        row = handing.open_to(session, study_id, users.find(session, user_id))
+        config = StudyConfig.read(row.config)
+        return {
+            "id": row.id,
+            "name": row.name,
+            "kind": row.kind,
+            "status": row.status,
+            **config.model_dump(
+                mode="json",
+                include={
+                    "question",
+                    "guidelines",
+                    "aspects",
+                    "reasons",
+                    "checklist",
+                    "ties",
+                    "both_bad",
+                    "regions",
+                    "spans",
+                },
+            ),
+        }
+
+
+# --- items ----------------------------------------------------------------------------------------
+
+
+def plan(studio: Studio, args: dict[str, Any]) -> Plan:
+    """What the study's job must draw, from its args."""
+    with studio.read() as session:
+        row = find(session, args["study_id"])
+        project_id, kind = row.project_id, row.kind
+    return Plan(
+        args["study_id"],
+        project_id,
+        kind,
+        [policies.spec(studio, policy_id) for policy_id in args["policy_ids"]],
+        prompts.texts(studio, args["prompt_set_id"], limit=args["num_prompts"]),
+        args["seed"],
+        args["num_steps"],
+    )
+
+
+def drawn(studio: Studio, study_id: int, sample_ids: Sequence[int], seed: int) -> int:
+    """Make the items of what was drawn and open the study; done again, they stay those there are.
+
+    Returns how many items it has.
+    """
+    with studio.write() as session:
+        row = find(session, study_id, lock=True)
+        known = session.scalar(select(func.count()).where(Pair.study_id == study_id)) or 0
+        row.status = "open"
+        made = known or _add(session, row, list(sample_ids), seed)
+    add_checks(studio, study_id, seed)
+    return int(made)
+
+
+def add_samples(
+    studio: Studio, study_id: int, sample_ids: Sequence[int], seed: int = 0
+) -> dict[str, Any]:
+    """Put further items into a study, made of samples that are there."""
+    with studio.write() as session:
+        row = find(session, study_id, lock=True)
+        if not _add(session, row, list(sample_ids), seed):
+            raise InputError(
+                f"These samples make no item: one needs {NUM_SAMPLES[row.kind]} different samples "
+                "of one prompt."
+            )
+    add_checks(studio, study_id, seed)
+    return get(studio, study_id)
+
+
+def _add(session: Session, study: Study, sample_ids: Sequence[int], seed: int) -> int:
+    """Items of all samples of each prompt: every one, every two, or fours; returns how many."""
+    of_prompt: dict[int, list[tuple[int, str]]] = {}
+    for start in range(0, len(sample_ids), 500):
+        found = session.execute(
+            select(Sample.id, Sample.prompt_id, Sample.media).where(
+                Sample.id.in_(list(sample_ids[start : start + 500])),
+                Sample.project_id == study.project_id,
+            )
+        )
+        for sample_id, prompt_id, media in found:
+            of_prompt.setdefault(prompt_id, []).append((sample_id, media))
+    rng = random.Random(seed)
+    config = StudyConfig.read(study.config)
+    made = [
+        {
+            "project_id": study.project_id,
+            "prompt_id": prompt_id,
+            "sample_a_id": item[0],
+            "sample_b_id": item[1 % len(item)],
+            "study_id": study.id,
+            "source": "study",
+            "chooser": "all",
+            "overlap": config.overlap,
+            "shuffle": rng.random(),
+            "detail": {"more": list(item[2:])} if len(item) > 2 else {},
+        }
+        for prompt_id, samples in of_prompt.items()
+        for item in _items(study.kind, samples, rng)
+    ]
+    if len(made) > MOST_ITEMS:
+        raise InputError(
+            f"These samples make {len(made):,} items, more than {MOST_ITEMS:,}; take fewer samples "
+            "of each prompt."
+        )
+    pairs.add(session, made)
+    return len(made)
+
+
+def _items(kind: str, samples: list[tuple[int, str]], rng: random.Random) -> list[tuple[int, ...]]:
+    if kind == "single":
+        return [(sample,) for sample, _media in samples]
+    if kind == "best_worst":
+        order = rng.sample(samples, len(samples))
+        fours = [order[i : i + 4] for i in range(0, len(order) - 3, 4)]
+        return [tuple(sample for sample, _media in four) for four in fours]
+    return [
+        (one[0], other[0])
+        for one, other in itertools.combinations(samples, 2)
+        if one[1] != other[1]
+    ]
+
+
+def add_checks(studio: Studio, study_id: int, seed: int = 0) -> int:
+    """Make the attention checks a study wants and has not; returns how many were made.
+
+    Their number follows the study's share of them. Only pictures are checked.
+    """
+    with studio.read() as session:
+        row = find(session, study_id)
+        config = StudyConfig.read(row.config)
+        if row.kind != "images" or config.attention == 0 or row.status == "drawing":
+            return 0
+        rng = random.Random(f"checks:{study_id}:{seed}")
+        there, items = queries.study_check_counts(session, study_id)
+        wanted = max(LEAST_CHECKS, round(config.attention * items)) - there
+        drawn_from = queries.study_items(session, study_id, rng.random(), max(2 * wanted, 2))
+    made = []
+    for number in range(max(0, wanted) if drawn_from else 0):
+        item = drawn_from[number % len(drawn_from)]
+        other = next((one for one in drawn_from if one.prompt != item.prompt), None)
+        kind = CHECKS[(there + number) % len(CHECKS)]
+        if kind == "distant" and other is None:
+            kind = "damaged"
+        damaged = _damage(studio, item.media_a, rng) if kind == "damaged" else ""
+        made.append((kind, item, other, damaged, rng.random()))
+    with studio.write() as session:
+        row = find(session, study_id)
+        pairs.add(session, [_check(session, row, *one) for one in made])
+    return len(made)
+
+
+def _check(
+    session: Session,
+    study: Study,
+    kind: str,
+    item: queries.Item,
+    other: queries.Item | None,
+    damaged: str,
+    shuffle: float,
+) -> dict[str, Any]:
+    """The row of an attention check; a is always the one that is right."""
+    a, b = item.sample_a, item.sample_b
+    fact: dict[str, Any] = {"kind": kind, "expected": "a"}
+    if kind == "distant" and other is not None:
+        b = other.sample_a
+    elif kind == "damaged":
+        b = _twin(session, item.sample_a, damaged)
+    else:
+        fact = {"kind": kind, "of": item.pair_id}
+    return {
+        "project_id": study.project_id,
+        "prompt_id": item.prompt_id,
+        "sample_a_id": a,
+        "sample_b_id": b,
+        "study_id": study.id,
+        "source": "check",
+        "chooser": "all",
+        "overlap": UNLIMITED,
+        "shuffle": shuffle,
+        "fact": fact,
+    }
+
+
+def _twin(session: Session, sample_id: int, media: str) -> int:
+    """A sample like that one with another picture, for checks alone."""
+    one = session.get_one(Sample, sample_id)
+    twin = Sample(
+        project_id=one.project_id,
+        prompt_id=one.prompt_id,
+        policy_id=policies.imported(session, one.project_id).id,
+        seed=one.seed,
+        media=media,
+        width=one.width,
+        height=one.height,
+        settings={"source": "check"},
+    )
+    session.add(twin)
+    session.flush()
+    return twin.id
+
+
+def _damage(studio: Studio, media: str, rng: random.Random) -> str:
+    """The picture with its tiles out of order and blurred: nobody can prefer it. Its new hash."""
+    image = Image.open(io.BytesIO(studio.media.read(media))).convert("RGB")
+    width, height = image.width // 4, image.height // 4
+    if not width or not height:
+        return studio.media.put(_png(image.point(lambda value: 255 - value)))
+    places = [(x * width, y * height) for x in range(4) for y in range(4)]
+    broken = image.copy()
+    for (x, y), (to_x, to_y) in zip(places, rng.sample(places, len(places)), strict=True):
+        broken.paste(image.crop((x, y, x + width, y + height)), (to_x, to_y))
+    return studio.media.put(_png(broken.filter(ImageFilter.BoxBlur(max(1, image.width // 64)))))
+
+
+def _png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+# --- inside --------------------------------------------------------------------------------------
+
+
+def find(session: Session, study_id: int, *, lock: bool = False) -> Study:
+    """The row of a study, or NotFound."""
+    row = session.get(Study, study_id, with_for_update=lock)
+    if row is None:
+        raise NotFound(f"There is no study {study_id}; choose one of those on the page Studies.")
+    return row
+
+
+def scope_of(study_id: int | None, comparison_id: int | None = None) -> Scope:
+    """The scope that a request names."""
+    if study_id is not None and comparison_id is not None:
+        raise InputError("Name a study or a comparison, not both.")
+    return Scope(comparison_id, study_id)
+
+
+def _overlap_again(session: Session, study_id: int, config: StudyConfig) -> None:
+    """The new overlap for all items; what is settled is seen again for each that has verdicts."""
+    of_study = (Pair.study_id == study_id, Pair.fact.is_(None))
+    session.execute(update(Pair).where(*of_study).values(overlap=config.overlap))
+    queries.settle_study(session, study_id)
+
+
+def _check_drawn(session: Session, wanted: NewStudy) -> None:
+    if wanted.prompt_set_id is None:
+        raise InputError("Name the prompt set that is drawn.")
+    prompts.find(session, wanted.prompt_set_id)
+    if wanted.kind == "images" and len(set(wanted.policy_ids)) < 2:
+        raise InputError("Two pictures are compared: choose two checkpoints, or samples there are.")
+
+
+def _samples(session: Session, project_id: int, wanted: NewStudy) -> list[int] | None:
+    if wanted.sample_ids:
+        return list(wanted.sample_ids)
+    if not wanted.from_policies:
+        return None
+    return list(
+        session.scalars(
+            select(Sample.id)
+            .where(Sample.project_id == project_id, Sample.policy_id.in_(wanted.from_policies))
+            .order_by(Sample.id)
+            .limit(MOST_ITEMS)
+        )
+    )
+
+
+def _name(wanted: NewStudy, names: list[str]) -> str:
+    if wanted.name.strip():
+        return wanted.name.strip()[:200]
+    return " against ".join(names[:3])[:200] if names else "Study"
+
+
+def _row(row: Study, counts: queries.StudyCounts | None, job: Job | None) -> dict[str, Any]:
+    known = counts or queries.StudyCounts(row.id, 0, 0, 0, 0)
+    status, error = row.status, ""
+    if status == "drawing" and job is not None and job.status in ("failed", "stopped"):
+        status, error = "failed", job.error or "The drawing was stopped."
+    return {
+        "id": row.id,
+        "name": row.name,
+        "kind": row.kind,
+        "status": status,
+        "error": error,
+        "progress": job.progress if status == "drawing" and job is not None else 1.0,
+        "job_id": row.job_id,
+        "items": known.items,
+        "settled": known.settled,
+        "wanted": known.wanted,
+        "labels": known.labels,
+        "question": row.config.get("question", ""),
+        "overlap": row.config.get("overlap", 1),
+        "created_at": row.created_at,
+    }
