@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backend.errors import InputError
+from backend.preferences._columns import Keys, Table
 
 Ints = NDArray[np.int64]
 Slots = NDArray[np.int32]
@@ -166,10 +167,10 @@ class Ledger:
     """All labels of a studio as columns. Not safe for two writers at once: lock around it."""
 
     def __init__(self) -> None:
-        self._pairs = _Table(
+        self._pairs = Table(
             a=np.int32, b=np.int32, group=np.int32, prompt=np.int32, expected=np.int8, same_as="i8"
         )
-        self._labels = _Table(
+        self._labels = Table(
             pair=np.int32,
             annotator=np.int32,
             choice=np.int8,
@@ -179,8 +180,8 @@ class Ledger:
             t_answer=np.uint32,
             propensity=np.float32,
         )
-        self._pair_keys, self._label_keys = _Keys(), _Keys()
-        self._annotator_keys, self._source_keys = _Keys(), _Keys()
+        self._pair_keys, self._label_keys = Keys(), Keys()
+        self._annotator_keys, self._source_keys = Keys(), Keys()
         self._aspects: list[str] = []
         self._early: set[int] = set()
         self._last = 0
@@ -368,92 +369,7 @@ def _aspect(name: str) -> str:
     return f"aspect:{name}"
 
 
-def _fresh(keys: _Keys, ids: Ints) -> Ints:
+def _fresh(keys: Keys, ids: Ints) -> Ints:
     """Indices of the ids that are unknown, each id once, in ascending order of the ids."""
     unique, first = np.unique(ids, return_index=True)
     return np.asarray(first[keys.find(unique) < 0])
-
-
-class _Table:
-    """Columns that grow by doubling."""
-
-    def __init__(self, **dtypes: Any) -> None:
-        self._data: dict[str, NDArray[Any]] = {
-            name: np.empty(0, dtype=dtype) for name, dtype in dtypes.items()
-        }
-        self.size = 0
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._data[name][: self.size]
-
-    @property
-    def nbytes(self) -> int:
-        return sum(column.nbytes for column in self._data.values())
-
-    def add_column(self, name: str, dtype: Any, fill: int) -> None:
-        room = len(next(iter(self._data.values())))
-        self._data[name] = np.full(room, fill, dtype=dtype)
-
-    def append(self, **columns: NDArray[Any]) -> None:
-        end = self.size + len(next(iter(columns.values())))
-        for name, column in self._data.items():
-            self._data[name] = _grown(column, self.size, end)
-            self._data[name][self.size : end] = columns[name]
-        self.size = end
-
-
-class _Keys:
-    """Ids and their slots: numbers from 0 in the order of arrival."""
-
-    def __init__(self) -> None:
-        self._ids = np.empty(0, dtype=np.int64)
-        self._order: Ints | None = None
-        self.size = 0
-
-    @property
-    def ids(self) -> Ints:
-        return self._ids[: self.size]
-
-    @property
-    def late(self) -> bool:
-        """Whether ids have come out of order."""
-        return self._order is not None
-
-    @property
-    def nbytes(self) -> int:
-        return self._ids.nbytes + (0 if self._order is None else self._order.nbytes)
-
-    def find(self, wanted: Ints) -> Ints:
-        """The slot of each id, −1 where there is none."""
-        if not self.size:
-            return np.full(len(wanted), -1, dtype=np.int64)
-        at = np.minimum(np.searchsorted(self.ids, wanted, sorter=self._order), self.size - 1)
-        slots = at if self._order is None else self._order[at]
-        return np.where(self.ids[slots] == wanted, slots, -1)
-
-    def add(self, fresh: Ints) -> None:
-        """Give slots to ids that have none yet, each named once and in ascending order."""
-        if not len(fresh):
-            return
-        is_late = self.size > 0 and fresh[0] < self.ids.max()
-        end = self.size + len(fresh)
-        self._ids = _grown(self._ids, self.size, end)
-        self._ids[self.size : end] = fresh
-        self.size = end
-        if is_late or self.late:
-            self._order = np.argsort(self.ids, kind="stable")
-
-    def slots(self, ids: Ints) -> Ints:
-        """The slot of each id; new ones are given one."""
-        unique, back = np.unique(ids, return_inverse=True)
-        self.add(unique[self.find(unique) < 0])
-        return self.find(unique)[back]
-
-
-def _grown(column: NDArray[Any], used: int, needed: int) -> NDArray[Any]:
-    """The column itself, or a copy with more room where it is too small."""
-    if needed <= len(column):
-        return column
-    larger = np.empty(max(needed, 64, used + used // 2), dtype=column.dtype)
-    larger[:used] = column[:used]
-    return larger
