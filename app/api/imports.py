@@ -1,25 +1,120 @@
-"""Labels and pairs from files: rows alone, or a ZIP of rows and the pictures they name."""
+"""Labels out of a project and into it: any format, at once for what is small, as a job for what is
+not."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import IO, Annotated, Any, Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.api.deps import ProjectDep, StudioDep
 from backend.errors import InputError
-from backend.services import imports
-from backend.services.placing import Added
+from backend.preferences import formats
+from backend.services import exports, imports, sources, studies
 
 router = APIRouter(tags=["labels"])
-MAX_UPLOAD_BYTES = 4_000_000_000
-MAX_MEMORY_BYTES = 32_000_000
-"""Longer uploads wait in a temporary file."""
-Name = Annotated[str, Query(description="What sentences about the file call it.")]
+T = TypeVar("T")
+MAX_UPLOAD_BYTES = 20_000_000_000
+MAX_SMALL_BYTES = 4_000_000_000
+Name = Annotated[str, Query(max_length=200, description="What sentences about the file call it.")]
+Format = Annotated[
+    str, Query(description="A name of /labels/formats, or auto: as the columns of the file say.")
+]
+Writable = Annotated[str, Query(description="A name of /labels/formats that writes.")]
+Annotator = Annotated[str, Query(description="Whose labels they are, where a row does not say.")]
+
+
+@dataclass
+class Which:
+    """Which labels are meant."""
+
+    simulated: Annotated[bool, Query(description="Simulated annotators' labels too.")] = False
+    implicit: Annotated[bool, Query(description="Weak ones, drawn from clicks, too.")] = False
+    study_id: Annotated[int | None, Query(description="Those of a study alone.")] = None
+
+    def plain(self) -> dict[str, Any]:
+        """As the service takes it."""
+        scope = studies.scope_of(self.study_id, None) if self.study_id is not None else None
+        return {"simulated": self.simulated, "implicit": self.implicit, "scope": scope}
+
+
+@router.get("/labels/formats")
+def list_formats() -> list[dict[str, Any]]:
+    """Formats of labels: {name, title, summary, file, writes, loses}; `loses` is what has no place
+    there."""
+    return formats.described()
+
+
+@router.get("/labels/export")
+def export(
+    studio: StudioDep,
+    project: ProjectDep,
+    which: Annotated[Which, Depends()],
+    format: Writable = "jsonl",
+    file: Annotated[
+        Literal["", "lines", "array", "parquet", "arrow"],
+        Query(description="Another kind of file than the format's own."),
+    ] = "",
+    inside: Annotated[
+        bool, Query(description="With the pictures inside; Parquet and Arrow alone.")
+    ] = False,
+) -> StreamingResponse:
+    """All labels that stand, as a file of any size that is read while it is sent."""
+    kind = file or formats.container(format)
+    parts = exports.stream(studio, project, format, container=file, inside=inside, **which.plain())
+    name = f"labels-{format}.{formats.SUFFIXES[kind]}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(parts, media_type=formats.MIME[kind], headers=headers)
+
+
+@router.get("/labels/export/summary")
+def summarise_export(
+    studio: StudioDep,
+    project: ProjectDep,
+    which: Annotated[Which, Depends()],
+    format: Writable = "jsonl",
+) -> dict[str, Any]:
+    """What an export in a format would hold, and what it has no place for: {written, left_out,
+    changed, lost, sentence}."""
+    return exports.summary(studio, project, format, **which.plain())
+
+
+@router.post("/imports", status_code=202)
+async def import_as_job(
+    request: Request,
+    studio: StudioDep,
+    project: ProjectDep,
+    what: Literal["labels", "pairs"] = "labels",
+    format: Format = formats.AUTO,
+    annotator: Annotator = imports.SOMEBODY,
+    filename: Name = "",
+) -> dict[str, int]:
+    """Import a file of any size by a worker; the body is the file, or a ZIP of rows and pictures.
+
+    Answers with a job: its `result` counts what came in and lists the rows that could not be read
+    ({file, line, column, reason}) while it works; stopped, and sent again, it adds nothing twice.
+    """
+    imports.check(what, format)
+
+    def ordered(path: Path) -> dict[str, int]:
+        job = imports.order(
+            studio,
+            project,
+            path,
+            what=what,
+            form=format,
+            filename=filename,
+            annotator=annotator,
+        )
+        return {"job_id": job}
+
+    return await _uploaded(request, ordered, MAX_UPLOAD_BYTES)
 
 
 @router.post("/labels/import", status_code=201)
@@ -27,56 +122,48 @@ async def import_labels(
     request: Request,
     studio: StudioDep,
     project: ProjectDep,
-    format: Literal["jsonl", "trl", "pickapic"] = "jsonl",
-    annotator: Annotated[
-        str, Query(description="Whose labels they are, where a row does not say.")
-    ] = imports.SOMEBODY,
+    format: Format = "jsonl",
+    annotator: Annotator = imports.SOMEBODY,
     filename: Name = "",
 ) -> dict[str, Any]:
-    """Import judgements, whole or not at all; the body is JSON lines, or a ZIP of one .jsonl file
-    and its pictures.
+    """Import judgements and wait for it; the body is a file in a known format, or a ZIP of rows and
+    their pictures.
 
-    Answers with the number of new labels, pairs, pictures and prompts, and of rows that were here.
+    Answers with the number of new labels, pairs, pictures and prompts, of rows that were here, and
+    with the rows that could not be read; refused when there is none that can.
     """
+    imports.check(imports.LABELS, format)
 
-    def taken(file: IO[bytes]) -> Added:
-        rows, pictures = imports.unpacked(file, filename)
-        return imports.import_labels(
-            studio,
-            project,
-            rows,
-            format,
-            pictures=pictures,
-            filename=filename,
-            annotator=annotator,
-        )
+    def taken(path: Path) -> dict[str, Any]:
+        with sources.opened(path, name=filename or "the file") as parts:
+            found = imports.bring(studio, project, parts, form=format, annotator=annotator)
+        return found.plain()
 
-    return await _uploaded(request, taken)
+    return await _uploaded(request, taken, MAX_SMALL_BYTES)
 
 
 @router.post("/pairs/import", status_code=201)
 async def import_pairs(
     request: Request, studio: StudioDep, project: ProjectDep, filename: Name = ""
 ) -> dict[str, Any]:
-    """Import pairs that wait to be judged, whole or not at all; the body as for labels, each row
-    with "prompt", "image_a" and "image_b"."""
+    """Import pairs that wait to be judged and wait for it; the body as for labels, each row with
+    "prompt", "image_a" and "image_b"."""
 
-    def taken(file: IO[bytes]) -> Added:
-        rows, pictures = imports.unpacked(file, filename)
-        return imports.import_pairs(studio, project, rows, pictures=pictures, filename=filename)
+    def taken(path: Path) -> dict[str, Any]:
+        with sources.opened(path, name=filename or "the file") as parts:
+            return imports.bring(studio, project, parts, what=imports.PAIRS).plain()
 
-    return await _uploaded(request, taken)
+    return await _uploaded(request, taken, MAX_SMALL_BYTES)
 
 
-async def _uploaded(request: Request, take: Callable[[IO[bytes]], Added]) -> dict[str, Any]:
-    """Receive the body into a temporary file and hand that over, off the event loop."""
-    with tempfile.SpooledTemporaryFile(MAX_MEMORY_BYTES) as file:
+async def _uploaded(request: Request, take: Callable[[Path], T], at_most: int) -> T:
+    """Receive the body into a file under a name of ours and hand that over, off the event loop."""
+    with tempfile.NamedTemporaryFile(prefix="palate-upload-") as file:
         size = 0
         async for chunk in request.stream():
             size += len(chunk)
-            if size > MAX_UPLOAD_BYTES:
-                raise InputError(
-                    f"The upload is larger than {MAX_UPLOAD_BYTES // 1_000_000_000} GB; split it."
-                )
+            if size > at_most:
+                raise InputError(f"The upload is larger than {at_most // 10**9} GB; split it.")
             await run_in_threadpool(file.write, chunk)
-        return asdict(await run_in_threadpool(take, file))
+        await run_in_threadpool(file.flush)
+        return await run_in_threadpool(take, Path(file.name))

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from app.api.deps import Body, ProjectDep, StudioDep, UserDep
 from backend.errors import InputError
-from backend.preferences import formats
 from backend.services import jobs, labels, pairs, samples, studies
 from backend.services.labels import NewLabel
 
@@ -88,25 +86,6 @@ def undo(body: Undo, studio: StudioDep, user: UserDep, project: ProjectDep) -> d
     """Take back the latest judgement and get its pair again, with the sides it had."""
     scope = studies.scope_of(body.study_id, body.comparison_id)
     return labels.undo(studio, project, user["id"], body.client_id, scope)
-
-
-@router.get("/labels/export")
-def export(
-    studio: StudioDep,
-    project: ProjectDep,
-    format: Literal["jsonl", "trl", "pickapic"] = "jsonl",
-    simulated: bool = False,
-) -> StreamingResponse:
-    """All labels that stand, one a line; `simulated=1` adds those of simulated annotators."""
-    lines = labels.export(studio, project, format, simulated=simulated)
-    headers = {"Content-Disposition": f'attachment; filename="labels-{format}.jsonl"'}
-    return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
-
-
-@router.get("/labels/formats")
-def list_formats() -> list[str]:
-    """Formats of the export."""
-    return list(formats.WRITERS)
 
 
 @router.post("/simulate", status_code=202)

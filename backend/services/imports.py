@@ -1,55 +1,188 @@
-"""Labels and pairs from a file, with their pictures: all of it or nothing.
+"""Labels and pairs from files, with their pictures: row by row, in memory that does not grow.
 
-    file ── read ──▶ rows ── look at their pictures ──▶ keep the pictures ──▶ one transaction
+    parts ── records ──▶ rows ── look at their pictures ──▶ a batch ──▶ one transaction
 
-Every faulty row is told by its line, and nothing is written while there is one. What is here
+A row that is at fault is told by file, line, column and reason while the rest loads. What is here
 already is found again by its content (prompt, pictures, the annotator's client-made id), so the
-same file brought in twice adds nothing the second time.
+same file brought in twice, or once more after it was broken off, adds nothing the second time.
 """
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Sequence
-from typing import IO, Any
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
-from backend.errors import EnvironmentProblem, InputError
+from backend.errors import InputError
 from backend.preferences import formats
-from backend.preferences.formats import PairRow, Row
-from backend.services import files, labels, placing, prompts, users
-from backend.services.media import checked_picture
-from backend.services.pictures import Archive, NoPictures, Pictures
-from backend.services.placing import Added, Picture, Placed
+from backend.preferences.formats import AUTO, Item
+from backend.services import jobs, sources
+from backend.services.files import BrokenFile
+from backend.services.loading import Loader
+from backend.services.pictures import Pictures
+from backend.services.placing import Added
+from backend.services.sources import Part
 from backend.services.studio import Studio
-from db.tables import Label, Pair, Sample
 
 SOMEBODY = "imported"
 """Whose labels they are when neither the file nor its sender says."""
-SPARE_BYTES = 50_000_000
-"""Space that must be left on the disk beside the pictures."""
-FORMATS = tuple(formats.readable())
+LABELS, PAIRS = "labels", "pairs"
+KEPT_PROBLEMS = 1_000
+"""Faults that are told in full; the others are counted."""
+KIND = "import_rows"
+"""The kind of job that imports."""
 
 
-class _Faults:
-    """Faulty rows by their lines, refused together."""
+@dataclass
+class Report:
+    """What an import has brought so far, what was at fault, and where it would go on."""
 
-    def __init__(self, name: str, problems: Sequence[formats.Problem]) -> None:
-        self.name = name
-        self.found: list[dict[str, Any]] = []
-        for problem in problems:
-            self.add(problem.line, f"{problem.column} {problem.reason}")
+    labels: int = 0
+    pairs: int = 0
+    pictures: int = 0
+    prompts: int = 0
+    already: int = 0
+    """Rows that the project had before."""
+    rows: int = 0
+    """Rows that are here now."""
+    broken: int = 0
+    """Rows that could not be read."""
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    """{file, line, column, reason} of the first thousand."""
+    part: int = 0
+    """The file it is at, and the last line or row of it that is done."""
+    line: int = 0
 
-    def add(self, line: int, reason: str) -> None:
-        self.found.append({"line": line, "reason": reason})
+    def add(self, added: Added) -> None:
+        """Count what a batch brought."""
+        for name, number in asdict(added).items():
+            setattr(self, name, getattr(self, name) + number)
 
-    def refuse(self) -> None:
-        """Raise BrokenFile when there is any."""
-        self.found.sort(key=lambda fault: int(fault["line"]))
-        files.refuse(self.found[: formats.MAX_PROBLEMS], self.name)
+    def tell(self, problem: formats.Problem) -> None:
+        """Keep a fault, or count it alone when there are many."""
+        self.broken += 1
+        if len(self.problems) < KEPT_PROBLEMS:
+            self.problems.append(problem.plain())
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    def sentence(self) -> str:
+        """What it did, for a person."""
+        noun, number = ("label", self.labels) if self.labels else ("pair", self.pairs)
+        said = f"Imported {_counted(number, noun)}"
+        new = ((self.pictures, "new picture"), (self.prompts, "new prompt"))
+        extra = " and ".join(_counted(count, word) for count, word in new if count)
+        said += f" with {extra}." if extra else "."
+        if self.already:
+            said += f" Already here: {self.already:,}."
+        if self.broken:
+            said += f" {_counted(self.broken, 'row')} could not be read."
+        return said
+
+
+Say = Callable[[Report, float], None]
+"""Told after every batch: the report, and the share of all files that is done."""
+
+
+def bring(
+    studio: Studio,
+    project_id: int,
+    parts: list[Part],
+    *,
+    what: str = LABELS,
+    form: str = AUTO,
+    annotator: str = "",
+    report: Report | None = None,
+    say: Say | None = None,
+) -> Report:
+    """Import every row that can be read, batch by batch; each batch is kept as soon as it is said.
+
+    `report` is that of an import that was broken off: it goes on behind it. Raises BrokenFile when
+    there is not one row that can be read.
+    """
+    done = report or Report()
+    loader = Loader(studio, project_id, annotator.strip() or SOMEBODY)
+    for number in range(done.part, len(parts)):
+        part, told = parts[number], len(done.problems)
+        if number > done.part:
+            done.part, done.line = number, 0
+        loader.begin(part.pictures)
+        for line, share in _loaded(loader, part, what, form, done):
+            done.line = line
+            if say:
+                say(done, (number + share) / len(parts))
+        done.problems[told:] = sorted(done.problems[told:], key=lambda one: int(one["line"]))
+    if not done.rows:
+        if not done.problems:
+            problem = formats.Problem(parts[0].name, 1, "line", f"the file holds no {what}")
+            done.tell(problem)
+        _refuse(done)
+    return done
+
+
+def _refuse(done: Report) -> None:
+    """Raise BrokenFile: the first fault in words, those that were kept as data."""
+    first = formats.Problem(**done.problems[0])
+    more = f" ({_counted(done.broken - 1, 'more faulty row')})" if done.broken > 1 else ""
+    raise BrokenFile(
+        f"{first}{more}. Nothing was imported; correct it and send the file again.",
+        done.problems[: formats.MAX_PROBLEMS],
+    )
+
+
+def _loaded(
+    loader: Loader, part: Part, what: str, form: str, done: Report
+) -> Iterator[tuple[int, float]]:
+    """Load one part; yields the last line and the share of it that is done after every batch."""
+
+    def tell(line: int, column: str, reason: str) -> None:
+        done.tell(formats.Problem(part.name, line, column, reason))
+
+    line, share, start = done.line, 0.0, done.line
+    try:
+        with part.path.open("rb") as file:
+            for item in _items(file, what, form, part.name):
+                if item.number <= start:
+                    continue
+                if loader.is_full and item.number != line:
+                    done.add(loader.flush(tell))
+                    done.rows += loader.num_rows
+                    yield line, share
+                line, share = item.number, item.share
+                if item.fault:
+                    tell(line, item.fault.column, item.fault.reason)
+                for row in item.rows:
+                    loader.take(line, row, tell)
+    except InputError as error:
+        tell(line + 1, "file", str(error).removesuffix("."))
+    except OSError as error:
+        tell(line + 1, "file", f"cannot be read on: {error.strerror or error}")
+    done.add(loader.flush(tell))
+    done.rows += loader.num_rows
+    yield line, 1.0
+
+
+def _items(file: Any, what: str, form: str, name: str) -> Iterator[Item[Any]]:
+    if what == PAIRS:
+        return formats.pair_items(file, f"'{name}'")
+    return formats.items(file, form, f"'{name}'")
+
+
+def check(what: str, form: str) -> None:
+    """Refuse what cannot be imported before anything is sent."""
+    if what not in (LABELS, PAIRS):
+        raise InputError(f"'{what}' cannot be imported; '{LABELS}' and '{PAIRS}' can.")
+    if form != AUTO and form not in formats.readable():
+        raise InputError(
+            f"Labels cannot be read from '{form}'; choose {AUTO}, {', '.join(formats.readable())}."
+        )
+
+
+# --- what is small enough to be waited for -------------------------------------------------------
 
 
 def import_labels(
@@ -61,34 +194,9 @@ def import_labels(
     pictures: Pictures | None = None,
     filename: str = "",
     annotator: str = "",
-) -> Added:
-    """Bring in judgements in a format of `FORMATS`; all of them or none.
-
-    `annotator` is whose they are where a row does not say. Raises BrokenFile with every fault.
-    """
-    name, somebody = files.quoted(filename, "label"), annotator.strip() or SOMEBODY
-    reading = formats.read(_text(data, name, "labels"), form, name)
-    faults = _Faults(name, reading.problems)
-    for row, line in zip(reading.rows, reading.lines, strict=True):
-        reason = _fault_of_label(row, row.annotator or somebody)
-        if reason:
-            faults.add(line, reason)
-    known = _look(studio, reading.rows, reading.lines, pictures or NoPictures(), faults)
-    ids = [row.id or _made_id(row, known) for row in reading.rows]
-    with studio.write() as session:
-        placed, added = placing.lay(studio, session, project_id, reading.rows, known)
-        people = _annotators(session, reading.rows, somebody)
-        judgements = []
-        for row, line, label_id, place in zip(
-            reading.rows, reading.lines, ids, placed, strict=True
-        ):
-            user = people[row.annotator or somebody, row.simulated]
-            if isinstance(user, InputError):
-                faults.add(line, str(user).removesuffix("."))
-            else:
-                judgements.append((line, _label(row, user, label_id, place)))
-        _store(studio, session, judgements, faults, added)
-    return added
+) -> Report:
+    """Bring in judgements that are at hand as text or bytes."""
+    return _brought(studio, project_id, data, pictures, filename, form=form, annotator=annotator)
 
 
 def import_pairs(
@@ -98,199 +206,68 @@ def import_pairs(
     *,
     pictures: Pictures | None = None,
     filename: str = "",
-) -> Added:
-    """Bring in pairs that wait to be judged; all of them or none."""
-    name = files.quoted(filename, "pair")
-    reading = formats.read_pairs(_text(data, name, "pairs"), name)
-    faults = _Faults(name, reading.problems)
-    known = _look(studio, reading.rows, reading.lines, pictures or NoPictures(), faults)
-    with studio.write() as session:
-        _placed, added = placing.lay(studio, session, project_id, reading.rows, known)
-    added.already = len(reading.rows) - added.pairs
-    return added
+) -> Report:
+    """Bring in pairs that wait to be judged, at hand as text or bytes."""
+    return _brought(studio, project_id, data, pictures, filename, what=PAIRS)
 
 
-def unpacked(file: IO[bytes], filename: str = "") -> tuple[bytes, Pictures]:
-    """What somebody sent: rows alone, or a ZIP of rows and pictures."""
-    file.seek(0)
-    magic = file.read(4)
-    file.seek(0)
-    if magic == b"PK\x03\x04":
-        archive = Archive(file, filename)
-        return archive.rows(files.MAX_BYTES), archive
-    return file.read(files.MAX_BYTES + 1), NoPictures()
-
-
-def _text(data: str | bytes, name: str, noun: str) -> str:
-    text = files.text_of(data, name)
-    if not text.strip():
-        raise InputError(f"{name} has no {noun} in it; write one a line, each a JSON object.")
-    return text
-
-
-# --- looking ------------------------------------------------------------------------------------
-
-
-def _fault_of_label(row: Row, annotator: str) -> str:
-    """What is wrong with a judgement beside its prompt and pictures, or an empty string."""
-    if not all(_can_be_stored(text) for text in (row.comment, *row.reasons)):
-        return "a text has a zero byte or half a character"
-    if len(row.comment) > labels.LONGEST_COMMENT:
-        return f"comment has more than {labels.LONGEST_COMMENT:,} characters"
-    if len(row.id) > labels.LONGEST_ID or not row.id.isprintable():
-        return f"id has more than {labels.LONGEST_ID} characters, or one that cannot be printed"
-    return users.fault_of(annotator)
-
-
-def _can_be_stored(text: str) -> bool:
-    try:
-        return b"\x00" not in text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-
-
-def _look(
+def _brought(
     studio: Studio,
-    rows: Sequence[PairRow],
-    lines: Sequence[int],
-    pictures: Pictures,
-    faults: _Faults,
-) -> dict[str, Picture]:
-    """The pictures of all rows by their names there; kept on disk once every row is sound."""
-    names = dict.fromkeys(name for row in rows for name in (row.image_a, row.image_b))
-    found = _known(studio, list(names))
-    broken: dict[str, str] = {}
-    for name in names:
-        if name not in found:
-            try:
-                found[name] = _sound(pictures.read(name), name)
-            except InputError as error:
-                broken[name] = str(error).removesuffix(".")
-    for row, line in zip(rows, lines, strict=True):
-        told = [prompts.fault_of(row.prompt), broken.get(row.image_a), broken.get(row.image_b)]
-        if not any(told) and found[row.image_a].media == found[row.image_b].media:
-            told = ["both pictures are the same"]
-        for reason in dict.fromkeys(told):
-            if reason:
-                faults.add(line, reason)
-    faults.refuse()
-    _keep(studio, {name: kept for name, kept in found.items() if kept.num_bytes}, pictures)
-    return found
+    project_id: int,
+    data: str | bytes,
+    pictures: Pictures | None,
+    filename: str,
+    **how: str,
+) -> Report:
+    check(how.get("what", LABELS), how.get("form", AUTO))
+    with tempfile.NamedTemporaryFile(prefix="palate-rows-") as file:
+        file.write(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data)
+        file.flush()
+        with sources.opened(Path(file.name), name=filename or "the file") as parts:
+            if pictures is not None:
+                parts = [Part(part.name, part.path, pictures) for part in parts]
+            return bring(studio, project_id, parts, **how)
 
 
-def _known(studio: Studio, names: Sequence[str]) -> dict[str, Picture]:
-    """Those of the names that are hashes of pictures which the studio has."""
-    found: dict[str, Picture] = {}
-    for some in placing.batches(names):
-        asked = select(Sample.media, Sample.width, Sample.height).where(Sample.media.in_(some))
-        with studio.read() as session:
-            found |= {media: Picture(media, *size) for media, *size in session.execute(asked)}
-    return found
+# --- what is large: a job ------------------------------------------------------------------------
 
 
-def _sound(data: bytes, name: str) -> Picture:
-    encoded, width, height = checked_picture(data, name)
-    return Picture(hashlib.sha256(encoded).hexdigest(), width, height, len(encoded))
-
-
-def _keep(studio: Studio, fresh: dict[str, Picture], pictures: Pictures) -> None:
-    """Write the pictures that are not here; refused before the first when they do not fit."""
-    wanted, free = sum(kept.num_bytes for kept in fresh.values()), studio.media.free_bytes()
-    if fresh and free is not None and wanted + SPARE_BYTES > free:
-        raise EnvironmentProblem(
-            f"The {len(fresh):,} pictures need {wanted / 1e6:,.0f} MB, and the disk of "
-            f"{studio.media.folder} has {free / 1e6:,.0f} MB free. Nothing was imported; free some "
-            "space and send the file again."
-        )
-    for name in fresh:
-        studio.media.put_picture(pictures.read(name), filename=name)
-
-
-# --- writing ------------------------------------------------------------------------------------
-
-
-def _annotators(
-    session: Session, rows: Sequence[Row], somebody: str
-) -> dict[tuple[str, bool], int | InputError]:
-    """(name, simulated) → id of the user, or why there cannot be one."""
-    found: dict[tuple[str, bool], int | InputError] = {}
-    for who in dict.fromkeys((row.annotator or somebody, row.simulated) for row in rows):
-        try:
-            found[who] = users.annotator(session, *who)
-        except InputError as error:
-            found[who] = error
-    return found
-
-
-def _made_id(row: Row, known: dict[str, Picture]) -> str:
-    """An id for a row without one: the same judgement, brought in again, has the same."""
-    a, b = known[row.image_a].media, known[row.image_b].media
-    chosen = {"a": a, "b": b}.get(row.preferred, row.preferred)
-    content = "\n".join([*sorted((a, b)), chosen, str(row.t_answer), row.prompt])
-    return f"import/{hashlib.sha256(content.encode()).hexdigest()[:32]}"
-
-
-def _label(row: Row, user_id: int, client_id: str, place: Placed) -> dict[str, Any]:
-    """A row as the store has it: sides instead of letters, in the order of the pair."""
-    left = _turned(row.shown_left) if place.is_turned else row.shown_left
-    choice: str = row.preferred
-    if choice in ("a", "b"):
-        choice = "left" if choice == row.shown_left else "right"
-    now = time.time()
-    return {
-        "pair_id": place.pair_id,
-        "user_id": user_id,
-        "client_id": client_id,
-        "choice": choice,
-        "shown_left": left,
-        "t_shown": row.t_shown or row.t_answer or now,
-        "t_answer": row.t_answer or now,
-        "reasons": list(row.reasons),
-        "comment": row.comment,
-        # When it was given, as far as is known: Today counts what was judged today by this.
-        "created_at": min(row.t_answer or now, now),
+def order(
+    studio: Studio,
+    project_id: int,
+    upload: Path,
+    *,
+    what: str = LABELS,
+    form: str = AUTO,
+    filename: str = "",
+    annotator: str = "",
+) -> int:
+    """Keep an uploaded file among the media and have a worker import it; returns the job's id."""
+    check(what, form)
+    tidy(studio)
+    args = {
+        "project_id": project_id,
+        "upload": studio.media.put_file(upload),
+        "what": what,
+        "format": form,
+        "filename": filename,
+        "annotator": annotator,
     }
+    return jobs.create(studio, KIND, args)
 
 
-def _turned(letter: str) -> str:
-    return {"a": "b", "b": "a"}[letter]
+def tidy(studio: Studio, over: int | None = None) -> None:
+    """Remove uploads of import jobs that are over, unless another one waits for the same file.
+
+    `over` is the job that ends now.
+    """
+    rows = jobs.of_kind(studio, KIND)
+    ended = [row for row in rows if row["status"] in jobs.OVER or row["id"] == over]
+    wanted = {row["args"].get("upload") for row in rows if row not in ended}
+    for name in {row["args"].get("upload") for row in ended} - wanted:
+        if name:
+            studio.media.remove(name)
 
 
-def _store(
-    studio: Studio,
-    session: Session,
-    judgements: Sequence[tuple[int, dict[str, Any]]],
-    faults: _Faults,
-    added: Added,
-) -> None:
-    """Store the judgements whose ids are new; an id that names another judgement is a fault."""
-    seen = _stored(session, [label for _line, label in judgements])
-    fresh = []
-    for line, label in judgements:
-        mine = (label["user_id"], label["client_id"])
-        if mine not in seen:
-            seen[mine] = label["pair_id"]
-            fresh.append(label)
-        elif seen[mine] == label["pair_id"]:
-            added.already += 1
-        else:
-            faults.add(line, f"id '{mine[1]}' names another judgement of this annotator already")
-    faults.refuse()
-    if fresh:
-        added.labels = len(labels.insert(session, studio.store.dialect, fresh))
-        for pair_id in sorted({label["pair_id"] for label in fresh}):
-            labels.settle(session, session.get_one(Pair, pair_id, with_for_update=True))
-
-
-def _stored(session: Session, given: Sequence[dict[str, Any]]) -> dict[tuple[int, str], int]:
-    """(user, client id) → pair of those judgements that are here."""
-    people = sorted({label["user_id"] for label in given})
-    found: dict[tuple[int, str], int] = {}
-    for some in placing.batches({label["client_id"] for label in given}):
-        rows = session.execute(
-            select(Label.user_id, Label.client_id, Label.pair_id).where(
-                Label.user_id.in_(people), Label.client_id.in_(some)
-            )
-        )
-        found |= {(user_id, client_id): pair_id for user_id, client_id, pair_id in rows}
-    return found
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

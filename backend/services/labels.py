@@ -9,16 +9,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, InputError, NotFound
-from backend.preferences import formats, intervals, studies
+from backend.preferences import intervals, studies
 from backend.preferences.studies import StudyConfig
-from backend.services import handing, pairs, users
+from backend.services import choosing, handing, pairs, users
 from backend.services.studio import Studio
 from db import queries
 from db.queries import QUEUE, Scope
@@ -108,6 +108,8 @@ def store(studio: Studio, user_id: int, label: NewLabel, *, veiled: bool = False
             settle(session, pair)
         scope = Scope(pair.comparison_id, pair.study_id)
         done, _total = queries.pair_counts(session, pair.project_id, user_id, scope)
+    if not repeated:
+        choosing.after_label(studio, scope.study, label_id[0])
     return {"label_id": label_id[0], "repeated": repeated, "done": done}
 
 
@@ -182,29 +184,6 @@ def judged(
         after = page[-1].label_id
 
 
-def export(
-    studio: Studio,
-    project_id: int,
-    form: str = "jsonl",
-    *,
-    simulated: bool = False,
-    scope: Scope | None = None,
-) -> Iterator[str]:
-    """Lines of JSON in a format of `backend.preferences.formats`; `simulated` adds those labels."""
-    every = judged(studio, project_id, simulated=None if simulated else False, scope=scope)
-    return formats.write((_exported(label) for label in every), form)
-
-
-def pictures(studio: Studio, project_id: int, *, simulated: bool = False) -> Iterator[str]:
-    """Hashes of the pictures that `export` names, each once."""
-    seen: set[str] = set()
-    for label in judged(studio, project_id, simulated=None if simulated else False):
-        for name in (label.left_media, label.right_media):
-            if name not in seen:
-                seen.add(name)
-                yield name
-
-
 def counts(studio: Studio, project_id: int, since: float) -> dict[str, Any]:
     """{total, today, people, simulated, left_share, ties}; `today` counts people's since
     `since`."""
@@ -268,6 +247,7 @@ def _is_narrow(verdicts: Sequence[str], narrow: float) -> bool:
 def _of_study(session: Session, pair: Pair, user_id: int, label: NewLabel) -> NewLabel:
     """The judgement, checked against what its study asks."""
     if pair.study_id is None:
+        users.refuse_judging(session, users.find(session, user_id), None)
         if label.choice not in studies.CHOICES["images"]:
             raise InputError(
                 f"Choice '{label.choice}' is unknown; it is one of "
@@ -388,29 +368,6 @@ def _check(label: NewLabel) -> None:
 def _check_client_id(client_id: str) -> None:
     if not 1 <= len(client_id) <= LONGEST_ID or not client_id.isprintable():
         raise InputError("client_id needs 1 to 100 printable characters, made anew for each label.")
-
-
-def _exported(label: JudgedPair) -> formats.Row:
-    """Pictures by their address; which of the two was preferred instead of which side."""
-    a, b = label.left_media, label.right_media
-    if label.left == "b":
-        a, b = b, a
-    other = {"a": "b", "b": "a"}[label.left]
-    preferred = {"left": label.left, "right": other}.get(label.choice, label.choice)
-    return formats.Row(
-        prompt=label.prompt,
-        image_a=a,
-        image_b=b,
-        preferred=cast(formats.Preferred, preferred),
-        shown_left=cast(Literal["a", "b"], label.left),
-        annotator=label.user,
-        simulated=label.kind == "simulated",
-        t_shown=label.t_shown,
-        t_answer=label.t_answer,
-        reasons=label.reasons,
-        comment=label.comment,
-        id=label.client_id,
-    )
 
 
 def _judged(row: queries.Judgement) -> JudgedPair:

@@ -12,9 +12,10 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from backend.errors import EnvironmentProblem, InputError, NotFound
 from backend.services.stripping import stripped
@@ -48,8 +49,15 @@ class Media:
         return name
 
     def put_file(self, path: Path) -> str:
-        """Store the content of a local file and return its hash."""
-        return self.put(path.read_bytes())
+        """Store the content of a local file, read piece by piece, and return its hash."""
+        with path.open("rb") as file:
+            name = hashlib.file_digest(file, "sha256").hexdigest()
+            if self.folder is None:
+                self._put_remote(name, path)
+            elif not self._local(name).exists():
+                file.seek(0)
+                self._put_local(name, file)
+        return name
 
     def exists(self, name: str) -> bool:
         """Whether the content named by `name` is here."""
@@ -69,6 +77,8 @@ class Media:
 
     def remove(self, name: str) -> None:
         """Remove a file that nothing names any more; one that is gone already is no matter."""
+        if self.folder is None:
+            self._copy(name).unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             if self.folder is not None:
                 self._local(name).unlink()
@@ -112,29 +122,39 @@ class Media:
         assert self.folder is not None
         return Path(_below(str(self.folder), name))
 
-    def _put_local(self, name: str, data: bytes) -> None:
+    def _put_local(self, name: str, data: bytes | IO[bytes]) -> None:
         path = self._local(name)
         partial = path.with_name(f".{uuid.uuid4().hex}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("xb") as file:
-                file.write(data)
+                if isinstance(data, bytes):
+                    file.write(data)
+                else:
+                    shutil.copyfileobj(data, file, 1 << 20)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)
         except OSError as error:
             with contextlib.suppress(OSError):
                 partial.unlink()
-            raise _trouble(error, path.parent, len(data)) from error
+            size = len(data) if isinstance(data, bytes) else os.fstat(data.fileno()).st_size
+            raise _trouble(error, path.parent, size) from error
 
-    def _put_remote(self, name: str, data: bytes) -> None:
+    def _put_remote(self, name: str, data: bytes | Path) -> None:
         filesystem, root = self._remote  # type: ignore[misc]
         target = _below(root, name)
         try:
-            if not filesystem.exists(target):
+            if filesystem.exists(target):
+                return
+            if isinstance(data, bytes):
                 filesystem.pipe_file(target, data)  # object stores show an object when it is whole
+            else:
+                filesystem.makedirs(target.rpartition("/")[0], exist_ok=True)
+                filesystem.put_file(str(data), target)
         except OSError as error:
-            raise _trouble(error, Path(target), len(data)) from error
+            size = len(data) if isinstance(data, bytes) else data.stat().st_size
+            raise _trouble(error, Path(target), size) from error
 
     def _fetched_once(self, name: str) -> bytes:
         filesystem, root = self._remote  # type: ignore[misc]
@@ -143,9 +163,13 @@ class Media:
         except FileNotFoundError:
             raise _missing(name) from None
 
+    def _copy(self, name: str) -> Path:
+        """Where a local copy of a remote file is kept."""
+        return Path(_below(str(self.cache or Path.home() / ".cache" / "palate"), name))
+
     def _fetched(self, name: str) -> Path:
         filesystem, root = self._remote  # type: ignore[misc]
-        copy = Path(_below(str(self.cache or Path.home() / ".cache" / "palate"), name))
+        copy = self._copy(name)
         if copy.exists():
             return copy
         copy.parent.mkdir(parents=True, exist_ok=True)

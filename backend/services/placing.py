@@ -7,21 +7,24 @@ the project has go into a set of their own; pictures from outside hang on a poli
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from backend.preferences.formats import PairRow
 from backend.services import pairs, policies
-from backend.services.studio import Studio
 from db import queries
 from db.tables import Prompt, PromptSet, Sample
 
+IMPORT, IMPLICIT = "import", "implicit"
+"""Where pairs come from: judgements that were given elsewhere, or clicks that were none."""
+TURNED = {"a": "b", "b": "a"}
 SET = "imported"
 """The prompt set that takes prompts which the project does not have."""
 BATCH = 500
 """Values that are asked about in one statement."""
 
+T = TypeVar("T")
 Key = tuple[str, str, str]
 """A pair by its content: its prompt and the hashes of its pictures in their order."""
 
@@ -48,6 +51,11 @@ class Added:
     already: int = 0
     """Rows that the project had before."""
 
+    def add(self, other: Added) -> None:
+        """Count what another batch brought."""
+        for name, number in asdict(other).items():
+            setattr(self, name, getattr(self, name) + number)
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -58,60 +66,65 @@ class Placed:
 
 
 def lay(
-    studio: Studio,
     session: Session,
     project_id: int,
-    rows: Sequence[PairRow],
-    known: dict[str, Picture],
+    rows: Sequence[tuple[str, str, str]],
+    pictures: dict[str, Picture],
+    source: str = IMPORT,
 ) -> tuple[list[Placed], Added]:
-    """Find or make the pair of every row, in a transaction that is open."""
-    studio.store.serialise(session, "import", project_id)
+    """Find or make the pair of every (prompt, media a, media b), in a transaction that is open.
+
+    Weak pairs (`source` implicit) are nobody's to judge; they become pairs like others when
+    somebody's judgement of them is brought in.
+    """
     added = Added()
-    seen = {picture.media: picture for picture in known.values()}
-    both = [(known[row.image_a].media, known[row.image_b].media) for row in rows]
-    keys = [_key(row.prompt, *media) for row, media in zip(rows, both, strict=True)]
-    found = _pairs(session, project_id, seen)
-    fresh = {key: media for key, media in zip(keys, both, strict=True) if key not in found}
+    keys = [key(*row) for row in rows]
+    found = _pairs(session, project_id, {name for row in rows for name in row[1:]})
+    fresh = {one: row[1:] for one, row in zip(keys, rows, strict=True) if one not in found}
     if fresh:
-        prompt_ids = _prompts(session, project_id, [key[0] for key in fresh], added)
-        wanted = {(prompt_ids[key[0]], name) for key in fresh for name in key[1:]}
-        sample_ids = _samples(session, project_id, wanted, seen, added)
+        prompt_ids = _prompts(session, project_id, [one[0] for one in fresh], added)
+        wanted = {(prompt_ids[one[0]], name) for one in fresh for name in one[1:]}
+        sample_ids = _samples(session, project_id, wanted, pictures, added)
         made = [
             {
                 "project_id": project_id,
-                "prompt_id": prompt_ids[key[0]],
-                "sample_a_id": sample_ids[prompt_ids[key[0]], a],
-                "sample_b_id": sample_ids[prompt_ids[key[0]], b],
-                "source": "import",
+                "prompt_id": prompt_ids[one[0]],
+                "sample_a_id": sample_ids[prompt_ids[one[0]], a],
+                "sample_b_id": sample_ids[prompt_ids[one[0]], b],
+                "source": source,
                 "chooser": "import",
+                "settled": source == IMPLICIT,
             }
-            for key, (a, b) in fresh.items()
+            for one, (a, b) in fresh.items()
         ]
         added.pairs = len(made)
-        for pair_id, (key, (a, _b)) in zip(pairs.add(session, made), fresh.items(), strict=True):
-            found[key] = (pair_id, a)
+        for pair_id, (one, (a, _b)) in zip(pairs.add(session, made), fresh.items(), strict=True):
+            found[one] = (pair_id, a)
+    if source != IMPLICIT:
+        queries.adopt(session, [found[one][0] for one in keys], IMPLICIT, source)
     placed = [
-        Placed(found[key][0], is_turned=found[key][1] != a)
-        for key, (a, _b) in zip(keys, both, strict=True)
+        Placed(found[one][0], is_turned=found[one][1] != row[1])
+        for one, row in zip(keys, rows, strict=True)
     ]
     return placed, added
 
 
-def batches(values: Iterable[str]) -> Iterator[list[str]]:
+def key(prompt: str, a: str, b: str) -> Key:
+    """The content of a pair, whichever picture is called a."""
+    return (prompt, a, b) if a < b else (prompt, b, a)
+
+
+def batches(values: Iterable[T]) -> Iterator[list[T]]:
     """The values in lists short enough for one statement."""
     every = list(values)
     for start in range(0, len(every), BATCH):
         yield every[start : start + BATCH]
 
 
-def _key(prompt: str, a: str, b: str) -> Key:
-    return (prompt, a, b) if a < b else (prompt, b, a)
-
-
 def _pairs(session: Session, project_id: int, media: Iterable[str]) -> dict[Key, tuple[int, str]]:
     """Pairs of these pictures by their content: (pair id, its picture a)."""
     return {
-        _key(prompt, a, b): (pair_id, a)
+        key(prompt, a, b): (pair_id, a)
         for some in batches(media)
         for pair_id, prompt, a, b in queries.pairs_of_pictures(session, project_id, some)
     }

@@ -1,9 +1,9 @@
 """A picture's file without all that is not picture: no metadata, nothing behind its end.
 
-What the pixels are decoded from stays byte for byte, which is a hundred times cheaper than to encode
-them anew, and keeps a JPEG as small as it came. Text, dates, colour profiles, thumbnails and what
-somebody appended are left out; so nothing in a file says which model made it. The file must have
-been decoded before.
+What the pixels are decoded from stays byte for byte, which is a hundred times cheaper than to
+encode them anew, and keeps a JPEG as small as it came. Text, dates, colour profiles, thumbnails and
+what somebody appended are left out; so nothing in a file says which model made it. The file must
+have been decoded before.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from backend.services.studio import Studio
 from db.tables import User
 
 ROLES = ("annotator", "researcher", "admin")
+NOUNS = {"person": "a person"}
 LOCAL = "you"
 """The one implicit person of a studio that only its own machine can reach."""
 
@@ -55,16 +56,18 @@ def fault_of(name: str) -> str:
     return ""
 
 
-def annotator(session: Session, name: str, is_simulated: bool) -> int:
-    """Id of whoever gave labels that come from elsewhere, made when nobody here has the name."""
-    kind = "simulated" if is_simulated else "person"
+def annotator(session: Session, name: str, kind: str) -> int:
+    """Id of whoever gave labels that come from elsewhere, made when nobody here has the name.
+
+    `kind` is person, simulated, or implicit: clicks, likes and downloads that were no judgement.
+    """
     user = session.scalar(select(User).where(User.name == name))
     if user is None:
         user = User(name=name, kind=kind, role="admin" if name == LOCAL else "annotator")
         session.add(user)
         session.flush()
     if user.kind != kind:
-        here, there = ("simulated", "a person") if is_simulated else ("a person", "simulated")
+        here, there = (NOUNS.get(one, one) for one in (kind, user.kind))
         raise InputError(f"annotator '{name}' is {here} in the file, but {there} in this studio.")
     return user.id
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 from fastapi import FastAPI
 
@@ -152,7 +153,14 @@ def test_labelling_never_says_where_a_picture_came_from(client: Client, made: fa
     row = json.loads(client("GET", f"{V1}/labels/export").text)
     assert row["reasons"] == ["colour"] and row["annotator"] == "you"
     assert client("GET", f"{V1}/labels/export?format=trl").text.count("\n") == 1
-    assert client.get("/labels/formats") == ["jsonl", "trl", "pickapic"]
+    kinds = {row["name"]: row for row in client.get("/labels/formats")}
+    assert kinds["jsonl"]["loses"] == [] and "ties" in kinds["trl"]["loses"]
+    assert not kinds["hpd-flat"]["writes"]
+    said = client.get("/labels/export/summary?format=trl")
+    assert said["written"] == 1 and "annotators (1)" in said["sentence"]
+    table = client("GET", f"{V1}/labels/export?format=parquet&inside=1").content
+    assert pq.read_table(io.BytesIO(table)).column("bytes_a").to_pylist()[0][:4] == b"\x89PNG"
+    assert client("GET", f"{V1}/labels/export?format=datasets").status_code == 422
     undone = client.post("/label/undo", {"client_id": "u1"})
     assert undone["label_id"] == first["label_id"] and undone["pair"]["left"] == pair["left"]
     assert client.post("/label/undo", {"client_id": "u2"}, 404)["error"]
@@ -196,7 +204,7 @@ def test_labels_and_pairs_are_imported_with_their_pictures(client: Client) -> No
     assert answer.status_code == 201 and answer.json()["labels"] == 1, answer.text
     assert '"annotator": "Ada"' in client("GET", f"{V1}/labels/export").text
     bad = client("POST", f"{labels}&filename=b.jsonl", content=b'{"prompt": "a cat"}')
-    assert bad.status_code == 422 and "'b.jsonl', line 1: chosen is missing" in bad.json()["error"]
+    assert bad.status_code == 422 and "b.jsonl, line 1, chosen: is missing" in bad.json()["error"]
     assert bad.json()["problems"][0]["line"] == 1
 
 

@@ -1,4 +1,4 @@
-"""Labels and pairs from files on both kinds of store: whole or not at all, and never doubled."""
+"""Labels and pairs from files on both kinds of store: what can be read, and never doubled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,18 @@ import sqlalchemy as sa
 
 from backend.errors import EnvironmentProblem, InputError, NotFound
 from backend.preferences import formats
-from backend.services import imports, labels, pairs, policies, projects, prompts, users
+from backend.services import (
+    exports,
+    imports,
+    labels,
+    loading,
+    pairs,
+    policies,
+    projects,
+    prompts,
+    sources,
+    users,
+)
 from backend.services.files import BrokenFile
 from backend.services.pictures import Folder
 from backend.services.studio import Studio, open_studio
@@ -101,7 +112,7 @@ def test_what_was_exported_is_known_again_and_comes_back_in_another_project(
         labels.store(
             services, made.user, factory.label(made.pairs[number], choice, left="ab"[number % 2])
         )
-    text = "".join(labels.export(services, made.project))
+    text = b"".join(exports.stream(services, made.project)).decode()
     before = contents(services)
     assert imports.import_labels(services, made.project, text).already == 5
     assert contents(services) == before
@@ -111,7 +122,7 @@ def test_what_was_exported_is_known_again_and_comes_back_in_another_project(
     renamed = text.replace('"annotator": "you"', '"annotator": "a friend"')
     added = imports.import_labels(services, other, renamed)
     assert (added.labels, added.pairs, added.pictures) == (5, 5, 10)
-    assert "".join(labels.export(services, other)) == renamed
+    assert b"".join(exports.stream(services, other)).decode() == renamed
 
 
 def test_other_formats_and_a_turned_pair_find_the_pair_that_is_there(
@@ -149,11 +160,10 @@ def test_pairs_come_in_to_be_judged(services: Studio, project: int, folder: Fold
     assert (again.pairs, again.already) == (0, 3)
 
 
-def test_every_faulty_row_is_named_and_nothing_is_written(
+def test_every_faulty_row_is_named_while_the_rest_loads(
     services: Studio, project: int, folder: Folder
 ) -> None:
     users.simulated(services, "robot")
-    before = contents(services), files_of(services)
     bad = [
         judgement(0),
         {"prompt": "half"},
@@ -165,72 +175,144 @@ def test_every_faulty_row_is_named_and_nothing_is_written(
         judgement(1, prompt="x" * 2001),
         judgement(1, comment="half \ud800"),
         judgement(1, annotator="a\nb"),
+        judgement(1, annotator="robot"),
+        judgement(2, id="twice"),
+        judgement(3, id="twice"),
+        judgement(1),
     ]
-    with pytest.raises(BrokenFile) as refused:
-        imports.import_labels(
-            services, project, jsonl(*bad), pictures=folder, filename="mine.jsonl"
-        )
-    told = {problem["line"]: problem["reason"] for problem in refused.value.problems}
-    assert sorted(told) == list(range(2, 11))
-    for line, word in enumerate(
-        (
-            "image_a is missing",
-            "is not a picture that Palate reads",
-            "outside the folder",
-            "web address",
-            "no picture 'absent'",
-            "both pictures are the same",
-            "2,001 characters",
-            "half a character",
-            "printable",
-        ),
-        2,
-    ):
-        assert word in told[line], told[line]
-    assert str(refused.value).startswith("'mine.jsonl', line 2: image_a is missing (8 more")
-    with pytest.raises(BrokenFile, match="'robot' is a person in the file, but simulated"):
-        imports.import_labels(
-            services, project, jsonl(judgement(0, annotator="robot")), pictures=folder
-        )
-    with pytest.raises(BrokenFile, match=r"line 1: .*no picture of this studio"):
-        imports.import_labels(services, project, jsonl(judgement(0)))
-    with pytest.raises(InputError, match="label file has no labels in it"):
-        imports.import_labels(services, project, "\n")
-    with pytest.raises(InputError, match="choose jsonl"):
-        imports.import_labels(services, project, "{}", "csv")
-    found = contents(services)
-    assert found == before[0]
+    found = imports.import_labels(
+        services, project, jsonl(*bad), pictures=folder, filename="mine.jsonl"
+    )
+    assert (found.labels, found.pairs, found.rows, found.broken) == (3, 3, 3, 11)
+    told = [(one["line"], one["column"], one["reason"]) for one in found.problems]
+    assert {one["file"] for one in found.problems} == {"mine.jsonl"}
+    expected = [
+        (2, "image_a", "is missing"),
+        (3, "image_a", "is not a picture that Palate reads"),
+        (4, "image_a", "outside the folder"),
+        (5, "image_b", "web address"),
+        (6, "image_b", "no picture 'absent'"),
+        (7, "image_b", "the same picture"),
+        (8, "prompt", "2,001 characters"),
+        (9, "comment", "half a character"),
+        (10, "annotator", "printable"),
+        (11, "annotator", "'robot' is a person in the file, but simulated"),
+        (13, "id", "'twice' names another judgement"),
+    ]
+    assert [one[:2] for one in told] == [one[:2] for one in expected]
+    assert all(word in one[2] for one, (_line, _column, word) in zip(told, expected, strict=True))
+    assert "Imported 3 labels" in found.sentence() and "11 rows could not" in found.sentence()
 
 
-def test_pictures_that_do_not_fit_on_the_disk_are_refused_before_the_first(
-    services: Studio, project: int, folder: Folder, monkeypatch: pytest.MonkeyPatch
+def test_a_file_without_a_row_that_can_be_read_is_refused(
+    services: Studio, project: int, folder: Folder
 ) -> None:
     before = contents(services), files_of(services)
-    monkeypatch.setattr(type(services.media), "free_bytes", lambda _media: 1_000)
-    with pytest.raises(EnvironmentProblem, match=r"2 pictures need .* Nothing was imported"):
-        imports.import_labels(services, project, jsonl(judgement(0)), pictures=folder)
+    with pytest.raises(BrokenFile, match=r"line 1, image_a: '0-a.png' is no picture of this"):
+        imports.import_labels(services, project, jsonl(judgement(0)))
+    with pytest.raises(InputError, match="the file holds no labels"):
+        imports.import_labels(services, project, "\n")
+    with pytest.raises(InputError, match="choose auto, argilla"):
+        imports.import_labels(services, project, "{}", "csv")
+    with pytest.raises(InputError, match="those of no format that is known"):
+        imports.import_labels(services, project, '{"x": 1}', "auto")
     assert (contents(services), files_of(services)) == before
+
+
+def test_pictures_that_do_not_fit_on_the_disk_end_it_and_what_came_before_stays(
+    services: Studio, project: int, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "ROWS", 2)
+    free = iter([10**9, 1_000])
+    monkeypatch.setattr(type(services.media), "free_bytes", lambda _media: next(free))
+    text = jsonl(*(judgement(number) for number in range(4)))
+    with pytest.raises(EnvironmentProblem, match=r"next 4 pictures need .* before them is kept"):
+        imports.import_labels(services, project, text, pictures=folder)
+    assert contents(services)["label"] == 2
+    monkeypatch.undo()
+    again = imports.import_labels(services, project, text, pictures=folder)
+    assert (again.labels, again.already) == (2, 2)
+
+
+def zipped(**members: str | bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return packed.getvalue()
 
 
 def test_a_zip_brings_rows_and_pictures_together(
     services: Studio, project: int, folder: Folder
 ) -> None:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("set/rows.jsonl", jsonl(judgement(0)))
-        for name in ("0-a.png", "0-b.png"):
-            archive.write(folder.path / name, f"set/{name}")
-    data, inside = imports.unpacked(packed, "set.zip")
-    assert imports.import_labels(services, project, data, pictures=inside).labels == 1
-    alone, nothing = imports.unpacked(io.BytesIO(b"{}"))
-    assert alone == b"{}" and type(nothing).__name__ == "NoPictures"
-    two = io.BytesIO()
-    with zipfile.ZipFile(two, "w") as archive:
-        archive.writestr("a.txt", "x")
-    with pytest.raises(InputError, match=r"'two.zip' holds no .jsonl files"):
-        imports.unpacked(two, "two.zip")
+    pictures = {f"set/{path.name}": path.read_bytes() for path in folder.path.glob("*-*.png")}
+    rows = {"set/rows.jsonl": jsonl(judgement(0)), "set/more.json": f"[{jsonl(judgement(1))}]"}
+    found = imports.import_labels(services, project, zipped(**pictures, **rows))
+    assert (found.labels, found.broken) == (2, 0)
+    with pytest.raises(InputError, match=r"'two.zip' holds no rows"):
+        imports.import_labels(services, project, zipped(**{"a.txt": "x"}), filename="two.zip")
     with pytest.raises(InputError, match="not a ZIP that can be opened"):
-        imports.unpacked(io.BytesIO(b"PK\x03\x04broken"))
+        imports.import_labels(services, project, b"PK\x03\x04broken")
+
+
+def test_an_import_goes_on_behind_its_last_row(
+    services: Studio, project: int, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "ROWS", 1)
+    text = jsonl(judgement(0), {"prompt": "half"}, judgement(1), judgement(2), judgement(3))
+    path = folder.path / "rows.jsonl"
+    path.write_text(text)
+    seen: list[tuple[dict[str, Any], float]] = []
+
+    class Stopped(Exception):
+        pass
+
+    def say(report: imports.Report, share: float) -> None:
+        seen.append((report.plain(), share))
+        if report.labels == 2:
+            raise Stopped
+
+    with sources.opened(path, beside=True) as parts:
+        with pytest.raises(Stopped):
+            imports.bring(services, project, parts, say=say)
+        first = imports.Report(**seen[-1][0])
+        assert (first.labels, first.broken, first.line) == (2, 1, 3)
+        read: list[str] = []
+        monkeypatch.setattr(
+            Folder, "read", lambda self, name: read.append(name) or original(self, name)
+        )
+        done = imports.bring(services, project, parts, report=first)
+    assert (done.labels, done.already, done.broken, done.rows) == (4, 0, 1, 4)
+    assert [name[0] for name in read] == ["2", "2", "3", "3"]
+    assert contents(services)["label"] == 4
+
+
+original = Folder.read
+
+
+def test_clicks_are_weak_pairs_kept_apart_until_somebody_judges_them(
+    services: Studio, project: int, folder: Folder
+) -> None:
+    shown = ["0-a", "0-b", "1-a"]
+    row = {"prompt": "prompt 0", "shown": shown, "clicked": ["0-b"], "user": "u7", "t": 100}
+    found = imports.import_labels(services, project, jsonl(row), "auto", pictures=folder)
+    assert (found.labels, found.pairs) == (2, 2)
+    me = users.local(services)["id"]
+    assert pairs.next_pairs(services, project, me, 5)["pairs"] == []
+    assert pairs.counts(services, project, me)["total"] == 0
+    assert list(labels.judged(services, project, simulated=None)) == []
+    assert labels.counts(services, project, 0)["total"] == 0
+    weak = list(exports.rows(services, project, implicit=True))
+    assert {(one.annotator, one.implicit, one.simulated) for one in weak} == {
+        ("implicit: u7", True, False)
+    }
+    assert (
+        imports.import_labels(services, project, jsonl(row), "auto", pictures=folder).already == 2
+    )
+    judged = imports.import_labels(services, project, jsonl(judgement(0)), pictures=folder)
+    assert (judged.labels, judged.pairs) == (1, 0)
+    assert [one.choice for one in labels.judged(services, project)] == ["left"]
+    assert pairs.counts(services, project, me)["total"] == 1
 
 
 def test_what_drew_imported_pictures_cannot_be_asked_to_draw(

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from backend.errors import Conflict, InputError, NotFound
-from backend.services import labels, pairs, users
+from backend.services import exports, labels, pairs, users
 from backend.services.studio import Studio
 from db.tables import Label, Lease
 from tests import factory
@@ -187,11 +187,11 @@ def test_an_export_says_which_sample_was_preferred_not_which_side(services: Stud
     made = factory.project(services)
     labels.store(services, made.user, factory.label(made.pairs[0], "left", left="b"))
     labels.store(services, made.user, factory.label(made.pairs[1], "both_bad"))
-    own = list(labels.export(services, made.project))
-    assert '"preferred": "b"' in own[0] and '"preferred": "both_bad"' in own[1]
-    assert len(list(labels.export(services, made.project, "trl"))) == 1
+    own = list(exports.stream(services, made.project))
+    assert b'"preferred": "b"' in own[0] and b'"preferred": "both_bad"' in own[1]
+    assert len(list(exports.stream(services, made.project, "trl"))) == 1
     with pytest.raises(InputError):
-        list(labels.export(services, made.project, "xml"))
+        list(exports.stream(services, made.project, "xml"))
 
 
 @pytest.mark.parametrize(

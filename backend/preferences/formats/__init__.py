@@ -48,6 +48,7 @@ __all__ = [
     "Problem",
     "Reading",
     "Row",
+    "container",
     "described",
     "items",
     "pair_items",
@@ -63,7 +64,6 @@ AUTO: Final = "auto"
 """Reading: the format whose columns the first record has."""
 MAX_PROBLEMS: Final = 100
 REGISTRY: Final = Registry(__name__, "label format")
-WRITERS: Final = ("jsonl", "trl", "pickapic")
 R = TypeVar("R", bound=PairRow)
 
 
@@ -155,6 +155,12 @@ def described() -> list[dict[str, Any]]:
     return found
 
 
+def container(form: str) -> str:
+    """The kind of file in which a format is written, a key of SUFFIXES; a folder holds Arrow."""
+    kind: str = _module(form, writable(), "written as").CONTAINER
+    return "arrow" if kind == "folder" else kind
+
+
 def _module(form: str, known: list[str], verb: str) -> Any:
     if form not in known:
         raise InputError(f"Labels cannot be {verb} '{form}'; choose {', '.join(known)}.")
@@ -170,11 +176,11 @@ def write(rows: Iterable[Row], form: str) -> Iterator[str]:
 
 
 def written(
-    rows: Iterable[Row], form: str, container: str = "", losses: Losses | None = None
+    rows: Iterable[Row], form: str, file: str = "", losses: Losses | None = None
 ) -> Iterator[bytes]:
     """A file in a format, piece by piece; `losses` counts what it cannot hold."""
     module = _module(form, writable(), "written as")
-    kind = container or {"folder": "arrow"}.get(module.CONTAINER, module.CONTAINER)
+    kind = file or container(form)
     columns = getattr(module, "COLUMNS", None)
     return _writers.written(_held(rows, module, losses or Losses()), kind, columns)
 
