@@ -17,12 +17,14 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
-from app import api
+from app import api, entrance
 from app.api.guard import Guard
 from app.api.live import Live
+from app.door import Door
 from app.shell import mount_pages
 from app.vendor import mount_vendor
 from backend.errors import EnvironmentProblem, PalateError
+from backend.services import sign_ins
 from backend.services.studio import Studio, open_studio
 from backend.settings import ROOT, Settings, settings
 
@@ -46,8 +48,8 @@ class Static(StaticFiles):
 def create_app(studio: Studio | None = None) -> FastAPI:
     """The whole web side on one studio; opens (and migrates) the one of the settings by default."""
     chosen = settings() if studio is None else studio.settings
-    chosen.refuse_open_bind()
     opened = studio or open_studio(chosen, migrate=True)
+    chosen.refuse_open_bind(sign_ins.has_accounts(opened))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -70,7 +72,9 @@ def create_app(studio: Studio | None = None) -> FastAPI:
     api.install(app)
     app.mount("/static", Static(directory=ROOT / "static"), name="static")
     mount_vendor(app)
+    app.include_router(entrance.router)
     mount_pages(app)
+    app.add_middleware(Door, studio=opened)
     app.add_middleware(Guard, settings=chosen)
     return app
 
@@ -84,7 +88,6 @@ def serve() -> int:
     )
     try:
         chosen = settings()
-        chosen.refuse_open_bind()
         _refuse_taken_port(chosen)
         app = create_app()
     except PalateError as error:
@@ -97,6 +100,7 @@ def serve() -> int:
         log_level="warning",
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
+        forwarded_allow_ips=chosen.trusted_proxies,
     )
     return 0
 

@@ -8,6 +8,8 @@ the ES module that fills it: `static/js/<module>.js` exports `mount(main, {param
 All pages are routes of one `gr.Blocks`. Gradio has no routes with parameters, so `Documents` maps
 an address to the route of its page on the way in; on the way out it puts our head
 (static/head.html) into the HTML: theme before the first paint, one style sheet, no foreign address.
+Who asks (app/door.py) is written into the frame there too, and links to pages that are not for them
+are taken out.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from string import Template
 from types import ModuleType
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import compile_path
@@ -38,12 +40,20 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import gradio as gr
 
+from app import access, door
 from app.theme import theme
+from backend.services import users
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 RAIL_FOOT = 90
 NOWHERE = "/nowhere"
 """The page for addresses that nobody has."""
+FORBIDDEN = "/closed"
+"""The page for pages that are not for whoever asks."""
+WHO = "palate-who"
+"""Stands in the frame for who asks until a page is sent."""
+NOBODY = {"name": "", "role": "annotator"}
+"""Who asks where no door stands before the pages: whoever may least."""
 NO_PAGES = ("/api/", "/media/", "/static/", "/gradio_api/", "/healthz", "/readyz")
 """Addresses whose refusals are read by programs."""
 FOREIGN = re.compile(
@@ -52,6 +62,8 @@ FOREIGN = re.compile(
     re.DOTALL,
 )
 """Gradio's preview tags (they name foreign hosts), its manifest, and the script for frames."""
+LINK = re.compile(r'<a [^>]*data-least="(\w+)"[^>]*>.*?</a>', re.DOTALL)
+"""A link of the rail with the least role of its page."""
 CONFIG = re.compile(r"window\.gradio_config = (.*?);</script>", re.DOTALL)
 
 
@@ -111,6 +123,7 @@ def page(
         rail=_rail(path),
         props=html.escape(json.dumps(dict(props or {}), separators=(",", ":"))),
         body=body,
+        who=WHO,
         keys_icon=icon("keys"),
         theme_icon=icon("theme"),
     )
@@ -147,7 +160,8 @@ def _rail(path: str) -> str:
         group = order // 10
         mark = ' aria-current="page"' if entry.path == current else ""
         words = f"{icon(entry.icon)}<span>{html.escape(entry.title)}</span>"
-        parts.append(f'<a href="{entry.path}"{mark}>{words}</a>')
+        least = access.least("GET", entry.path) or access.ADMIN
+        parts.append(f'<a href="{entry.path}"{mark} data-least="{least}">{words}</a>')
     return "".join(parts)
 
 
@@ -168,17 +182,17 @@ def stylesheet() -> str:
     return f"{plain['tokens.css']}\n#palate {{\n{nested}\n}}\n{plain['gradio.css']}"
 
 
-def mount_pages(app: FastAPI, *, user: Callable[[Request], str | None] | None = None) -> FastAPI:
-    """Put every page on `app`. Call it last: Gradio takes all addresses nobody else has.
+def stylesheet_address() -> str:
+    """Where `stylesheet` is served; another one when it has changed."""
+    return f"/palate.css?{hashlib.sha256(stylesheet().encode()).hexdigest()[:12]}"
 
-    `user` names who is signed in; a request for which it answers None gets 401. Without it all
-    are let in.
-    """
+
+def mount_pages(app: FastAPI) -> FastAPI:
+    """Put every page on `app`. Call it last: Gradio takes all addresses nobody else has."""
     pages = entries()
     css = stylesheet()
-    address = f"/palate-{hashlib.sha256(css.encode()).hexdigest()[:12]}.css"
 
-    @app.get(address, include_in_schema=False)
+    @app.get("/palate.css", include_in_schema=False)
     def styles() -> Response:
         return Response(
             css,
@@ -196,11 +210,11 @@ def mount_pages(app: FastAPI, *, user: Callable[[Request], str | None] | None = 
             footer_links=[],
             run_history=False,
             theme=theme(),
-            auth_dependency=user,
         )
-    app.add_middleware(
-        Documents, pages=pages, head=_template("head.html").substitute(stylesheet=address)
+    head = _template("head.html").substitute(
+        stylesheet=stylesheet_address(), module="/static/js/shell.js"
     )
+    app.add_middleware(Documents, pages=pages, head=head)
     return app
 
 
@@ -217,12 +231,18 @@ def _blocks(pages: list[Entry]) -> gr.Blocks:
     return demo
 
 
-def _one_page(config: str) -> str:
-    """Gradio's settings with this page as their only one.
+def _one_page(config: str, who: dict[str, Any]) -> str:
+    """Gradio's settings with this page as their only one, drawn for whoever asks.
 
     Gradio's script looks its page up by the address, which is ours and which it does not know.
     """
     data = json.loads(config)
+    shown = html.escape(json.dumps(who, separators=(",", ":")))
+    for part in data["components"]:
+        value = part["props"].get("value")
+        if isinstance(value, str):
+            value = LINK.sub(lambda link: link[0] if users.may(who, link[1]) else "", value)
+            part["props"]["value"] = value.replace(WHO, shown)
     data["page"] = {"": data["page"][data["current_page"]]}
     data.update(pages=[["", "Palate", False]], current_page="")
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
@@ -235,10 +255,13 @@ class Documents:
         self.app, self.head = app, head
         self.routes = [(compile_path(entry.path)[0], entry) for entry in pages]
         self.nowhere = next(entry for entry in pages if entry.path == NOWHERE)
+        self.closed = next(entry for entry in pages if entry.path == FORBIDDEN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything through; rewrite requests for pages, and their answers."""
         entry = self._entry(scope["path"]) if scope["type"] == "http" else None
+        if scope.get(door.CLOSED):
+            return await self._serve(self.closed, scope, receive, send)
         if entry is None:
             if not _wants_page(scope):
                 return await self.app(scope, receive, _with_headers(scope, send))
@@ -256,8 +279,10 @@ class Documents:
     async def _serve(self, entry: Entry, scope: Scope, receive: Receive, send: Send) -> None:
         inner = dict(scope, path=f"/{entry.slug}", raw_path=f"/{entry.slug}".encode())
         inner["headers"] = [h for h in scope["headers"] if h[0] != b"accept-encoding"]
-        status = 404 if entry.path == NOWHERE else None
-        await self.app(inner, receive, _Rewrite(send, self.head, status))
+        status = {NOWHERE: 404, FORBIDDEN: 403}.get(entry.path)
+        found = scope.get(door.IDENTITY)
+        who = {"name": found.user["name"], "role": found.user["role"]} if found else NOBODY
+        await self.app(inner, receive, _Rewrite(send, self.head, who, status))
 
     def _entry(self, path: str) -> Entry | None:
         if path.startswith("//"):  # would leave this host if sent back as a redirect
@@ -306,8 +331,10 @@ class _Found:
 class _Rewrite:
     """Collects an HTML answer and sends it on with our head in place of Gradio's preview tags."""
 
-    def __init__(self, send: Send, head: str, status: int | None = None) -> None:
-        self.send, self.head, self.status = send, head, status
+    def __init__(
+        self, send: Send, head: str, who: dict[str, Any], status: int | None = None
+    ) -> None:
+        self.send, self.head, self.who, self.status = send, head, who, status
         self.start: Message | None = None
         self.body = b""
 
@@ -331,7 +358,7 @@ class _Rewrite:
 
     def _page(self, text: str) -> str:
         text = CONFIG.sub(
-            lambda found: f"window.gradio_config = {_one_page(found[1])};</script>", text
+            lambda found: f"window.gradio_config = {_one_page(found[1], self.who)};</script>", text
         )
         text = FOREIGN.sub("", text).replace('<base href="./" />', '<base href="/" />', 1)
         return text.replace("</head>", self.head + "</head>", 1)

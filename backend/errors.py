@@ -3,8 +3,11 @@
 PalateError                  anything Palate refuses on purpose
 ├── InputError               what a person typed or uploaded cannot be used            (422)
 │   └── ConfigError          a setting is unknown, out of range or impossible          (422)
+├── SignInNeeded             nobody knows who asks                                      (401)
+├── Forbidden                who asks may not do this                                   (403)
 ├── NotFound                 no such project, run, sample, file ...                     (404)
 ├── Conflict                 the thing exists but its state forbids the request         (409)
+├── TooMany                  asked too often; later it will be answered                 (429)
 ├── PolicyError              a model or its weights cannot be used
 │   └── CheckpointError      a checkpoint is missing, damaged or of another policy
 ├── RewardError              a reward broke its contract
@@ -41,6 +44,12 @@ class NotFound(PalateError):
     status = 404
 
 
+class SignInNeeded(PalateError):
+    """Nobody knows who asks: no cookie or key came along, or it holds no longer."""
+
+    status = 401
+
+
 class Forbidden(PalateError):
     """Who asks may not do this; the sentence says who may."""
 
@@ -51,6 +60,12 @@ class Conflict(PalateError):
     """The thing exists, but its present state forbids what was asked."""
 
     status = 409
+
+
+class TooMany(PalateError):
+    """Asked too often; the sentence says when it will be answered again."""
+
+    status = 429
 
 
 class PolicyError(PalateError):

@@ -11,6 +11,8 @@ import functools
 import ipaddress
 import os
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, model_validator
@@ -42,8 +44,8 @@ class Settings(BaseSettings):
     """The data folder: database, media, Redis' address, logs. Relative means under the root
     folder."""
     host: str = "127.0.0.1"
-    """The address the app listens on. Anything but loopback is refused while there is no
-    sign-in."""
+    """The address the app listens on. Anything but loopback is refused while nobody can sign
+    in."""
     port: int = Field(7860, ge=1, le=65535)
     """The port the app listens on."""
     database_url: str = ""
@@ -61,10 +63,25 @@ class Settings(BaseSettings):
     """A file that 'accelerate config' wrote: 'accelerate launch' then starts the processes of a run
     as it says. Empty: one process a GPU, or several on the CPU."""
     insecure_bind: bool = False
-    """1 allows a host that is not loopback although nobody signs in: only for a container whose
+    """1 allows a host that is not loopback although nobody can sign in: only for a container whose
     authenticating proxy is the one way to reach it."""
     allowed_hosts: str = ""
     """Further names, comma-separated, under which the studio may be reached (behind a proxy)."""
+    trusted_proxies: str = "127.0.0.1"
+    """Addresses, comma-separated, whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    sign_in: Literal["auto", "always", "never"] = "auto"
+    """Whether people must sign in. auto: as soon as there is an account; never: only on
+    loopback."""
+    password_mb: int = Field(64, ge=1, le=1024)
+    """Memory in MB that checking one password takes (Argon2id)."""
+    oidc_issuer: str = ""
+    """The OpenID Connect provider people may sign in with, such as https://id.example/realm."""
+    oidc_client_id: str = ""
+    """The studio's name at that provider."""
+    oidc_client_secret: str = Field("", repr=False)
+    """The studio's secret at that provider."""
+    oidc_role: Literal["", "annotator", "researcher"] = ""
+    """Role of whom the provider knows and nobody invited. Empty: only who is invited comes in."""
 
     @model_validator(mode="before")
     @classmethod
@@ -97,15 +114,44 @@ class Settings(BaseSettings):
         except ValueError:
             return False
 
-    def refuse_open_bind(self) -> None:
-        """Raise unless the studio stays on this machine or somebody else guards the door."""
-        if not self.is_loopback() and not self.insecure_bind:
+    def asks_provider(self) -> bool:
+        """Whether people may sign in with an OpenID Connect provider."""
+        return bool(self.oidc_issuer and self.oidc_client_id)
+
+    def refuse_open_bind(self, has_accounts: bool) -> None:
+        """Raise unless the studio stays on this machine, people sign in, or somebody else guards
+        the door."""
+        self._refuse_half_a_provider()
+        if self.is_loopback() or self.insecure_bind:
+            return
+        if self.sign_in == "never":
             raise ConfigError(
-                f"PALATE_HOST is '{self.host}', which other machines can reach, but the studio has "
-                "no users to sign in yet; set PALATE_HOST=127.0.0.1, or PALATE_INSECURE_BIND=1 "
-                "if an "
-                "authenticating proxy is the only way to it.",
+                f"PALATE_HOST is '{self.host}', which other machines can reach, and PALATE_SIGN_IN "
+                "is 'never'; set PALATE_SIGN_IN=auto, or PALATE_HOST=127.0.0.1.",
+                field="sign_in",
+            )
+        if not has_accounts:
+            raise ConfigError(
+                f"PALATE_HOST is '{self.host}', which other machines can reach, but nobody can "
+                "sign in yet; add the first person with 'palate user add NAME --role admin', or "
+                "set PALATE_HOST=127.0.0.1 (PALATE_INSECURE_BIND=1 if an authenticating proxy is "
+                "the only way to the studio).",
                 field="host",
+            )
+
+    def _refuse_half_a_provider(self) -> None:
+        issuer = urlsplit(self.oidc_issuer)
+        if bool(self.oidc_issuer) != bool(self.oidc_client_id):
+            raise ConfigError(
+                "PALATE_OIDC_ISSUER and PALATE_OIDC_CLIENT_ID belong together, but only one of "
+                "them is set; set both or neither.",
+                field="oidc_issuer",
+            )
+        loopback = issuer.hostname in ("localhost", "127.0.0.1", "::1")
+        if self.oidc_issuer and issuer.scheme != "https" and not loopback:
+            raise ConfigError(
+                f"PALATE_OIDC_ISSUER is '{self.oidc_issuer}'; a provider is asked by https alone.",
+                field="oidc_issuer",
             )
 
 

@@ -39,6 +39,7 @@ for name in [name for name in os.environ if name.startswith("PALATE_")]:
         del os.environ[name]
 os.environ.update(
     PALATE_HOME=str(Path(tempfile.gettempdir()) / f"palate-tests-{os.getpid()}" / "home"),
+    PALATE_PASSWORD_MB="1",
     HF_HUB_OFFLINE="1",
     GRADIO_ANALYTICS_ENABLED="False",
 )

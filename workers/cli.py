@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from backend.errors import InputError
-from backend.settings import Settings, read_settings, settings
 from workers.bench.cli import bench_app
 from workers.exchange import export, importing
-from workers.terminal import sentences
+from workers.people import users_app
+from workers.terminal import Home, chosen, sentences
 
 app = typer.Typer(
     name="palate",
@@ -28,15 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-users_app = typer.Typer(help="The people of a studio.", no_args_is_help=True)
 app.add_typer(importing, name="import")
 app.add_typer(users_app, name="user")
 app.add_typer(bench_app, name="bench")
 app.command()(export)
-
-Home = Annotated[
-    Path | None, typer.Option("--home", help="Data folder.", show_default="PALATE_HOME or .palate")
-]
 
 
 @app.command()
@@ -50,8 +43,8 @@ def up(
     from workers import up as studio_up
 
     with sentences():
-        chosen = _settings(home, PALATE_HOST=host, PALATE_PORT=port)
-        studio_up.run(chosen, say=typer.echo, demo=demo)
+        settings = chosen(home, PALATE_HOST=host, PALATE_PORT=port)
+        studio_up.run(settings, say=typer.echo, demo=demo)
 
 
 @app.command()
@@ -74,9 +67,9 @@ def worker(
             raise InputError(
                 f"There is no queue '{unknown[0]}'; the queues are {', '.join(QUEUES)}."
             )
-        chosen = _settings(home)
+        settings = chosen(home)
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-        raise typer.Exit(worker_main.serve(queues, threads or chosen.threads))
+        raise typer.Exit(worker_main.serve(queues, threads or settings.threads))
 
 
 @app.command()
@@ -126,30 +119,6 @@ def probe(
         probing.run(recipe, kind, json, say=typer.echo)
 
 
-@users_app.command("list")
-def list_users(home: Home = None) -> None:
-    """Everybody who has labelled or may label."""
-    from backend.services import users
-
-    with sentences(), _studio(home) as studio:
-        for row in users.rows(studio):
-            typer.echo(f"{row['id']:>4}  {row['name']:<24} {row['kind']:<10} {row['role']}")
-
-
-@users_app.command("create")
-def create_user(
-    name: Annotated[str, typer.Argument(help="Name, once in a studio.")],
-    role: Annotated[str, typer.Option(help="annotator, researcher or admin.")] = "annotator",
-    home: Home = None,
-) -> None:
-    """Add a person."""
-    from backend.services import users
-
-    with sentences(), _studio(home) as studio:
-        row = users.create(studio, name, role)
-        typer.echo(f"Added {row['name']} ({row['role']}).")
-
-
 @app.command()
 def doctor(home: Home = None) -> None:
     """Say what is there, what is missing, and how to get it."""
@@ -158,7 +127,7 @@ def doctor(home: Home = None) -> None:
     signs = {"ok": "ok      ", "missing": "MISSING ", "optional": "optional"}
     with sentences():
         missing = 0
-        for finding in examination.examine(_settings(home)):
+        for finding in examination.examine(chosen(home)):
             missing += finding.status == "missing"
             typer.echo(f"{signs[finding.status]}  {finding.name:<21} {finding.found}")
             if finding.remedy:
@@ -173,26 +142,6 @@ def main() -> None:
     # Waiting threads must not burn the cores that others compute on; read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
-
-
-def _settings(home: Path | None, **given: Any) -> Settings:
-    """The settings of this process and of those it starts: options win over the environment."""
-    if home is not None:
-        os.environ["PALATE_HOME"] = str(home.expanduser().resolve())
-    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
-    settings.cache_clear()
-    return read_settings()
-
-
-@contextmanager
-def _studio(home: Path | None) -> Iterator[Any]:
-    from backend.services.studio import open_studio
-
-    studio = open_studio(_settings(home), migrate=True)
-    try:
-        yield studio
-    finally:
-        studio.close()
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.errors import EnvironmentProblem
+from backend.services import sign_ins
 from backend.services.studio import Studio, open_studio
 from backend.settings import ROOT, Settings
 from workers import home, reconciler, watchdog
@@ -137,12 +138,12 @@ class Supervisor:
 
     def start(self) -> Studio:
         """Claim the data folder, bring the store up to date, start Redis and every part."""
-        if self.with_app:
-            self.settings.refuse_open_bind()
         self._lock = home.claim(self.settings.home)
         if self.with_app:
             home.refuse_taken_port(self.settings.host, self.settings.port)
         self.studio = open_studio(self.settings, migrate=True)
+        if self.with_app:
+            self.settings.refuse_open_bind(sign_ins.has_accounts(self.studio))
         self._start_redis()
         self.parts[0].start(self.settings)
         for part in self.parts[1:]:

@@ -11,8 +11,10 @@ from app.api import (
     imports,
     jobs,
     label,
+    me,
     media,
     pairs,
+    people,
     projects,
     prompts,
     reference,
@@ -20,6 +22,8 @@ from app.api import (
     rollouts,
     runs,
     samples,
+    sign_in,
+    studies,
 )
 
 PREFIX = "/api/v1"
@@ -34,7 +38,11 @@ NOUNS = (
     runs,
     rollouts,
     comparisons,
+    studies,
     jobs,
+    sign_in,
+    me,
+    people,
 )
 
 

@@ -6,8 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
+from starlette.concurrency import run_in_threadpool
 
-from backend.services import projects, users
+from app import door
+from app.door import Identity
+from backend.services import projects
 from backend.services.studio import Studio
 
 
@@ -27,9 +30,21 @@ def get_studio(request: Request) -> Studio:
 StudioDep = Annotated[Studio, Depends(get_studio)]
 
 
-def current_user(studio: StudioDep) -> dict[str, Any]:
-    """Who is asking. On loopback that is the one person at this machine; sign-in replaces this."""
-    return users.local(studio)
+async def who_asks(request: Request, studio: StudioDep) -> Identity:
+    """Who asks, as the door has found; an app without the door (in tests) asks here."""
+    found: Identity | None = request.scope.get(door.IDENTITY)
+    if found is None:
+        found = await run_in_threadpool(door.identify, studio, request)
+    return found
+
+
+IdentityDep = Annotated[Identity, Depends(who_asks)]
+
+
+async def current_user(identity: IdentityDep) -> dict[str, Any]:
+    """The user who asks: {id, name, kind, role, settings}. In a studio where nobody signs in that
+    is the one person at this machine."""
+    return identity.user
 
 
 UserDep = Annotated[dict[str, Any], Depends(current_user)]

@@ -1,4 +1,7 @@
-"""/media/{hash}: pictures by their content's hash, cached for ever, never run as a page."""
+"""/media/{hash}: pictures by their content's hash, cached for ever, never run as a page.
+
+Researchers may see every picture; an annotator those whose sealed address they were given.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import re
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
 
-from app.api.deps import StudioDep, UserDep
+from app import door
+from app.api.deps import StudioDep
 from backend.errors import NotFound
 
 router = APIRouter(tags=["media"])
@@ -21,8 +25,9 @@ HEADERS = {
 
 
 @router.get("/media/{name}", response_class=FileResponse)
-def media(name: str, request: Request, studio: StudioDep, _user: UserDep) -> Response:
+def media(name: str, request: Request, studio: StudioDep) -> Response:
     """A file by the SHA-256 of its content; its name says nothing else."""
+    door.may_see(studio, request, name)
     if not HASH.fullmatch(name):
         raise NotFound(f"'{name[:80]}' is not the name of a file; names are 64 hexadecimal digits.")
     tag = f'"{name}"'

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from app.api.deps import Body, ProjectDep, StudioDep, UserDep
-from backend.services import demo, policies, projects, today
+from backend.services import demo, policies, projects, today, users
 
 router = APIRouter(tags=["projects"])
 
@@ -62,7 +62,9 @@ def make_demo(studio: StudioDep, user: UserDep) -> dict[str, Any]:
 
 @router.get("/today")
 def read_today(studio: StudioDep, user: UserDep, project: ProjectDep) -> dict[str, Any]:
-    """Everything the Today page shows."""
+    """Everything the Today page shows; to an annotator the pairs that wait, and no run."""
+    if not users.may(user, "researcher"):
+        return today.for_annotator(studio, project, user["id"])
     return today.summary(studio, project, user["id"])
 
 

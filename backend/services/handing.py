@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
-from backend.errors import Conflict, Forbidden, NotFound
+from backend.errors import Conflict, NotFound
 from backend.preferences import choosing
 from backend.preferences.studies import StudyConfig
+from backend.services import users
 from db import queries
 from db.tables import Label, Pair, Study, User
 
@@ -44,9 +45,7 @@ def open_to(session: Session, study_id: int, user: User) -> Study:
     study = session.get(Study, study_id)
     if study is None:
         raise NotFound(f"There is no study {study_id}; choose one of those on the page Studies.")
-    people = study.config.get("people") or []
-    if people and user.id not in people and user.kind == "person":
-        raise Forbidden(f"The study '{study.name}' is for other people; ask who leads it.")
+    users.refuse_judging(session, user, study)
     return study
 
 

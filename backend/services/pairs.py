@@ -111,6 +111,8 @@ def next_pairs(
         studio.store.serialise(session, "lease", project_id, *(part or 0 for part in scope))
         user = users.find(session, user_id)
         kind = user.kind
+        if scope.study is None:
+            users.refuse_judging(session, user, None)
         study = None if scope.study is None else handing.open_to(session, scope.study, user)
         mine = queries.leased_pairs(session, project_id, user_id, scope)
         # A lease that ran out may be somebody else's pair by now: ask for all of mine again.

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from backend.errors import NotFound
-from backend.services import jobs, policies, prompts
+from backend.services import addresses, jobs, policies, prompts
 from backend.services.studio import Studio
 from db import queries
 from db.tables import Job, Policy, Prompt, Reward, Sample
@@ -37,8 +37,8 @@ class SampleFile:
 
 
 def url(media: str) -> str:
-    """Where a browser finds a picture; the hash of its content and nothing else."""
-    return f"/media/{media}"
+    """Where a browser finds a picture; the hash of its content and, for an annotator, a seal."""
+    return addresses.of(media)
 
 
 def generate(

@@ -156,10 +156,11 @@ def rows(studio: Studio, project_id: int, user: dict[str, Any]) -> list[dict[str
             )
         )
         if user["role"] == "annotator":
+            asking = users.find(session, user["id"])
             found = [
                 row
                 for row in found
-                if row.status != "drawing" and user["id"] in (row.config["people"] or [user["id"]])
+                if row.status != "drawing" and users.may_judge(session, asking, row)
             ]
         counts = queries.study_counts(session, [row.id for row in found])
         working = {

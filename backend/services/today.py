@@ -14,6 +14,7 @@ from backend.services import (
     rewards,
     runs,
     samples,
+    users,
     workers,
 )
 from backend.services.studio import Studio
@@ -40,6 +41,20 @@ def summary(studio: Studio, project_id: int, user_id: int) -> dict[str, Any]:
         "comparisons": comparisons.rows(studio, project_id)[:FEW],
         "workers": alive,
         "alarms": [*_of_runs(recent), *_of_workers(alive)],
+    }
+
+
+def for_annotator(studio: Studio, project_id: int, user_id: int) -> dict[str, Any]:
+    """What Today shows to who only judges: the queue, if it is theirs, and nothing of runs."""
+    with studio.read() as session:
+        may_queue = users.may_judge(session, users.find(session, user_id), None)
+    waiting = pairs.unlabelled(studio, project_id, user_id, 1) if may_queue else []
+    return {
+        "project": projects.get(studio, project_id),
+        "may_queue": may_queue,
+        "next_pair": pairs.preview(waiting[0]) if waiting else None,
+        "pairs": pairs.counts(studio, project_id, user_id),
+        "drawing": samples.drawing(studio, project_id),
     }
 
 

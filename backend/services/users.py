@@ -8,11 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backend.errors import Conflict, InputError, NotFound
+from backend.errors import Conflict, Forbidden, InputError, NotFound
 from backend.services.studio import Studio
-from db.tables import User
+from db.tables import Account, Study, User
 
 ROLES = ("annotator", "researcher", "admin")
+"""Each may do what those before it may."""
 NOUNS = {"person": "a person"}
 LOCAL = "you"
 """The one implicit person of a studio that only its own machine can reach."""
@@ -25,10 +26,37 @@ def local(studio: Studio) -> dict[str, Any]:
 
 def simulated(studio: Studio, name: str, settings: dict[str, Any] | None = None) -> dict[str, Any]:
     """A simulated annotator by name, made on first use; refuses the name of a person."""
-    row = _named(studio, name, "simulated", "annotator", settings or {})
-    if row["kind"] != "simulated":
+    found = _named(studio, name, "simulated", "annotator", settings or {})
+    if found["kind"] != "simulated":
         raise Conflict(f"'{name}' is a person; give the simulated annotator another name.")
-    return row
+    return found
+
+
+def may(user: dict[str, Any], least: str) -> bool:
+    """Whether a user's role is at least this one."""
+    return ROLES.index(user["role"]) >= ROLES.index(least)
+
+
+def may_judge(session: Session, user: User, study: Study | None) -> bool:
+    """Whether this user may judge pairs of a study; None: of the queue and of comparisons.
+
+    A study may name its people, and a person may have been invited to some studies alone.
+    """
+    if user.kind != "person":
+        return True
+    people = (study.config.get("people") or []) if study is not None else []
+    if people and user.id not in people:
+        return False
+    account = session.get(Account, user.id)
+    only = account.studies if account is not None else []
+    return not only or (study is not None and study.id in only)
+
+
+def refuse_judging(session: Session, user: User, study: Study | None) -> None:
+    """Raise unless this user may judge pairs of the study, or with None of the queue."""
+    if not may_judge(session, user, study):
+        what = f"The study '{study.name}'" if study is not None else "This queue"
+        raise Forbidden(f"{what} is for other people; ask who leads it.")
 
 
 def create(studio: Studio, name: str, role: str = "annotator") -> dict[str, Any]:
@@ -44,7 +72,7 @@ def create(studio: Studio, name: str, role: str = "annotator") -> dict[str, Any]
             user = User(name=clean, kind="person", role=role)
             session.add(user)
             session.flush()
-            return _row(user)
+            return row(user)
     except IntegrityError:
         raise Conflict(f"There is already a user '{clean}'; choose another name.") from None
 
@@ -75,13 +103,13 @@ def annotator(session: Session, name: str, kind: str) -> int:
 def rows(studio: Studio) -> list[dict[str, Any]]:
     """Everybody, in the order in which they came."""
     with studio.read() as session:
-        return [_row(user) for user in session.scalars(select(User).order_by(User.id))]
+        return [row(user) for user in session.scalars(select(User).order_by(User.id))]
 
 
 def get(studio: Studio, user_id: int) -> dict[str, Any]:
     """One user."""
     with studio.read() as session:
-        return _row(find(session, user_id))
+        return row(find(session, user_id))
 
 
 def remember(studio: Studio, user_id: int, **settings: Any) -> None:
@@ -113,10 +141,11 @@ def _named(
         except IntegrityError:  # another process made it at the same moment
             with studio.read() as session:
                 user = session.scalars(query).one()
-    return _row(user)
+    return row(user)
 
 
-def _row(user: User) -> dict[str, Any]:
+def row(user: User) -> dict[str, Any]:
+    """A user as the rest of the studio knows it."""
     return {
         "id": user.id,
         "name": user.name,

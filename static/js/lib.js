@@ -37,9 +37,16 @@ export async function api(path, { method, body, signal, keepalive } = {}) {
   if (response.status === 204) return null;
   const data = await response.json().catch(() => null);
   if (response.ok) return data;
+  if (response.status === 401) document.dispatchEvent(new CustomEvent("palate:signed-out"));
   const error = new ApiError(data?.error || `The studio answered ${response.status} without saying why.`, response.status, data?.field ?? null);
   error.problems = data?.problems ?? [];
   throw error;
+}
+
+/** Who asks, as the frame says: {name, role}. Only for what is shown; the server decides what may be done. */
+export function who() {
+  const data = document.getElementById("palate")?.dataset.who;
+  return /** @type {{name: string, role: string}} */ (data ? JSON.parse(data) : { name: "", role: "" });
 }
 
 const SVG = new Set(["svg", "path", "rect", "circle", "line", "g", "text", "use", "polyline", "polygon", "title", "tspan"]);

@@ -2,7 +2,7 @@
  * Judgements on their way to the server. Each is written to this browser before it is sent, goes out in the order it was
  * given, and stays until the server has answered for its id: a closed tab, a lost reply or no network loses and doubles none.
  */
-import { api } from "/static/js/lib.js";
+import { api, who } from "/static/js/lib.js";
 
 const PREFIX = "palate.outbox/";
 const WAITS_S = [1, 2, 4, 8, 15];
@@ -16,7 +16,7 @@ export function newId() {
 
 /**
  * Events: "change" (what waits has changed) · "sent" {entry, reply} · "refused" {entry, error}.
- * @typedef {{key: string, path: string, body: any}} Entry
+ * @typedef {{key: string, path: string, body: any, who?: string, scope?: Record<string, number>}} Entry
  */
 export class Outbox extends EventTarget {
   constructor() {
@@ -50,16 +50,17 @@ export class Outbox extends EventTarget {
   waiting() {
     const kept = Object.keys(localStorage).filter((key) => key.startsWith(PREFIX))
       .map((key) => ({ key, .../** @type {any} */ (JSON.parse(localStorage.getItem(key) || "{}")) }));
-    return [...kept, ...this.memory.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+    // Two people may share a browser: what one judged is never sent as the other.
+    return [...kept, ...this.memory.values()].filter((entry) => !entry.who || entry.who === who().name).sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
-  /** Write one down, then send. @param {string} path @param {any} body */
-  add(path, body) {
+  /** Write one down, then send. @param {string} path @param {any} body @param {Record<string, number>} [scope] of which study or comparison it is */
+  add(path, body, scope = {}) {
     const key = `${PREFIX}${String(Date.now()).padStart(15, "0")}-${String(this.count++).padStart(6, "0")}-${body.client_id}`;
     try {
-      localStorage.setItem(key, JSON.stringify({ path, body }));
+      localStorage.setItem(key, JSON.stringify({ path, body, scope, who: who().name }));
     } catch {
-      this.memory.set(key, { key, path, body });
+      this.memory.set(key, { key, path, body, scope, who: who().name });
     }
     this.emit("change");
     this.flush();
@@ -90,7 +91,7 @@ export class Outbox extends EventTarget {
         this.emit("sent", { entry, reply });
       } catch (error) {
         const status = error.status ?? 0;
-        if (status === 0 || status >= 500 || status === 408 || status === 429) return this.later();
+        if (status === 0 || status >= 500 || status === 401 || status === 408 || status === 429) return this.later();
         this.drop(entry);
         this.emit("refused", { entry, error });
       }

@@ -7,7 +7,8 @@
  *   title: (text: string, crumbs?: [string, string][]) => void, subtitle: (text: string) => void, status: (...nodes: any[]) => void,
  *   go: (address: string) => void}} Page
  */
-import { api, button, dialog, el, fill, fmt, icon, kbd, keys, note, poll } from "/static/js/lib.js";
+import { api, button, el, fill, fmt, icon, keys, note, poll, toast, who } from "/static/js/lib.js";
+import { keysHelp } from "/static/js/keys_help.js";
 
 const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 /** @type {Array<() => void>} */
@@ -53,46 +54,37 @@ function themeMenu() {
 // keys ----------------------------------------------------------------------------------------------------
 
 const GO = [["t", "/", "Today"], ["l", "/label", "Label"], ["p", "/prompts", "Prompts"], ["r", "/runs", "Runs"],
-  ["e", "/rewards", "Rewards"], ["c", "/compare", "Compare"], ["w", "/workers", "Workers"]];
+  ["e", "/rewards", "Rewards"], ["c", "/compare", "Compare"], ["w", "/workers", "Workers"], ["m", "/people", "People"], ["y", "/you", "You"]];
 
-keys.bind("Everywhere", [
-  { id: "help", keys: ["?"], label: "Keyboard shortcuts", run: () => keysHelp() },
-  ...GO.map(([key, path, label]) => ({ id: `go.${label.toLowerCase()}`, keys: [`g ${key}`], label: `Go to ${label}`, run: () => go(path) })),
-]);
-
-/** Ask for the next key pressed and give it to the binding. */
-function capture(binding, cell, redraw) {
-  fill(cell, el("span", { class: "meta muted" }, "press a key, Esc keeps it"));
-  const listen = (e) => {
-    if (["Shift", "Control", "Alt", "Meta"].includes(e.key)) return;
-    e.preventDefault();
-    e.stopPropagation();
-    document.removeEventListener("keydown", listen, true);
-    if (e.key !== "Escape") keys.remap(binding.id, [e.key.length === 1 ? e.key.toLowerCase() : e.key]);
-    redraw();
-  };
-  document.addEventListener("keydown", listen, true);
+/** Keys for the pages that stand on the rail of whoever asks. */
+function bindGo() {
+  const pages = GO.filter(([, path]) => document.querySelector(`#palate .rail a[href="${path}"]`));
+  keys.bind("Everywhere", [
+    { id: "help", keys: ["?"], label: "Keyboard shortcuts", run: () => keysHelp() },
+    ...pages.map(([key, path, label]) => ({ id: `go.${label.toLowerCase()}`, keys: [`g ${key}`], label: `Go to ${label}`, run: () => go(path) })),
+  ]);
 }
 
-function keysHelp() {
-  if (document.querySelector("dialog[open]")) return;
-  dialog("Keyboard shortcuts", () => {
-    const host = el("div", { class: "keys" });
-    const draw = () => fill(host,
-      el("label", { class: "row meta switch-row" },
-        el("input", { type: "checkbox", checked: keys.enabled(), "data-testid": "keys-on", onchange: (e) => keys.setEnabled(e.target.checked) }),
-        "Single keys act (off: only buttons do)"),
-      keys.bound().map((scope) => el("section", null, el("h3", null, scope.name), el("table", { class: "tbl" }, el("tbody", null,
-        scope.bindings.map((binding) => {
-          const cell = el("td", null, keys.keysOf(binding).map((key) => [kbd(key), " "]));
-          return el("tr", null, el("td", null, binding.label), cell, el("td", { class: "num" },
-            button("Change", { kind: "quiet", size: "sm", title: `Change the key for ${binding.label}`, onclick: () => capture(binding, cell, draw) }),
-            keys.keysOf(binding) !== binding.keys && button("Default", { kind: "quiet", size: "sm", onclick: () => { keys.remap(binding.id, null); draw(); } })));
-        }))))));
-    draw();
-    return host;
-  }, { wide: true });
+// who asks ------------------------------------------------------------------------------------------------
+
+/** Two letters for a name. @param {string} name */
+const initials = (name) => name.split(/\s+/).filter(Boolean).slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
+
+function drawYou() {
+  const { name, role } = who();
+  const node = $("you");
+  node.textContent = initials(name);
+  node.title = `${name}, ${role}`;
+  node.setAttribute("aria-label", `You: ${name}, ${role}`);
 }
+
+let saidOut = false;
+document.addEventListener("palate:signed-out", () => {
+  if (saidOut) return;
+  saidOut = true;
+  toast("You are signed out. What you judged is kept in this browser.", { sign: "lock", tone: "warn", seconds: 86400, action: "Sign in",
+    onaction: () => location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`) });
+});
 
 // run pulse -------------------------------------------------------------------------------------------------
 
@@ -132,7 +124,8 @@ async function start() {
   $("theme").onclick = themeMenu;
   const help = $("keys");
   if (help) help.onclick = keysHelp;
-  if (props.pulse !== false) undo.push(poll(pulse, 5));
+  drawYou();
+  if (props.pulse !== false && who().role !== "annotator") undo.push(poll(pulse, 5));
   try {
     const module = await import(main.dataset.module || "");
     const down = await module.mount(main, {
@@ -168,6 +161,7 @@ export async function go(address, push = true) {
   if (push) history.pushState(null, "", address);
   delete document.documentElement.dataset.ready;
   const palate = $("palate");
+  palate.dataset.who = frame.dataset.who || "";
   palate.replaceChildren(...frame.childNodes);
   await start();
   $("main").focus({ preventScroll: true });
@@ -193,6 +187,7 @@ window.addEventListener("storage", (e) => { if (e.key === "palate.theme") applyT
 function begin() {
   if (!$("palate")) return false;
   applyTheme();
+  bindGo();
   start();
   return true;
 }

@@ -1,11 +1,12 @@
 /** Today: what is there, what runs, and the one thing to do next. */
-import { api, button, el, empty, fill, fmt, icon, kbd, keys, live, note, poll } from "/static/js/lib.js";
+import { api, button, el, empty, fill, fmt, icon, kbd, keys, live, note, poll, who } from "/static/js/lib.js";
 import { gainText, methodName, runPill, share, stepMeter, whenText } from "/static/js/views.js";
 
 const LOOP = [["stack", "Draw"], ["label", "Label"], ["sliders", "Reward"], ["runs", "Train"], ["compare", "Compare"]];
 
 /** @param {HTMLElement} main @param {any} page */
 export async function mount(main, page) {
+  if (who().role === "annotator") return (await import("/static/js/today_annotator.js")).mount(main, page);
   let seen = "";
   const unbind = keys.bind("Today", [{ id: "today.next", keys: ["Enter"], label: "The next thing to do", run: () => {
     /** @type {HTMLElement | null} */ (main.querySelector(".btn.primary"))?.click();
