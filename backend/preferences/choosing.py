@@ -37,6 +37,8 @@ SHARE: Final = 0.25
 """ε, the share of pairs that are handed out by chance alone."""
 TEMPERATURE: Final = 0.1
 """T, in standard deviations of the utilities."""
+DEFAULT: Final = "disagreement"
+"""The policy of a study of pictures that names none: what won in `palate bench choosing`."""
 UNIFORM: Final = "uniform"
 """The chooser of a pair that was drawn by chance."""
 EVERY: Final = 20

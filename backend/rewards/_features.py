@@ -36,6 +36,25 @@ _CLIP: Final = 0.01
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What is worked out of each picture with its prompt before anything is fitted. B rows each."""
+
+    picture: Embeddings
+    """(B, E)"""
+    text: Embeddings
+    """(B, E)"""
+    contrast: Embeddings
+    style: Floats
+
+
+def see(encoder: Encoder, images: Images, prompts: Sequence[str]) -> Seen:
+    """Encode pictures and prompts: the slow part, the same whatever is fitted later."""
+    picture = encoder.image(images)
+    contrast = encoder.contrast(picture, prompts)
+    return Seen(picture, encoder.text(prompts), contrast, _statistics.table(images))
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How features are made; fitted without labels, then fixed."""
 
@@ -75,7 +94,8 @@ class Recipe:
 
     def apply(self, encoder: Encoder, images: Images, prompts: Sequence[str]) -> Floats:
         """Standardised, clipped features. (B, F)"""
-        raw = _raw(encoder, images, prompts, (self.picture_basis, self.product_basis))
+        seen = see(encoder, images, prompts)
+        raw = _raw(seen, (self.picture_basis, self.product_basis))
         return np.clip((raw - self.centre) / self.scale, self.low, self.high)
 
 
@@ -83,11 +103,15 @@ def fit(
     encoder: Encoder, images: Images, prompts: Sequence[str], components: int
 ) -> tuple[Recipe, Floats]:
     """The recipe for these samples, and their features (S, F)."""
+    return fit_seen(see(encoder, images, prompts), prompts, components)
+
+
+def fit_seen(seen: Seen, prompts: Sequence[str], components: int) -> tuple[Recipe, Floats]:
+    """`fit` of samples that are encoded already."""
     groups = by_prompt(prompts)
-    picture, text = encoder.image(images), encoder.text(prompts)
-    picture_basis = _components(picture, groups, components)
-    product_basis = _components(picture * text, groups, components)
-    raw = _raw(encoder, images, prompts, (picture_basis, product_basis), picture)
+    picture_basis = _components(seen.picture, groups, components)
+    product_basis = _components(seen.picture * seen.text, groups, components)
+    raw = _raw(seen, (picture_basis, product_basis))
     rest = _within(raw, groups)
     free = max(len(raw) - len(set(groups.tolist())), 1)
     scale = np.sqrt((rest**2).sum(axis=0) / free)
@@ -99,22 +123,15 @@ def fit(
     return recipe, np.clip(standard, low, high)
 
 
-def _raw(
-    encoder: Encoder,
-    images: Images,
-    prompts: Sequence[str],
-    bases: tuple[NDArray[np.float32], NDArray[np.float32]],
-    picture: Embeddings | None = None,
-) -> Floats:
-    """Features before they are standardised; `picture` saves encoding the images again. (B, F)"""
-    picture = encoder.image(images) if picture is None else picture
-    product = picture * encoder.text(prompts)
+def _raw(seen: Seen, bases: tuple[NDArray[np.float32], NDArray[np.float32]]) -> Floats:
+    """Features before they are standardised. (B, F)"""
+    product = seen.picture * seen.text
     columns = (
         product.sum(axis=1, keepdims=True),
-        encoder.contrast(picture, prompts),
+        seen.contrast,
         product @ bases[1],
-        picture @ bases[0],
-        _statistics.table(images),
+        seen.picture @ bases[0],
+        seen.style,
     )
     return np.concatenate([column.astype(np.float64) for column in columns], axis=1)
 

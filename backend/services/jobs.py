@@ -26,6 +26,7 @@ QUEUES = {
     "generate": "generate",
     "compare": "generate",
     "study": "generate",
+    "choose": "score",
     "score": "score",
     "judge": "score",
     "simulate": "score",
