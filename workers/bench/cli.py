@@ -79,6 +79,19 @@ def dpo(
         _wrote(out, "dpo")
 
 
+@bench_app.command("annotators")
+def annotators(
+    seeds: Annotated[int, typer.Option(min=2, help="Worlds: people, pairs, noise.")] = 5,
+    out: Out = Path("bench"),
+) -> None:
+    """Learn a reward from people of whom two are bad: what a model of the people buys."""
+    with sentences():
+        from workers.bench import annotators as benchmark
+
+        benchmark.bench(out, benchmark.AnnotatorsPlan(seeds), typer.echo)
+        typer.echo((out / "annotators.md").read_text(encoding="utf-8"))
+
+
 def _lab(out: Path, prompts: int, labels: int) -> Any:
     from workers.bench.lab import Lab
 
