@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -168,10 +168,20 @@ def sample(
             live.update(_explored_edges(out, step, nodes, edges, latent, velocity))
             _keep_estimates(out, step, nodes, latent, velocity, watched)
 
-    for step in range(shape.num_steps):
-        advance(step, deciding, field.update_batch_size)
-        with policy.merged() if field.merge else nullcontext():
-            advance(step, inner & ~deciding, field.batch_size)
+    rest = inner & ~deciding
+    kinds = ((deciding, field.update_batch_size, False), (rest, field.batch_size, field.merge))
+    with ExitStack() as folding:
+        is_folded = False
+        for step in range(shape.num_steps):
+            here = shape.step == step
+            # Folding costs as much as a small batch: what can run as the weights lie comes first.
+            for flags, size, folds in sorted(kinds, key=lambda kind: kind[2] != is_folded):
+                if folds != is_folded and bool((flags & here).any()):
+                    folding.close()
+                    if folds:
+                        folding.enter_context(policy.merged())
+                    is_folded = folds
+                advance(step, flags, size)
     out.leaves = torch.stack([live[leaf] for leaf in shape.leaf.tolist()])
     if not bool(torch.isfinite(out.leaves).all()):
         raise MethodError(
