@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import numpy as np
 
@@ -48,7 +48,8 @@ Need = Literal["labels", "features", "sources"]
 """What a policy looks at; the rest need not be read for it."""
 
 
-class Chosen(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Chosen:
     """A pair to hand out next."""
 
     index: int
@@ -128,4 +129,4 @@ def standardised(utilities: Floats) -> Floats:
     spread = float(values.std()) if len(values) else 0.0
     if spread <= 1e-12 * max(float(np.abs(values).max(initial=0.0)), 1e-300):
         return np.zeros(len(values))
-    return (values - values.mean()) / spread
+    return np.asarray((values - values.mean()) / spread)

@@ -48,14 +48,29 @@ class Figures:
         return asdict(self)
 
 
-def agreement(delta: Floats, won: Any) -> Share:
+def agreement(delta: Floats, won: Any, weight: Floats | None = None) -> Share:
     """Share of decided pairs in which the higher value was preferred; an exact draw counts half."""
-    right = float(((delta > 0) == won)[delta != 0].sum() + 0.5 * (delta == 0).sum())
-    return wilson(right, len(delta))
+    right = np.where(delta == 0, 0.5, (delta > 0) == won)
+    return weighted(right, np.ones(len(right)) if weight is None else weight)
 
 
-def calibration(sure: Floats, won: Any) -> tuple[list[dict[str, float | None]], float]:
+def weighted(right: Floats, weight: Floats) -> Share:
+    """A weighted share; its interval is that of as many equal pairs, n = (Σw)² / Σw² (Kish 1965).
+
+    Example: weights 4, 1, 1 are 36/18 = 2 pairs.
+    """
+    whole = float(weight.sum())
+    if whole == 0:
+        return wilson(0, 0)
+    num = whole**2 / float((weight**2).sum())
+    return wilson(min(float((weight * right).sum()) / whole, 1.0) * num, num)
+
+
+def calibration(
+    sure: Floats, won: Any, weight: Floats | None = None
+) -> tuple[list[dict[str, float | None]], float]:
     """Five bins of the confidence in the favoured side, and their expected calibration error."""
+    weight = np.ones(len(sure)) if weight is None else weight
     confidence = np.maximum(sure, 1 - sure)
     right = (sure > 0.5) == won
     slot = np.clip(((confidence - 0.5) * 10).astype(int), 0, 4)
@@ -63,11 +78,12 @@ def calibration(sure: Floats, won: Any) -> tuple[list[dict[str, float | None]], 
     ece = 0.0
     for i in range(5):
         inside = slot == i
-        share = wilson(int(right[inside].sum()), int(inside.sum()))
-        predicted = float(confidence[inside].mean()) if inside.any() else 0.55 + 0.1 * i
+        share = weighted(right[inside].astype(np.float64), weight[inside])
+        mean = np.average(confidence[inside], weights=weight[inside]) if inside.any() else None
+        predicted = 0.55 + 0.1 * i if mean is None else float(mean)
         observed = share.value if inside.any() else None
         if observed is not None:
-            ece += inside.mean() * abs(predicted - observed)
+            ece += weight[inside].sum() / weight.sum() * abs(predicted - observed)
         row = {"predicted": predicted, "observed": observed, "low": share.low, "high": share.high}
         bins.append({**row, "num": share.num})
     return bins, float(ece)

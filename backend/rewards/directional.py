@@ -135,8 +135,9 @@ def fit_direction(
         moved = _direction.corrected(text[held], fitted(~held)[0], omega)
         delta[held] = (apart[held] * moved).sum(axis=1)
     decided, won = data.outcome != 0, data.outcome > 0
-    share = _figures.agreement(delta[decided], won[decided])
-    likeness = _figures.agreement((apart * text).sum(axis=1)[decided], won[decided])
+    weight = None if data.weight is None else data.weight[decided]
+    share = _figures.agreement(delta[decided], won[decided], weight)
+    likeness = _figures.agreement((apart * text).sum(axis=1)[decided], won[decided], weight)
 
     direction, side_bias = fitted(slice(None))
     about = {"pairs": len(apart), "seed": seed}

@@ -16,7 +16,7 @@ with m₀, s₀, d₀ from the samples it was fitted on. `caution` > 0 pays a po
 members disagree, which is where a learned reward is over-optimised.
 
 Figures (`_figures`) are cross-fitted by prompt: each pair is predicted by a model that saw no pair
-of its prompt.
+of its prompt. They speak of all pairs, so each counts 1 / its propensity.
 Letters: S samples, M pairs, F features, K members.
 """
 
@@ -55,6 +55,8 @@ class Answer:
     b: int
     choice: Choice
     shown_left: Literal["a", "b"]
+    propensity: float = 1.0
+    """How likely the pair was to be asked about, relative to the others."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ class PairData:
     """(M,) 1: a was preferred, −1: b, 0: neither."""
     side: Floats
     """(M,) +1 where a stood on the left, −1 where b did."""
+    weight: Floats | None = None
+    """(M,) 1 / propensity; None: all alike. Figures speak of all pairs and use it. The fit does
+    not: it models an answer given the features, by which pairs were chosen."""
 
     @classmethod
     def of(cls, images: Images, prompts: Sequence[str], answers: Sequence[Answer]) -> PairData:
@@ -84,6 +89,7 @@ class PairData:
             b=np.array([answer.b for answer in kept], dtype=np.int64),
             outcome=np.array(outcome, dtype=np.int64),
             side=np.array([1.0 if k.shown_left == "a" else -1.0 for k in kept]),
+            weight=np.array([1 / answer.propensity for answer in kept]),
         )
 
 
@@ -274,6 +280,7 @@ class _Problem:
     ) -> None:
         self.x = differences(features, data.a, data.b, data.side)
         self.outcome, self.prompt, self.seed = data.outcome, prompt_M, seed
+        self.weight = np.ones(len(self.x)) if data.weight is None else data.weight
         self.block, self.prior = prior_of(block_F)
         self.cosine = self.x[:, :-1][:, block_F == _features.COSINE].sum(axis=1)
 
@@ -315,17 +322,17 @@ def _toward(answer: Answer) -> int:
 def _measure(problem: _Problem) -> dict[str, Any]:
     """Everything in `Figures` that comes from held-out predictions."""
     decided = problem.outcome != 0
-    won = problem.outcome[decided] > 0
+    won, weight = problem.outcome[decided] > 0, problem.weight[decided]
     delta, sure = _cross_fit(problem, 1.0)
     delta, sure = delta[decided], sure[decided]
-    share = agreement(delta, won)
-    cosine = agreement(problem.cosine[decided], won)
+    share = agreement(delta, won, weight)
+    cosine = agreement(problem.cosine[decided], won, weight)
     chance = np.where(won, sure, 1 - sure)
-    bins, ece = calibration(sure, won)
+    bins, ece = calibration(sure, won, weight)
     curve = []
     for part in (0.125, 0.25, 0.5):
         some, _ = _cross_fit(problem, part)
-        point = agreement(some[decided], won)
+        point = agreement(some[decided], won, weight)
         num = round(len(problem.x) * (1 - 1 / FOLDS) * part)
         curve.append({"pairs": num, **plain(point)})
     curve.append({"pairs": round(len(problem.x) * (1 - 1 / FOLDS)), **plain(share)})
@@ -335,7 +342,7 @@ def _measure(problem: _Problem) -> dict[str, Any]:
         "ties": int((~decided).sum()),
         "prompts": int(problem.prompt.max()) + 1,
         "usable": share.low > 0.5,
-        "log_loss": float(-np.log(np.clip(chance, 1e-6, 1)).mean()),
+        "log_loss": float(-np.average(np.log(np.clip(chance, 1e-6, 1)), weights=weight)),
         "log_loss_guessing": float(np.log(2)),
         "calibration": bins,
         "ece": ece,

@@ -190,4 +190,5 @@ def _sources(samples: Sequence[Sampled]) -> tuple[Ints, Floats]:
     return source, (len(order) - 1 - source).astype(np.float64)
 
 
-_NONE = _Labels(*(np.zeros(0, dtype=np.int64) for _ in range(3)), np.zeros(0), np.zeros(0))
+_NO_INTS, _NO_FLOATS = np.zeros(0, dtype=np.int64), np.zeros(0)
+_NONE = _Labels(_NO_INTS, _NO_INTS, _NO_INTS, _NO_FLOATS, _NO_FLOATS)

@@ -294,6 +294,17 @@ def test_agreement_counts_a_draw_as_half() -> None:
     assert share.value == pytest.approx(0.5)
 
 
+def test_a_pair_seldom_asked_about_stands_for_more() -> None:
+    """Weights 4, 1, 1: four sixths right, sure as two pairs would make it (36 / 18)."""
+    weight = np.array([4.0, 1.0, 1.0])
+    share = _figures.agreement(np.ones(3), np.array([True, False, False]), weight)
+    alike = _figures.agreement(np.ones(3), np.array([True, True, False]))
+    assert share.value == pytest.approx(4 / 6) and share.num == 2
+    assert share.high - share.low > alike.high - alike.low
+    bins, ece = _figures.calibration(np.full(3, 0.95), np.array([True, False, False]), weight)
+    assert bins[4]["observed"] == pytest.approx(4 / 6) and ece == pytest.approx(0.95 - 4 / 6)
+
+
 def test_calibration_bins_by_hand() -> None:
     """Sure .95 and right, .95 and wrong: one bin, predicted .95, observed .5, error .45."""
     bins, ece = _figures.calibration(np.array([0.95, 0.95]), np.array([True, False]))

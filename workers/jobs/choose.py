@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,9 @@ BATCH: Final = 64
 SIDE: Final = 64
 """Pictures are looked at in the size that the encoder knows."""
 PARTS: Final = ("picture", "text", "contrast", "style")
+
+Rows = dict[str, tuple[Any, ...]]
+"""What is seen of a picture, by its media hash and prompt."""
 
 
 def run(job_id: int, attempt: int) -> None:
@@ -43,19 +47,30 @@ def work(frame: JobFrame) -> dict[str, Any]:
 
 def look(frame: JobFrame, kept: Path, pictures: Sequence[tuple[str, str]]) -> Seen:
     """What the encoder sees of each (media hash, prompt); only new ones are encoded."""
-    keys = [f"{media} {prompt}" for media, prompt in pictures]
+    keys = [hashlib.sha256(f"{media} {prompt}".encode()).hexdigest() for media, prompt in pictures]
     rows = _read(kept)
     fresh = [i for i, key in enumerate(keys) if key not in rows]
-    encoder = _encoders.load(_encoders.POCKET) if fresh else None
+    if fresh:
+        _add(frame, rows, keys, pictures, fresh)
+        _write(kept, {key: rows[key] for key in keys})
+    return Seen(*(np.stack([rows[key][part] for key in keys]) for part in range(len(PARTS))))
+
+
+def _add(
+    frame: JobFrame,
+    rows: Rows,
+    keys: Sequence[str],
+    pictures: Sequence[tuple[str, str]],
+    fresh: Sequence[int],
+) -> None:
+    """Encode the pictures `fresh` and add their rows."""
+    encoder = _encoders.load(_encoders.POCKET)
     for start in range(0, len(fresh), BATCH):
         part = fresh[start : start + BATCH]
         images = _sized([frame.studio.media.read(pictures[i][0]) for i in part])
         seen = _features.see(encoder, images, [pictures[i][1] for i in part])
         rows |= {keys[i]: tuple(getattr(seen, n)[at] for n in PARTS) for at, i in enumerate(part)}
         frame.step(start + len(part), len(fresh), f"{start + len(part)} pictures looked at")
-    if fresh:
-        _write(kept, {key: rows[key] for key in keys})
-    return Seen(*(np.stack([rows[key][part] for key in keys]) for part in range(len(PARTS))))
 
 
 def _sized(files: Sequence[bytes]) -> Images:
@@ -71,7 +86,7 @@ def _sized(files: Sequence[bytes]) -> Images:
     return np.stack(found)
 
 
-def _read(kept: Path) -> dict[str, tuple[Any, ...]]:
+def _read(kept: Path) -> Rows:
     """Rows by key; a file that cannot be read is as good as none."""
     try:
         with np.load(kept, allow_pickle=False) as file:
@@ -81,9 +96,11 @@ def _read(kept: Path) -> dict[str, tuple[Any, ...]]:
         return {}
 
 
-def _write(kept: Path, rows: dict[str, tuple[Any, ...]]) -> None:
+def _write(kept: Path, rows: Rows) -> None:
     kept.parent.mkdir(parents=True, exist_ok=True)
-    columns = {name: np.stack([row[at] for row in rows.values()]) for at, name in enumerate(PARTS)}
+    columns: dict[str, Any] = {
+        name: np.stack([row[at] for row in rows.values()]) for at, name in enumerate(PARTS)
+    }
     partial = kept.with_name(f".{kept.stem}.part.npz")
-    np.savez(partial, keys=np.array(list(rows)), **columns)
+    np.savez(partial, **columns | {"keys": np.array(list(rows))})
     partial.replace(kept)

@@ -49,6 +49,8 @@ def _data(studio: Studio, judged: list[JudgedPair]) -> PairData:
         left = index.setdefault((pair.left_media, pair.prompt), len(index))
         right = index.setdefault((pair.right_media, pair.prompt), len(index))
         a, b = (left, right) if pair.left == "a" else (right, left)
-        answers.append(Answer(a, b, pair.choice, pair.left))  # type: ignore[arg-type]
+        answers.append(
+            Answer(a, b, pair.choice, pair.left, pair.propensity)  # type: ignore[arg-type]
+        )
     images = stack([studio.media.read(media) for media, _prompt in index])
     return PairData.of(images, [prompt for _media, prompt in index], answers)
