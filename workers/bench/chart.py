@@ -47,6 +47,8 @@ class Panel:
     title: str
     x_label: str
     lines: Sequence[Line]
+    from_zero: bool = True
+    """Whether the upright axis shows 0 wherever the lines are."""
 
 
 def write_chart(path: Path, title: str, panels: Sequence[Sequence[Panel]]) -> None:
@@ -160,7 +162,8 @@ class _Axes:
         ends = [line.y[-1] + s * line.error for line in lines for s in (-1, 1)]
         ys = [y for line in lines for y in line.y] + ends or [0.0, 1.0]
         self.x_ticks = ticks(0.0, max((x for line in lines for x in line.x), default=1.0) or 1.0)
-        self.y_ticks = ticks(min(0.0, *ys), max(0.0, *ys) or 1.0)
+        ys += [0.0] if panel.from_zero else []
+        self.y_ticks = ticks(min(ys), max(ys) or 1.0)
 
     def draw(self, styles: dict[str, tuple[str, tuple[int, ...]]]) -> None:
         """Axes, lines, and the names at their ends."""

@@ -79,6 +79,23 @@ def dpo(
         _wrote(out, "dpo")
 
 
+@bench_app.command("choosing")
+def choosing(
+    seeds: Annotated[int, typer.Option(min=2, help="Worlds: prompts, people, noise.")] = 5,
+    only: Annotated[
+        str, typer.Option("--policies", help="Policies, by comma.", show_default="all")
+    ] = "",
+    out: Out = Path("bench"),
+) -> None:
+    """Compare what policies of which pair next need in labels for the same learned reward."""
+    with sentences():
+        from workers.bench import choosing as benchmark
+
+        chosen = tuple(name.strip() for name in only.split(",") if name.strip())
+        benchmark.bench(_lab(out, 256, 400), benchmark.ChoosingPlan(seeds, only=chosen))
+        _wrote(out, "choosing")
+
+
 @bench_app.command("annotators")
 def annotators(
     seeds: Annotated[int, typer.Option(min=2, help="Worlds: people, pairs, noise.")] = 5,
