@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
@@ -32,7 +32,8 @@ REMEMBERED = 50_000
 """Pictures that are known again by their names in later batches."""
 SPARE_BYTES = 50_000_000
 """Space that must be left on the disk beside the pictures."""
-THREADS = 4
+THREADS, HANDFUL = 4, 16
+T, R = TypeVar("T"), TypeVar("R")
 
 Tell = Callable[[int, str, str], None]
 """Told of a fault: line, column, reason."""
@@ -165,8 +166,7 @@ class Loader:
                 return error
             return data, Picture(hashlib.sha256(data).hexdigest(), width, height, len(data))
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            return dict(zip(raw, pool.map(look, raw), strict=True))
+        return dict(zip(raw, _shared(look, list(raw)), strict=True))
 
     def _picture(self, key: str, fresh: dict[str, Look]) -> Picture:
         if key in self._known:
@@ -199,8 +199,7 @@ class Loader:
                 f"{self.studio.media.folder} has {free / 1e6:,.0f} MB free. What was imported "
                 "before them is kept; free some space and send the same file again."
             )
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(self.studio.media.put, [found[key][0] for key in found if key in wanted]))
+        _shared(self.studio.media.put, [found[key][0] for key in found if key in wanted])
         for key, (_data, picture) in found.items():
             self._remember(key, picture)
 
@@ -291,6 +290,16 @@ class Loader:
             else:
                 tell(line, "id", f"'{label_id}' names another judgement of this annotator already")
         return ready, already
+
+
+def _shared(work: Callable[[T], R], things: list[T]) -> list[R]:
+    """`work` done on all of the things by a few threads, a handful at a time."""
+
+    def some(start: int) -> list[R]:
+        return [work(thing) for thing in things[start : start + HANDFUL]]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [done for part in pool.map(some, range(0, len(things), HANDFUL)) for done in part]
 
 
 def can_be_stored(text: str) -> bool:

@@ -6,7 +6,9 @@ file of rows is copied under a name of ours, and each no further than its size a
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -62,23 +64,49 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
+        self._inside: dict[str, bool] = {}
 
     def read(self, name: str) -> bytes:
         """The bytes of a file by its path below the folder, with or without its ending."""
         refuse_name(name)
-        for suffix in SUFFIXES:
-            try:
-                found = (self.path / f"{name}{suffix}").resolve()
-                if not found.is_relative_to(self.path):
-                    raise InputError(f"'{_shown(name)}' is outside the folder of the pictures")
-                if found.is_file():
-                    _refuse_size(name, found.stat().st_size)
-                    return found.read_bytes()
-            except OSError as error:
-                raise InputError(f"'{_shown(name)}' cannot be read: {error.strerror}") from None
-            except (ValueError, RuntimeError):  # a name that no file system takes, a loop of links
-                raise InputError(f"'{_shown(name)}' cannot be the name of a file") from None
+        root = str(self.path)
+        bare = os.path.normpath(f"{root}/{name}")
+        if name.startswith("/") or not bare.startswith(f"{root}/"):
+            raise InputError(f"'{_shown(name)}' is outside the folder of the pictures")
+        try:
+            for suffix in SUFFIXES:
+                found = f"{bare}{suffix}"
+                try:
+                    status = os.lstat(found)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                self._refuse_outside(name, found, status.st_mode)
+                if stat.S_ISDIR(status.st_mode):
+                    continue
+                with open(found, "rb") as file:  # noqa: PTH123
+                    _refuse_size(name, os.fstat(file.fileno()).st_size)
+                    return file.read(MAX_PICTURE_BYTES)
+        except OSError as error:
+            raise InputError(f"'{_shown(name)}' cannot be read: {error.strerror}") from None
+        except (ValueError, RuntimeError):  # a name that no file system takes, a loop of links
+            raise InputError(f"'{_shown(name)}' cannot be the name of a file") from None
         raise InputError(f"there is no picture '{_shown(name)}' in {self.path}")
+
+    def _refuse_outside(self, name: str, found: str, mode: int) -> None:
+        """Every folder is resolved once; a link is followed to where it leads."""
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+            folder = found[: found.rindex("/")]
+            if folder not in self._inside:
+                self._inside[folder] = self._is_inside(Path(folder))
+            is_inside = self._inside[folder]
+        else:
+            is_inside = stat.S_ISLNK(mode) and self._is_inside(Path(found))
+            is_inside = is_inside and Path(found).resolve().is_file()
+        if not is_inside:
+            raise InputError(f"'{_shown(name)}' is outside the folder of the pictures")
+
+    def _is_inside(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self.path)
 
 
 class Archive:

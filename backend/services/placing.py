@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from backend.services import pairs, policies
@@ -148,13 +149,11 @@ def _prompts(
         session.flush()
     after = queries.prompt_counts(session, [row.id]).get(row.id, 0)
     made = [
-        Prompt(prompt_set_id=row.id, position=after + number, text=text)
+        {"prompt_set_id": row.id, "position": after + number, "text": text}
         for number, text in enumerate(absent)
     ]
-    session.add_all(made)
-    session.flush()
     added.prompts = len(made)
-    return found | {prompt.text: prompt.id for prompt in made}
+    return found | dict(zip(absent, _inserted(session, Prompt, made), strict=True))
 
 
 def _samples(
@@ -173,19 +172,26 @@ def _samples(
         return found
     policy = policies.imported(session, project_id)
     made = [
-        Sample(
-            project_id=project_id,
-            prompt_id=prompt_id,
-            policy_id=policy.id,
-            seed=0,
-            media=name,
-            width=pictures[name].width,
-            height=pictures[name].height,
-            settings={"source": "import"},
-        )
+        {
+            "project_id": project_id,
+            "prompt_id": prompt_id,
+            "policy_id": policy.id,
+            "seed": 0,
+            "media": name,
+            "width": pictures[name].width,
+            "height": pictures[name].height,
+            "settings": {"source": "import"},
+        }
         for prompt_id, name in absent
     ]
-    session.add_all(made)
-    session.flush()
     added.pictures = len(made)
-    return found | {(sample.prompt_id, sample.media): sample.id for sample in made}
+    return found | dict(zip(absent, _inserted(session, Sample, made), strict=True))
+
+
+def _inserted(
+    session: Session, table: type[Prompt | Sample], rows: list[dict[str, Any]]
+) -> list[int]:
+    """Ids of new rows, in their order."""
+    return list(
+        session.scalars(insert(table).returning(table.id, sort_by_parameter_order=True), rows)
+    )
