@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from backend.errors import Conflict, InputError, NotFound
 from backend.preferences.studies import KINDS, NUM_SAMPLES, StudyConfig
 from backend.registry import choosers
-from backend.services import handing, jobs, pairs, policies, prompts, users
+from backend.services import blinding, handing, jobs, pairs, policies, prompts, users
 from backend.services.comparisons import UNLIMITED
 from backend.services.policies import PolicySpec
 from backend.services.studio import Studio
@@ -169,7 +169,13 @@ def rows(studio: Studio, project_id: int, user: dict[str, Any]) -> list[dict[str
                 select(Job).where(Job.id.in_([row.job_id for row in found if row.job_id]))
             )
         }
-        return [_row(row, counts.get(row.id), working.get(row.job_id or 0)) for row in found]
+        told = blinding.told(session, project_id)
+        listed = [_row(row, counts.get(row.id), working.get(row.job_id or 0)) for row in found]
+    for study in listed:
+        study["shown"] = blinding.shown(study["id"], study["name"], told)
+        if user["role"] == "annotator":
+            study["name"] = study["shown"]
+    return listed
 
 
 def get(studio: Studio, study_id: int) -> dict[str, Any]:
@@ -192,7 +198,7 @@ def asked(studio: Studio, study_id: int, user_id: int) -> dict[str, Any]:
         config = StudyConfig.read(row.config)
         return {
             "id": row.id,
-            "name": row.name,
+            "name": blinding.shown(row.id, row.name, blinding.told(session, row.project_id)),
             "kind": row.kind,
             "status": row.status,
             **config.model_dump(

@@ -204,7 +204,7 @@ async function one(main, page, id) {
         : empty({ title: "Every pair is judged", text: "Thank you. The result is in.", actions: [button("Show names and result", { kind: "primary", size: "lg", onclick: reveal })] }));
       return;
     }
-    stage.show(ready.left, ready.right, { width: Math.max(ready.pair.left.width, ready.pair.right.width), height: Math.max(ready.pair.left.height, ready.pair.right.height) });
+    stage.show(ready.pictures[0], ready.pictures[1], { width: Math.max(ready.pair.left.width, ready.pair.right.width), height: Math.max(ready.pair.left.height, ready.pair.right.height) });
     ui.prompt.textContent = ready.pair.prompt;
     fillOnce(ui.left, [ui.prompt, wrap(stage.node)]);
   }

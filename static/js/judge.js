@@ -1,12 +1,12 @@
 /**
- * The work of judging without its looks: pairs fetched and decoded ahead, votes written to the outbox, undo, progress, pace.
+ * The work of judging without its looks: items fetched and decoded ahead, votes written to the outbox, undo, progress, pace.
  * Label and Compare draw it.
  *
- * @typedef {{url: string, width: number, height: number}} Picture
- * @typedef {{pair_id: number, prompt: string, left: Picture, right: Picture, shown_left: string, lease_until: number | null}} Pair
- * @typedef {{pair: Pair, left: HTMLImageElement, right: HTMLImageElement, shown: number}} Ready
- * @typedef {{choice: string, reasons: string[], comment: string}} Verdict
- * @typedef {{done: number, total: number, median: number | null, isDrawing: boolean, phase: "loading"|"ready"|"empty"|"offline", error: string,
+ * @typedef {{url?: string, width?: number, height?: number, text?: string}} Place a picture, or a text
+ * @typedef {{pair_id: number, prompt: string, left: Place, right: Place, slots?: Place[], subject?: Place, shown_left: string, lease_until: number | null}} Pair
+ * @typedef {{pair: Pair, pictures: HTMLImageElement[], shown: number}} Ready
+ * @typedef {{choice: string, reasons: string[], comment: string, answers?: Record<string, any>}} Verdict
+ * @typedef {{done: number, total: number, median: number | null, isDrawing: boolean, phase: "loading"|"ready"|"empty"|"offline"|"refused", error: string,
  *   saved: "saved"|"saving"|"kept"|"refused", kept: number, reason: string, canUndo: boolean}} State
  */
 import { api } from "/static/js/lib.js";
@@ -16,28 +16,36 @@ const AHEAD = 5;
 const HISTORY = 60;
 const RETRY_MS = 3000;
 const LEASE_S = 110;
+const PROLONG_MS = 45_000;
+const AWAY_S = 600;
 const now = () => (performance.timeOrigin + performance.now()) / 1000;
 
-/** Two pictures, fetched and decoded. @param {Pair} pair @returns {Promise<Ready>} */
-async function decode(pair) {
-  const load = async (picture, alt) => {
-    const image = new Image(picture.width, picture.height);
-    image.alt = alt;
+/** The two sides of a pair. @param {Pair} pair */
+const sides = (pair) => [pair.left, pair.right];
+const NAMES = [[], ["the picture"], ["left picture", "right picture"], [], ["picture 1", "picture 2", "picture 3", "picture 4"]];
+
+/** The pictures of an item, fetched and decoded. @param {Pair} pair @param {(pair: Pair) => Place[]} places @returns {Promise<Ready>} */
+async function decode(pair, places) {
+  const shown = places(pair);
+  const pictures = await Promise.all(shown.map(async (place, i) => {
+    const image = place.width ? new Image(place.width, place.height) : new Image();
+    image.alt = NAMES[shown.length][i];
     image.draggable = false;
-    image.src = picture.url;
+    image.src = place.url || "";
     await image.decode();
     return image;
-  };
-  const [left, right] = await Promise.all([load(pair.left, "left picture"), load(pair.right, "right picture")]);
-  return { pair, left, right, shown: 0 };
+  }));
+  return { pair, pictures, shown: 0 };
 }
 
 /** Events: "pair" (another pair stands, or none) · "state" · "restored" {verdict} after an undo. */
 export class Judge extends EventTarget {
-  /** @param {{comparison?: number | null}} [options] */
-  constructor({ comparison = null } = {}) {
+  /** @param {{comparison?: number | null, study?: number | null, places?: (pair: Pair) => Place[]}} [options] `places`: the pictures to have ready */
+  constructor({ comparison = null, study = null, places = sides } = {}) {
     super();
-    this.comparison = comparison;
+    /** whose items these are: of a comparison, of a study, or (empty) of the queue */
+    this.scope = { ...(comparison ? { comparison_id: comparison } : {}), ...(study ? { study_id: study } : {}) };
+    this.places = places;
     this.outbox = new Outbox();
     /** @type {Ready | null} */
     this.current = null;
@@ -53,6 +61,14 @@ export class Judge extends EventTarget {
     this.timer = 0;
     /** @type {Promise<void> | null} */
     this.filling = null;
+    /** @type {Promise<any>} undos of what an earlier window judged, one after the other */
+    this.undoing = Promise.resolve();
+    this.active = now();
+    this.onactive = () => { this.active = now(); };
+    this.onback = () => { if (!document.hidden) this.comeBack(); };
+    for (const type of ["pointerdown", "pointermove", "keydown"]) document.addEventListener(type, this.onactive, { passive: true });
+    document.addEventListener("visibilitychange", this.onback);
+    this.beat = window.setInterval(() => this.prolong(), PROLONG_MS);
     this.outbox.addEventListener("change", () => this.tell());
     this.outbox.addEventListener("sent", (e) => this.sent(/** @type {CustomEvent} */ (e).detail));
     this.outbox.addEventListener("refused", (e) => this.refused(/** @type {CustomEvent} */ (e).detail));
@@ -66,7 +82,24 @@ export class Judge extends EventTarget {
   stop() {
     this.over = true;
     clearTimeout(this.timer);
+    clearInterval(this.beat);
+    for (const type of ["pointerdown", "pointermove", "keydown"]) document.removeEventListener(type, this.onactive);
+    document.removeEventListener("visibilitychange", this.onback);
     this.outbox.close();
+  }
+
+  /** Whoever looks long keeps the pair; whoever went away gives it back. */
+  prolong() {
+    if (!document.hidden && this.current && now() - this.active < AWAY_S) this.fill(true);
+  }
+
+  /** Back after a while: what was handed out then may be somebody else's by now, so ask for it anew. */
+  comeBack() {
+    const until = this.current?.pair.lease_until;
+    if (!until || until > now() || this.outbox.failing) return;
+    this.queue = [];
+    this.show(null);
+    this.fill();
   }
 
   /** Ids the server must not hand out again: shown, ready, or judged and not yet sent. */
@@ -76,26 +109,27 @@ export class Judge extends EventTarget {
   }
 
   /** Keep AHEAD decoded pairs behind the one on screen. */
-  fill() {
-    this.filling ??= this.fetchMore().finally(() => { this.filling = null; });
+  fill(prolong = false) {
+    this.filling ??= this.fetchMore(prolong).finally(() => { this.filling = null; });
     return this.filling;
   }
 
-  async fetchMore() {
+  /** @param {boolean} prolong ask even if enough is ready: it prolongs what is held */
+  async fetchMore(prolong) {
     clearTimeout(this.timer);
-    const want = AHEAD + (this.current ? 0 : 1) - this.queue.length;
-    if (this.over || want <= 0) return;
-    const query = new URLSearchParams({ n: String(want), after: this.held().join(",") });
-    if (this.comparison) query.set("comparison_id", String(this.comparison));
+    const want = Math.max(0, AHEAD + (this.current ? 0 : 1) - this.queue.length);
+    if (this.over || (!want && !prolong)) return;
+    const query = new URLSearchParams({ n: String(want || 1), after: this.held().join(",") });
+    for (const [name, id] of Object.entries(this.scope)) query.set(name, String(id));
     const before = this.answers;
     try {
       const reply = await api(`label/next?${query}`);
       if (this.answers === before) this.state.done = reply.done + this.unsent(); // else it was counted before what was sent since
       Object.assign(this.state, { total: reply.total, median: reply.median_s, isDrawing: reply.is_drawing, error: "" });
-      for (const ready of this.queue) if (ready.pair.lease_until) ready.pair.lease_until = now() + LEASE_S; // held pairs are prolonged
+      for (const ready of [...(this.current ? [this.current] : []), ...this.queue]) if (ready.pair.lease_until) ready.pair.lease_until = now() + LEASE_S; // held pairs are prolonged
       const held = new Set(this.held());
-      const fresh = reply.pairs.filter((pair) => !held.has(pair.pair_id));
-      for (const result of await Promise.allSettled(fresh.map(decode))) {
+      const fresh = reply.pairs.slice(0, want).filter((pair) => !held.has(pair.pair_id));
+      for (const result of await Promise.allSettled(fresh.map((pair) => decode(pair, this.places)))) {
         if (result.status === "fulfilled") this.queue.push(result.value);
         else this.state.error = "A picture could not be loaded; its pair is left for later.";
       }
@@ -103,8 +137,9 @@ export class Judge extends EventTarget {
       if (!this.queue.length) this.again();
     } catch (error) {
       this.state.error = error.message;
-      if (!this.current && !this.queue.length) this.state.phase = "offline";
-      this.again();
+      const refused = error.status >= 400 && error.status < 500 && ![401, 408, 429].includes(error.status);
+      if (!this.current && !this.queue.length) this.state.phase = refused ? "refused" : "offline";
+      if (!refused) this.again();
     }
     if (!this.current && this.queue.length) this.advance(); else this.tell();
   }
@@ -123,7 +158,7 @@ export class Judge extends EventTarget {
   /** @param {Ready | null} ready */
   show(ready) {
     this.current = ready;
-    this.state.phase = ready ? "ready" : this.state.phase === "offline" ? "offline" : "loading";
+    this.state.phase = ready ? "ready" : ["offline", "refused"].includes(this.state.phase) ? this.state.phase : "loading";
     if (ready) ready.shown = now();
     this.dispatchEvent(new CustomEvent("pair", { detail: ready }));
     this.tell();
@@ -134,40 +169,46 @@ export class Judge extends EventTarget {
     const ready = this.current;
     if (!ready) return false;
     const body = { client_id: newId(), pair_id: ready.pair.pair_id, choice: verdict.choice, shown_left: ready.pair.shown_left,
-      t_shown: ready.shown, t_answer: now(), reasons: verdict.reasons, comment: verdict.comment };
+      t_shown: ready.shown, t_answer: now(), reasons: verdict.reasons, comment: verdict.comment,
+      ...(Object.keys(verdict.answers || {}).length ? { answers: verdict.answers } : {}) };
     this.times.push(body.t_answer - body.t_shown);
     this.history.push({ ready, verdict });
     if (this.history.length > HISTORY) this.history.shift();
     this.state.done += 1;
     this.advance();
-    this.outbox.add("label", body);
+    this.outbox.add("label", body, this.scope);
     this.fill();
     return true;
   }
 
   /** Take back the latest judgement: the pair stands again, with the sides it had. */
   async undo() {
-    const body = { client_id: newId(), ...(this.comparison ? { comparison_id: this.comparison } : {}) };
     const last = this.history.pop();
     if (last) {
       this.state.done -= 1;
       this.times.pop();
       this.putBack(last.ready);
       this.dispatchEvent(new CustomEvent("restored", { detail: last.verdict }));
-      this.outbox.add("label/undo", body);
+      this.outbox.add("label/undo", { client_id: newId(), ...this.scope }, this.scope);
       return true;
     }
+    return (this.undoing = this.undoing.then(() => this.undoEarlier()));
+  }
+
+  /** Take back what an earlier window judged: only the studio knows which it was. */
+  async undoEarlier() {
+    const body = { client_id: newId(), ...this.scope };
     const answered = new Promise((resolve) => {
       const on = (e) => { if (e.detail.entry.body.client_id === body.client_id) { off(); resolve(e.detail.reply || null); } };
       const off = () => { this.outbox.removeEventListener("sent", on); this.outbox.removeEventListener("refused", on); };
       this.outbox.addEventListener("sent", on);
       this.outbox.addEventListener("refused", on);
     });
-    this.outbox.add("label/undo", body);
+    this.outbox.add("label/undo", body, this.scope);
     const reply = await answered;
     if (!reply) return false;
     this.state.done -= 1;
-    this.putBack(await decode(reply.pair));
+    this.putBack(await decode(reply.pair, this.places));
     return true;
   }
 
@@ -181,13 +222,16 @@ export class Judge extends EventTarget {
   /** @param {{entry: any, reply: any}} detail */
   sent({ entry, reply }) {
     this.answers += 1;
-    if (entry.path !== "label" || entry.body.pair_id === undefined) return;
+    if (entry.path !== "label" || !this.isMine(entry)) return;
     if (Number.isFinite(reply?.done)) this.state.done = reply.done + this.unsent();
   }
 
+  /** The outbox is one for all pages: is this judgement of the items judged here? @param {import("/static/js/outbox.js").Entry} entry */
+  isMine(entry) { return JSON.stringify(entry.scope || {}) === JSON.stringify(this.scope); }
+
   /** What the outbox will add to the judgements that the studio knows, undos taken off. */
   unsent() {
-    const paths = this.outbox.waiting().map((entry) => entry.path);
+    const paths = this.outbox.waiting().filter((entry) => this.isMine(entry)).map((entry) => entry.path);
     return paths.filter((path) => path === "label").length - paths.filter((path) => path === "label/undo").length;
   }
 

@@ -161,7 +161,7 @@ def draw_pairs(store: Studio, project_id: int, num: int, *, size: int = 64, seed
     listed = prompts.texts(store, made["id"])
     right = world.render_many([text for _, text in listed], seed)
     wrong = np.roll(right, 1, axis=0)
-    media = [_png(store, picture, size) for picture in (*right, *wrong)]
+    media = [put_png(store, picture, size) for picture in (*right, *wrong)]
     new = [
         NewSample(listed[i % num][0], seed + i, name, size, size) for i, name in enumerate(media)
     ]
@@ -180,7 +180,8 @@ def draw_pairs(store: Studio, project_id: int, num: int, *, size: int = 64, seed
     return Drawn(int(policy["id"]), int(made["id"]), pair_ids)
 
 
-def _png(store: Studio, picture: np.ndarray[Any, Any], size: int) -> str:
+def put_png(store: Studio, picture: np.ndarray[Any, Any], size: int) -> str:
+    """Store a picture, `size` pixels square; its hash."""
     image = Image.fromarray(picture)
     if size != image.width:
         image = image.resize((size, size), Image.Resampling.BICUBIC)
@@ -206,7 +207,7 @@ def draw_comparison(store: Studio, project_id: int, num: int) -> int:
     rendered = world.render_many([text for _, text in texts], 9)
     drawn = []
     for (prompt_id, _), picture in zip(texts, rendered, strict=True):
-        good, bad = _png(store, picture, 64), _png(store, picture[:, ::-1] // 2 + 60, 64)
+        good, bad = put_png(store, picture, 64), put_png(store, picture[:, ::-1] // 2 + 60, 64)
         first = samples.add(
             store, project_id, base.policy_id, [NewSample(prompt_id, 7, bad, 64, 64)]
         )
