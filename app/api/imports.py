@@ -13,10 +13,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from app.api.deps import ProjectDep, StudioDep
+from app.api.deps import ProjectDep, StudioDep, UserDep
 from backend.errors import InputError
 from backend.preferences import formats
-from backend.services import exports, imports, sources, studies
+from backend.services import audit, exports, imports, sources, studies
 
 router = APIRouter(tags=["labels"])
 T = TypeVar("T")
@@ -51,7 +51,14 @@ def list_formats() -> list[dict[str, Any]]:
     return formats.described()
 
 
-@router.get("/labels/export")
+def noted(
+    studio: StudioDep, user: UserDep, project: ProjectDep, format: Writable = "jsonl"
+) -> None:
+    """What leaves the studio stands in the audit trail."""
+    audit.note_alone(studio, user, "export", f"exported labels as {format}", project=project)
+
+
+@router.get("/labels/export", dependencies=[Depends(noted)])
 def export(
     studio: StudioDep,
     project: ProjectDep,

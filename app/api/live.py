@@ -24,6 +24,8 @@ POLL_S = 0.25
 WAITING = 2000
 """Signals that may wait for one slow page before it is cut off; it then resumes by its last id."""
 REMEMBERED = 20_000
+LONGEST_S = 600.0
+"""A stream ends after this; its page asks again where it was, and so is asked again who it is."""
 
 Inbox = asyncio.Queue[Signal | None]
 
@@ -31,14 +33,14 @@ Inbox = asyncio.Queue[Signal | None]
 class Live:
     """Fans the store's events out to the pages that follow a run."""
 
-    def __init__(self, studio: Studio) -> None:
-        self.studio = studio
+    def __init__(self, studio: Studio, longest_s: float = LONGEST_S) -> None:
+        self.studio, self.longest_s = studio, longest_s
         self._inboxes: dict[int, set[Inbox]] = {}
         self._task: asyncio.Task[None] | None = None
         self._started = asyncio.Event()
 
     async def stream(self, run_id: int, resume: int | None) -> AsyncIterator[dict[str, Any]]:
-        """Messages for one page, for ever; with `resume`, first what came after that id."""
+        """Messages for one page, for a while; with `resume`, first what came after that id."""
         inbox: Inbox = asyncio.Queue(WAITING)
         self._inboxes.setdefault(run_id, set()).add(inbox)
         try:
@@ -50,7 +52,8 @@ class Live:
                     told.add(signal.id)
                     last = max(last, signal.id)
                     yield message(signal, last)
-            while (live := await inbox.get()) is not None:
+            until = asyncio.get_running_loop().time() + self.longest_s
+            while (live := await _next(inbox, until)) is not None:
                 if live.id not in told:
                     last = max(last, live.id)
                     yield message(live, last)
@@ -101,6 +104,15 @@ class Live:
     def _hand_out(self, signal: Signal) -> None:
         for inbox in self._inboxes.get(signal.run_id or 0, ()):
             _put(inbox, signal)
+
+
+async def _next(inbox: Inbox, until: float) -> Signal | None:
+    """What comes next, or None when the stream is over."""
+    try:
+        async with asyncio.timeout_at(until):
+            return await inbox.get()
+    except TimeoutError:
+        return None
 
 
 def message(signal: Signal, last: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from app.shell import page
 TITLE = "People"
 PATH = "/people"
 ORDER = 92
-ICON = "person"
+ICON = "people"
 
 
 def build() -> None:

@@ -7,7 +7,7 @@ from app.shell import page
 TITLE = "You"
 PATH = "/you"
 ORDER = 95
-ICON = "lock"
+ICON = "person"
 
 
 def build() -> None:

@@ -48,11 +48,13 @@ export async function mount(main, page) {
 
   // people --------------------------------------------------------------------------------------------------
 
-  const opening = () => el("div", { class: "sec" }, note("Nobody signs in here yet", "This studio is open to this machine alone. To invite others, set a password for yourself first; from then on everybody signs in.",
+  function opening() {
+    return el("div", { class: "sec" }, note("Nobody signs in here yet", "This studio is open to this machine alone. To invite others, set a password for yourself first; from then on everybody signs in.",
     { tone: "warn", actions: [el("a", { class: "btn sm", href: "/you", "data-testid": "to-password" }, "Set my password")] }));
+  }
 
   function peopleTable(data) {
-    const head = el("div", { class: "pane-h" }, el("h2", null, "People"), el("span", { class: "grow" }), button("Invite", { kind: "primary", size: "sm", icon: "plus", testid: "invite", onclick: () => invite(data) }));
+    const head = el("div", { class: "pane-h" }, el("h2", null, "People"), el("span", { class: "grow" }), data.signs_in && button("Invite", { kind: "primary", size: "sm", icon: "plus", testid: "invite", onclick: () => invite(data) }));
     if (!data.people.length) return [head, empty({ title: "No accounts", text: "People you invite stand here, with their role and what they have judged." })];
     return [head, el("table", { class: "tbl pad", "data-testid": "people-table" },
       el("thead", null, el("tr", null, el("th", null, "name"), el("th", null, "role"), el("th", { class: "opt" }, "may judge"), el("th", { class: "num opt" }, "judged"), el("th", { class: "num opt" }, "signed in"), el("th", null, el("span", { class: "vh" }, "act")))),

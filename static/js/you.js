@@ -36,12 +36,14 @@ export async function mount(main, page) {
     fill(left, el("div", { class: "pane-h" }, el("h2", null, fmt.count(first.total, "judgement")), el("span", { class: "meta muted clip" }, parts.join(", "))), list, more);
   }
 
-  const judged = (item) => el("li", { class: item.is_undone ? "is-undone" : null },
+  function judged(item) {
+    return el("li", { class: item.is_undone ? "is-undone" : null },
     el("span", { class: "two" }, [["left", item.left_url, item.left_text], ["right", item.right_url, item.right_text]].map(([sideName, src, text]) => text
       ? el("span", { class: `words ${item.choice === sideName ? "on" : ""}`, title: text }, text)
       : el("img", { src, alt: "", width: 40, height: 40, loading: "lazy", class: `px ${item.choice === sideName ? "on" : ""}` }))),
     el("p", { class: "clip", title: item.prompt }, item.prompt), el("span", { class: "meta nowrap" }, item.is_undone ? el("span", { class: "faint" }, "taken back") : CHOICES[item.choice] || item.choice),
     el("span", { class: "meta faint tn opt" }, fmt.span(item.seconds)), el("time", { class: "meta faint tn nowrap" }, fmt.ago(item.at)));
+  }
 
   // account -------------------------------------------------------------------------------------------------
 

@@ -320,6 +320,8 @@ def test_a_change_of_role_holds_from_the_next_request_and_can_be_taken_back(
     assert other("GET", "me").status_code == 401
     texts = [row["text"] for row in admin.get("people/audit")["items"]]
     assert texts[:3] == ["closed the account of Bo", "made Bo annotator", "made Bo researcher"]
+    assert admin("GET", "labels/export?format=trl").status_code == 200
+    assert admin.get("people/audit")["items"][0]["text"] == "exported labels as trl"
     kinds = {row["action"] for row in admin.get("people/audit?action=role")["items"]}
     assert kinds == {"role"}
     first = admin.get("people/audit?limit=2")
@@ -595,3 +597,14 @@ def test_the_secret_is_made_once(services: Studio) -> None:
     seals._keys.clear()
     assert seals.key_of(services) == first and len(first) == 32
     assert door.cookie_name(services).startswith("palate_")
+
+
+@ONE_STORE
+def test_a_stream_ends_so_that_it_is_asked_again_who_listens(services: Studio) -> None:
+    async def listen() -> list[Any]:
+        live = Live(services, longest_s=0.05)
+        got = [message async for message in live.stream(1, None)]
+        await live.close()
+        return got
+
+    assert asyncio.run(asyncio.wait_for(listen(), 20)) == []
