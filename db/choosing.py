@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from db.queries import NO_VERDICT, current, is_no_fact
+from db.queries import NO_VERDICT, current, is_no_fact, is_trusted
 from db.tables import Job, Label, Pair, Policy, Prompt, Sample, User
 
 
@@ -44,7 +44,8 @@ def open_pairs_of_study(session: Session, study_id: int, limit: int) -> list[Ope
 
 
 def verdicts_of_study(session: Session, study_id: int) -> list[Verdict]:
-    """All that stand on its items, in the order given; no skips, no attention checks."""
+    """All that stand on its items, in the order given; no skips, no attention checks, nothing of
+    people who are excluded."""
     rows = session.execute(
         select(
             Pair.sample_a_id,
@@ -71,7 +72,7 @@ def has_verdicts(session: Session, study_id: int) -> bool:
 
 def _verdict_of(study_id: int) -> tuple[ColumnElement[bool], ...]:
     of_study = Pair.study_id == study_id
-    return of_study, is_no_fact(), current(), Label.choice.not_in(NO_VERDICT)
+    return of_study, is_no_fact(), current(), is_trusted(), Label.choice.not_in(NO_VERDICT)
 
 
 def sampled(

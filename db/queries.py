@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session, aliased
 from db.tables import (
     Comparison,
     Evaluation,
+    Exclusion,
     Iteration,
     Label,
     Lease,
@@ -100,6 +101,7 @@ class Judgement(NamedTuple):
     client_id: str
     study_id: int | None
     answers: dict[str, Any]
+    detail: dict[str, Any]
 
 
 def current() -> ColumnElement[bool]:
@@ -109,6 +111,13 @@ def current() -> ColumnElement[bool]:
         Label.choice != "retract",
         ~exists(select(1).where(taken_back.retracts == Label.id)),
     )
+
+
+def is_trusted() -> ColumnElement[bool]:
+    """The condition that a label's annotator is not excluded from the study of its pair."""
+    return ~exists(
+        select(1).where(Exclusion.study_id == Pair.study_id, Exclusion.user_id == Label.user_id)
+    ).correlate(Pair, Label)
 
 
 def in_scope(scope: Scope) -> ColumnElement[bool]:
@@ -407,10 +416,11 @@ def study_items(session: Session, study_id: int, start: float, limit: int) -> li
     return found
 
 
-def study_sources(session: Session, study_id: int) -> list[dict[str, Any]]:
-    """{policy_id, name, items} of the policies whose samples stand in a study's items."""
+def study_sources(session: Session, study_id: int, kind: str) -> list[dict[str, Any]]:
+    """{policy_id, name, items} of the policies whose samples stand in a study's items; of fours
+    the first two are counted."""
     counted: dict[int, int] = {}
-    for column in (Pair.sample_a_id, Pair.sample_b_id):
+    for column in (Pair.sample_a_id, Pair.sample_b_id)[: 1 if kind == "single" else 2]:
         rows = session.execute(
             select(Sample.policy_id, func.count())
             .join(Pair, column == Sample.id)
@@ -521,9 +531,11 @@ def judgements(
     scope: Scope | None = None,
     after: int = 0,
     limit: int = 2000,
+    excluded: bool = False,
 ) -> list[Judgement]:
     """Current labels by rising id after `after`; `kind` person or simulated, None for both,
-    implicit for the weak ones, which no other kind brings.
+    implicit for the weak ones, which no other kind brings. `excluded`: also those of people who
+    are excluded from the study they judged.
 
     Without a scope those that say what is preferred (see `is_taste`): votes in a comparison and
     attention checks never train.
@@ -554,6 +566,7 @@ def judgements(
             Label.client_id,
             Pair.study_id,
             Label.answers,
+            Pair.detail,
         )
         .join(Pair, Pair.id == Label.pair_id)
         .join(Prompt, Prompt.id == Pair.prompt_id)
@@ -570,6 +583,8 @@ def judgements(
         .limit(limit)
     )
     query = query.where(User.kind != IMPLICIT if kind is None else User.kind == kind)
+    if not excluded:
+        query = query.where(is_trusted())
     return [Judgement._make(row) for row in session.execute(query)]
 
 
@@ -623,7 +638,7 @@ def decided_pairs(session: Session, project_id: int, heldout_set: str) -> tuple[
         .join(Pair, Pair.id == Label.pair_id)
         .join(Prompt, Prompt.id == Pair.prompt_id)
         .join(User, User.id == Label.user_id)
-        .where(Pair.project_id == project_id, is_taste(), current())
+        .where(Pair.project_id == project_id, is_taste(), current(), is_trusted())
         .where(Label.choice.in_(("left", "right")), Prompt.text.not_in(held))
         .group_by(User.kind)
     )
@@ -724,17 +739,22 @@ def samples_of_pictures(
 
 
 def pairs_of_pictures(
-    session: Session, project_id: int, media: Sequence[str]
+    session: Session, project_id: int, media: Sequence[str], study_id: int | None = None
 ) -> list[tuple[int, str, str, str]]:
-    """(pair, prompt, media a, media b) of the queue's pairs, weak ones too, whose picture a is one
-    of these, the oldest last."""
+    """(pair, prompt, media a, media b) of the queue's pairs, weak ones too, or of a study's, whose
+    picture a is one of these, the oldest last."""
     a, b = aliased(Sample), aliased(Sample)
     rows = session.execute(
         select(Pair.id, Prompt.text, a.media, b.media)
         .join(Prompt, Prompt.id == Pair.prompt_id)
         .join(a, a.id == Pair.sample_a_id)
         .join(b, b.id == Pair.sample_b_id)
-        .where(Pair.project_id == project_id, is_in_queue(), a.media.in_(media))
+        .where(
+            Pair.project_id == project_id,
+            is_in_queue() if study_id is None else in_scope(Scope(study=study_id)),
+            is_no_fact(),
+            a.media.in_(media),
+        )
         .order_by(Pair.id.desc())
     )
     return [(pair_id, text, of_a, of_b) for pair_id, text, of_a, of_b in rows]

@@ -148,6 +148,16 @@ class Study(Base):
     created_at: Mapped[float] = _now()
 
 
+class Exclusion(Base):
+    """A person whose answers of a study do not count; the answers stay where they are."""
+
+    __tablename__ = "exclusion"
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
+    made_by: Mapped[str] = mapped_column(default="", server_default="")  # the name at that time
+    created_at: Mapped[float] = _now()
+
+
 class Pair(Base):
     """What is judged in one go: two samples of one prompt, or as the kind of its study says.
 

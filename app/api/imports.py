@@ -17,6 +17,7 @@ from app.api.deps import ProjectDep, StudioDep, UserDep
 from backend.errors import InputError
 from backend.preferences import formats
 from backend.services import audit, exports, imports, sources, studies
+from backend.services.imports import How
 
 router = APIRouter(tags=["labels"])
 T = TypeVar("T")
@@ -37,11 +38,19 @@ class Which:
     simulated: Annotated[bool, Query(description="Simulated annotators' labels too.")] = False
     implicit: Annotated[bool, Query(description="Weak ones, drawn from clicks, too.")] = False
     study_id: Annotated[int | None, Query(description="Those of a study alone.")] = None
+    excluded: Annotated[
+        bool, Query(description="Those of people who are excluded from their study, too.")
+    ] = False
 
     def plain(self) -> dict[str, Any]:
         """As the service takes it."""
         scope = studies.scope_of(self.study_id, None) if self.study_id is not None else None
-        return {"simulated": self.simulated, "implicit": self.implicit, "scope": scope}
+        return {
+            "simulated": self.simulated,
+            "implicit": self.implicit,
+            "excluded": self.excluded,
+            "scope": scope,
+        }
 
 
 @router.get("/labels/formats")
@@ -101,6 +110,7 @@ async def import_as_job(
     format: Format = formats.AUTO,
     annotator: Annotator = imports.SOMEBODY,
     filename: Name = "",
+    study_id: Annotated[int | None, Query(description="Into that study, not the queue.")] = None,
 ) -> dict[str, int]:
     """Import a file of any size by a worker; the body is the file, or a ZIP of rows and pictures.
 
@@ -110,15 +120,8 @@ async def import_as_job(
     imports.check(what, format)
 
     def ordered(path: Path) -> dict[str, int]:
-        job = imports.order(
-            studio,
-            project,
-            path,
-            what=what,
-            form=format,
-            filename=filename,
-            annotator=annotator,
-        )
+        how = How(what, format, annotator, study_id)
+        job = imports.order(studio, project, path, how, filename)
         return {"job_id": job}
 
     return await _uploaded(request, ordered, MAX_UPLOAD_BYTES)
@@ -143,7 +146,7 @@ async def import_labels(
 
     def taken(path: Path) -> dict[str, Any]:
         with sources.opened(path, name=filename or "the file") as parts:
-            found = imports.bring(studio, project, parts, form=format, annotator=annotator)
+            found = imports.bring(studio, project, parts, How(form=format, annotator=annotator))
         return found.plain()
 
     return await _uploaded(request, taken, MAX_SMALL_BYTES)
@@ -158,7 +161,7 @@ async def import_pairs(
 
     def taken(path: Path) -> dict[str, Any]:
         with sources.opened(path, name=filename or "the file") as parts:
-            return imports.bring(studio, project, parts, what=imports.PAIRS).plain()
+            return imports.bring(studio, project, parts, How(imports.PAIRS)).plain()
 
     return await _uploaded(request, taken, MAX_SMALL_BYTES)
 

@@ -29,14 +29,16 @@ def rows(
     *,
     simulated: bool = False,
     implicit: bool = False,
+    excluded: bool = False,
     scope: Scope | None = None,
     inside: bool = False,
 ) -> Iterator[Row]:
     """Labels that stand, in the order they were given: people's, and others where asked for.
 
-    `inside`: with the bytes of both pictures.
+    `excluded`: those of people who are excluded from their study too. `inside`: with the bytes of
+    both pictures.
     """
-    for one in _judged(studio, project_id, simulated, implicit, scope):
+    for one in _judged(studio, project_id, simulated, implicit, scope, excluded):
         found = row_of(one)
         if inside:
             for name in (found.image_a, found.image_b):
@@ -120,10 +122,19 @@ def save_pictures(
 
 
 def _judged(
-    studio: Studio, project_id: int, simulated: bool, implicit: bool, scope: Scope | None
+    studio: Studio,
+    project_id: int,
+    simulated: bool,
+    implicit: bool,
+    scope: Scope | None,
+    excluded: bool = False,
 ) -> Iterator[JudgedPair]:
     yield from labels.judged(
-        studio, project_id, simulated=None if simulated else False, scope=scope
+        studio,
+        project_id,
+        simulated=None if simulated else False,
+        scope=scope,
+        excluded=excluded,
     )
     if implicit:
         yield from labels.judged(studio, project_id, implicit=True)
@@ -148,6 +159,7 @@ def row_of(label: JudgedPair) -> Row:
         reasons=label.reasons,
         comment=label.comment,
         id=label.client_id,
+        key=label.key,
         answers=label.answers,
         implicit=label.kind == "implicit",
         chooser=label.chooser,

@@ -74,6 +74,8 @@ class JudgedPair:
     client_id: str
     study_id: int | None = None
     answers: dict[str, Any] = field(default_factory=dict)
+    key: str = ""
+    """What the sender of the pair calls it."""
 
     @property
     def seconds(self) -> float:
@@ -156,12 +158,14 @@ def judged(
     *,
     simulated: bool | None = False,
     implicit: bool = False,
+    excluded: bool = False,
     scope: Scope | None = None,
 ) -> Iterator[JudgedPair]:
     """Current labels in the order they were given, read page by page.
 
     People's labels by default; `simulated=True` those of simulated annotators, None both;
-    `implicit` instead the weak ones drawn from clicks, which no other call brings. Without
+    `implicit` instead the weak ones drawn from clicks, which no other call brings; `excluded` also
+    those of people who are excluded from the study. Without
     a scope those of the queue and of all studies of pictures; votes of a comparison only when it
     is named, attention checks never.
     """
@@ -177,6 +181,7 @@ def judged(
                 scope=scope,
                 after=after,
                 limit=PAGE,
+                excluded=excluded,
             )
         yield from (_judged(row) for row in page)
         if len(page) < PAGE:
@@ -395,4 +400,5 @@ def _judged(row: queries.Judgement) -> JudgedPair:
         client_id=row.client_id,
         study_id=row.study_id,
         answers=row.answers,
+        key=row.detail.get("key", ""),
     )
