@@ -84,7 +84,7 @@ def save_folder(
     with (folder / name).open("wb") as file:
         for part in formats.written(rows(studio, project_id, **which), FOLDER, losses=losses):
             file.write(part)
-    state = {
+    state: dict[str, Any] = {
         "_data_files": [{"filename": name}],
         "_fingerprint": uuid.uuid4().hex[:16],
         "_format_columns": None,

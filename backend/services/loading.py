@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -20,10 +20,10 @@ from backend.preferences.formats import PairRow, Row
 from backend.services import labels, placing, prompts, users
 from backend.services.media import HASH, checked_picture
 from backend.services.pictures import NoPictures, Pictures
-from backend.services.placing import Added, Key, Picture
+from backend.services.placing import Added, Key, Picture, Placed
 from backend.services.studio import Studio
 from db import queries
-from db.tables import Label, Pair, Prompt, Sample
+from db.tables import Label, Pair, Prompt, Sample, Study
 
 ROWS = 500
 BYTES = 64_000_000
@@ -33,7 +33,8 @@ REMEMBERED = 50_000
 SPARE_BYTES = 50_000_000
 """Space that must be left on the disk beside the pictures."""
 THREADS, HANDFUL = 4, 16
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 Tell = Callable[[int, str, str], None]
 """Told of a fault: line, column, reason."""
@@ -48,8 +49,11 @@ Look = tuple[bytes, Picture] | InputError
 class Loader:
     """Takes rows one by one and brings them into a project by batches."""
 
-    def __init__(self, studio: Studio, project_id: int, somebody: str) -> None:
+    def __init__(
+        self, studio: Studio, project_id: int, somebody: str, study_id: int | None = None
+    ) -> None:
         self.studio, self.project_id, self.somebody = studio, project_id, somebody
+        self.study_id = study_id
         self.pictures: Pictures = NoPictures()
         self.num_rows = 0
         """Rows of the last batch that are here now."""
@@ -111,6 +115,8 @@ class Loader:
         fault = prompts.fault_of(row.prompt)
         if fault:
             return "prompt", fault
+        if len(row.key) > labels.LONGEST_ID or not row.key.isprintable():
+            return "key", f"has more than {labels.LONGEST_ID} characters, or one not to be shown"
         if not isinstance(row, Row):
             return None
         for column, texts in (("comment", [row.comment]), ("reasons", row.reasons)):
@@ -224,12 +230,12 @@ class Loader:
                 if isinstance(row, Row)
             ]
             plain = [
-                (row.prompt, *media)
+                (row, (row.prompt, *media))
                 for (_line, row), media in zip(sound, named, strict=True)
                 if not isinstance(row, Row)
             ]
             if plain:
-                _placed, laid = placing.lay(session, self.project_id, plain, known)
+                _placed, laid = self._laid(session, plain, known)
                 laid.already = len(plain) - laid.pairs
                 added.add(laid)
                 self.num_rows += len(plain)
@@ -249,8 +255,8 @@ class Loader:
         """Labels of people, of simulated annotators or implicit ones, with their pairs."""
         ready, already = self._new(session, rows, tell)
         source = placing.IMPLICIT if rows[0][1].implicit else placing.IMPORT
-        keys = [(row.prompt, *media) for _line, row, media, _who, _id in ready]
-        placed, added = placing.lay(session, self.project_id, keys, known, source)
+        rows_of = [(row, (row.prompt, *media)) for _line, row, media, _who, _id in ready]
+        placed, added = self._laid(session, rows_of, known, source)
         now = time.time()
         fresh = [
             _label(row, who, label_id, place, now)
@@ -263,6 +269,20 @@ class Loader:
         added.already = already
         self.num_rows += len(fresh) + already
         return added
+
+    def _laid(
+        self,
+        session: Session,
+        rows: Sequence[tuple[PairRow, tuple[str, str, str]]],
+        known: dict[str, Picture],
+        source: str = placing.IMPORT,
+    ) -> tuple[list[Placed], Added]:
+        """The pairs of rows with their contents, in the queue or in the study that was named."""
+        study = None if self.study_id is None else session.get(Study, self.study_id)
+        contents, names = [content for _row, content in rows], [row.key for row, _content in rows]
+        return placing.lay(
+            session, self.project_id, contents, known, source, names=names, study=study
+        )
 
     def _new(self, session: Session, rows: list[Named], tell: Tell) -> tuple[list[Judged], int]:
         """Rows whose judgement is not here, and the number of those whose judgement is."""

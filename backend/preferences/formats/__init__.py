@@ -141,7 +141,7 @@ def described() -> list[dict[str, Any]]:
     found = []
     for name in REGISTRY.names():
         module = REGISTRY.get(name)
-        holds = getattr(module, "HOLDS", frozenset())
+        holds: frozenset[str] = getattr(module, "HOLDS", frozenset())
         found.append(
             {
                 "name": name,
@@ -330,4 +330,5 @@ def _pair(record: dict[str, Any]) -> list[PairRow]:
     unknown = [name for name in record if name not in known]
     if unknown:
         raise Fault(unknown[0], f"is no field of a pair; known are {', '.join(known)}")
-    return [PairRow(*(text(record, name) for name in known))]
+    named = {name: text(record, name) for name in ("prompt", "image_a", "image_b")}
+    return [PairRow(**named, key=text(record, "key", ""))]

@@ -27,6 +27,8 @@ class PairRow:
     prompt: str
     image_a: str
     image_b: str
+    key: str = field(default="", kw_only=True)
+    """Whatever its sender calls the pair: it comes back with every label of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ EVERYTHING: Final = VERDICTS | frozenset(
         "reasons",
         "comments",
         "ids",
+        "keys",
         "aspects",
         "regions",
         "spans",
@@ -125,6 +128,7 @@ def contents(row: Row) -> set[str]:
         "reasons": bool(row.reasons),
         "comments": bool(row.comment),
         "ids": bool(row.id),
+        "keys": bool(row.key),
         "propensities": row.propensity != 1 or bool(row.chooser),
     }
     for name, value in row.answers.items():
@@ -251,6 +255,13 @@ def picture(record: dict[str, Any], name: str, blobs: dict[str, bytes]) -> str:
         blobs[name] = bytes(value)
         return name
     return text({name: value}, name)
+
+
+def pair(
+    record: dict[str, Any], names: tuple[str, str], blobs: dict[str, bytes]
+) -> tuple[str, str]:
+    """The names of two pictures."""
+    return picture(record, names[0], blobs), picture(record, names[1], blobs)
 
 
 def short(value: object) -> str:

@@ -16,7 +16,7 @@ from backend.preferences.formats._rows import (
     Fault,
     Row,
     one_of,
-    picture,
+    pair,
     said,
     seconds,
     short,
@@ -102,7 +102,7 @@ def read(record: dict[str, Any]) -> list[Row]:
         raise Fault("responses", f"answers none of the questions {', '.join(QUESTIONS)}")
     known = {**_OTHER, names[0]: "a", names[1]: "b"}
     blobs: dict[str, bytes] = {}
-    sides = [picture(fields, name, blobs) for name in names]
+    sides = pair(fields, names, blobs)
     given, found = said(record, "id"), []
     for number, (user, value) in enumerate(answers[question]):
         choice = known.get(str(value).lower().replace(" ", "_")) if _is_name(value) else None

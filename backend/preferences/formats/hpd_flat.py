@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from backend.preferences.formats._rows import Fault, Row, number, picture, said, text
+from backend.preferences.formats._rows import Fault, Row, number, pair, said, text
 
 TITLE: Final = "HPD v2, flat"
 SUMMARY: Final = "One comparison a row, as a mirror of the test split has it; only read."
@@ -23,7 +23,7 @@ def read(record: dict[str, Any]) -> list[Row]:
     if choice is None:
         raise Fault("pref", "is neither 1 (left) nor -1 (right)")
     blobs: dict[str, bytes] = {}
-    sides = [picture(record, name, blobs) for name in ("image_left_id", "image_right_id")]
+    sides = pair(record, ("image_left_id", "image_right_id"), blobs)
     return [
         Row(
             text(record, "prompt"),

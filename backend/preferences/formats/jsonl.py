@@ -39,6 +39,7 @@ COLUMNS: Final = {
     "reasons": "list<string>",
     "comment": "string",
     "id": "string",
+    "key": "string",
     "answers": "json",
     "implicit": "bool",
     "chooser": "string",
@@ -71,7 +72,7 @@ def read(record: dict[str, Any]) -> list[Row]:
     if answered < shown:
         raise Fault("t_answer", "is before t_shown")
     blobs: dict[str, bytes] = {}
-    sides = [_side(record, letter, blobs) for letter in "ab"]
+    sides = _side(record, "a", blobs), _side(record, "b", blobs)
     return [
         Row(
             text(record, "prompt"),
@@ -85,6 +86,7 @@ def read(record: dict[str, Any]) -> list[Row]:
             reasons=texts(record, "reasons"),
             comment=text(record, "comment", ""),
             id=text(record, "id", ""),
+            key=text(record, "key", ""),
             answers=_answers(record),
             implicit=_flag(record, "implicit"),
             chooser=text(record, "chooser", ""),

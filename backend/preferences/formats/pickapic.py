@@ -16,7 +16,7 @@ from backend.preferences.formats._rows import (
     iso,
     moment,
     number,
-    picture,
+    pair,
     said,
     text,
 )
@@ -93,12 +93,10 @@ def read(record: dict[str, Any]) -> list[Row]:
         preferred = "both_bad"
     answered = moment(record, "created_at")
     blobs: dict[str, bytes] = {}
-    sides = [
-        picture(
-            record, f"jpg_{n}" if record.get(f"jpg_{n}") is not None else f"image_{n}_uid", blobs
-        )
-        for n in (0, 1)
+    columns = [
+        f"jpg_{n}" if record.get(f"jpg_{n}") is not None else f"image_{n}_uid" for n in (0, 1)
     ]
+    sides = pair(record, (columns[0], columns[1]), blobs)
     return [
         Row(
             text(record, "caption"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from backend.preferences.formats._rows import Fault, Row, picture, text
+from backend.preferences.formats._rows import Fault, Row, pair, text
 
 TITLE: Final = "TRL preference"
 SUMMARY: Final = "`prompt`, `chosen`, `rejected`: decided labels only."
@@ -29,5 +29,5 @@ def read(record: dict[str, Any]) -> list[Row]:
     if any(isinstance(record.get(name), list) for name in KEYS):
         raise Fault("prompt", "is a conversation; pictures are labelled for a plain text prompt")
     blobs: dict[str, bytes] = {}
-    sides = [picture(record, name, blobs) for name in ("chosen", "rejected")]
+    sides = pair(record, ("chosen", "rejected"), blobs)
     return [Row(text(record, "prompt"), *sides, preferred="a", blobs=blobs)]
