@@ -86,7 +86,7 @@ def test_what_was_said_beside_the_choice_is_kept(services: Studio) -> None:
     answer(services, made.user, shown, aspects={"colour": "right"}, regions=[region])
     row = next(labels.judged(services, made.project, scope=Scope(study=one)))
     assert row.answers == {"aspects": {"colour": "right"}, "regions": [region]}
-    assert row.chooser in ("uniform", "random") and row.propensity == 1.0
+    assert row.chooser in ("uniform", "disagreement") and row.propensity == 1.0
 
 
 def test_single_pictures_are_rated_and_fours_are_ranked_by_sample(services: Studio) -> None:
