@@ -72,7 +72,7 @@ def import_labels(
 
     Ends with code 2 when some rows could not be read.
     """
-    _bring(home, project, file, pictures, what="labels", form=form, annotator=annotator)
+    _bring(home, project, file, pictures, "labels", form, annotator)
 
 
 @importing.command("pairs")
@@ -91,12 +91,12 @@ def import_pairs(
 
     Ends with code 2 when some rows could not be read.
     """
-    _bring(home, project, file, pictures, what="pairs")
+    _bring(home, project, file, pictures, "pairs")
 
 
-def _bring(home: Path | None, project: str, file: Path, pictures: Path | None, **how: str) -> None:
+def _bring(home: Path | None, project: str, file: Path, pictures: Path | None, *how: str) -> None:
     from backend.services import imports, sources
-    from backend.services.imports import Report
+    from backend.services.imports import How, Report
 
     def say(report: Report, share: float) -> None:
         if sys.stderr.isatty():
@@ -105,7 +105,7 @@ def _bring(home: Path | None, project: str, file: Path, pictures: Path | None, *
     with sentences(), opened(home) as studio:
         project_id = _project(studio, project)
         with sources.opened(file, pictures=pictures, beside=True) as parts:
-            done = imports.bring(studio, project_id, parts, say=say, **how)
+            done = imports.bring(studio, project_id, parts, How(*how), say=say)
         if sys.stderr.isatty():
             typer.echo("", err=True)
         for problem in done.problems[:TOLD]:

@@ -18,7 +18,7 @@ from typing import Any
 from backend.errors import InputError
 from backend.preferences import formats
 from backend.preferences.formats import AUTO, Item
-from backend.services import jobs, sources
+from backend.services import jobs, sources, studies
 from backend.services.files import BrokenFile
 from backend.services.loading import Loader
 from backend.services.pictures import Pictures
@@ -84,6 +84,19 @@ class Report:
         return said
 
 
+@dataclass(frozen=True)
+class How:
+    """What a file holds, and where it goes."""
+
+    what: str = LABELS
+    form: str = AUTO
+    """A format of labels, or auto."""
+    annotator: str = ""
+    """Whose labels they are where a row does not say."""
+    study_id: int | None = None
+    """Into that study; None: into the queue."""
+
+
 Say = Callable[[Report, float], None]
 """Told after every batch: the report, and the share of all files that is done."""
 
@@ -92,10 +105,8 @@ def bring(
     studio: Studio,
     project_id: int,
     parts: list[Part],
+    how: How | None = None,
     *,
-    what: str = LABELS,
-    form: str = AUTO,
-    annotator: str = "",
     report: Report | None = None,
     say: Say | None = None,
 ) -> Report:
@@ -104,21 +115,22 @@ def bring(
     `report` is that of an import that was broken off: it goes on behind it. Raises BrokenFile when
     there is not one row that can be read.
     """
-    done = report or Report()
-    loader = Loader(studio, project_id, annotator.strip() or SOMEBODY)
+    done, how = report or Report(), how or How()
+    somebody = how.annotator.strip() or SOMEBODY
+    loader = Loader(studio, project_id, somebody, how.study_id)
     for number in range(done.part, len(parts)):
         part, told = parts[number], len(done.problems)
         if number > done.part:
             done.part, done.line = number, 0
         loader.begin(part.pictures)
-        for line, share in _loaded(loader, part, what, form, done):
+        for line, share in _loaded(loader, part, how, done):
             done.line = line
             if say:
                 say(done, (number + share) / len(parts))
         done.problems[told:] = sorted(done.problems[told:], key=lambda one: int(one["line"]))
     if not done.rows:
         if not done.problems:
-            problem = formats.Problem(parts[0].name, 1, "line", f"the file holds no {what}")
+            problem = formats.Problem(parts[0].name, 1, "line", f"the file holds no {how.what}")
             done.tell(problem)
         _refuse(done)
     return done
@@ -134,9 +146,7 @@ def _refuse(done: Report) -> None:
     )
 
 
-def _loaded(
-    loader: Loader, part: Part, what: str, form: str, done: Report
-) -> Iterator[tuple[int, float]]:
+def _loaded(loader: Loader, part: Part, how: How, done: Report) -> Iterator[tuple[int, float]]:
     """Load one part; yields the last line and the share of it that is done after every batch."""
 
     def tell(line: int, column: str, reason: str) -> None:
@@ -145,7 +155,7 @@ def _loaded(
     line, share, start = done.line, 0.0, done.line
     try:
         with part.path.open("rb") as file:
-            for item in _items(file, what, form, part.name):
+            for item in _items(file, how, part.name):
                 if item.number <= start:
                     continue
                 if loader.is_full and item.number != line:
@@ -166,10 +176,10 @@ def _loaded(
     yield line, 1.0
 
 
-def _items(file: Any, what: str, form: str, name: str) -> Iterator[Item[Any]]:
-    if what == PAIRS:
+def _items(file: Any, how: How, name: str) -> Iterator[Item[Any]]:
+    if how.what == PAIRS:
         return formats.pair_items(file, f"'{name}'")
-    return formats.items(file, form, f"'{name}'")
+    return formats.items(file, how.form, f"'{name}'")
 
 
 def check(what: str, form: str) -> None:
@@ -180,6 +190,19 @@ def check(what: str, form: str) -> None:
         raise InputError(
             f"Labels cannot be read from '{form}'; choose {AUTO}, {', '.join(formats.readable())}."
         )
+
+
+def refuse_study(studio: Studio, project_id: int, study_id: int) -> None:
+    """Refuse to bring pairs of pictures into a study of something else, or of another project."""
+    with studio.read() as session:
+        study = studies.find(session, study_id)
+        if study.project_id != project_id:
+            raise InputError(f"The study '{study.name}' belongs to another project; open that one.")
+        if study.kind != "images":
+            raise InputError(
+                f"Pairs of pictures cannot go into the study '{study.name}', which is of kind "
+                f"'{study.kind}'; make one of kind 'images'."
+            )
 
 
 # --- what is small enough to be waited for -------------------------------------------------------
@@ -196,7 +219,8 @@ def import_labels(
     annotator: str = "",
 ) -> Report:
     """Bring in judgements that are at hand as text or bytes."""
-    return _brought(studio, project_id, data, pictures, filename, form=form, annotator=annotator)
+    how = How(form=form, annotator=annotator)
+    return _brought(studio, project_id, data, pictures, filename, how)
 
 
 def import_pairs(
@@ -208,7 +232,7 @@ def import_pairs(
     filename: str = "",
 ) -> Report:
     """Bring in pairs that wait to be judged, at hand as text or bytes."""
-    return _brought(studio, project_id, data, pictures, filename, what=PAIRS)
+    return _brought(studio, project_id, data, pictures, filename, How(PAIRS))
 
 
 def _brought(
@@ -217,16 +241,16 @@ def _brought(
     data: str | bytes,
     pictures: Pictures | None,
     filename: str,
-    **how: str,
+    how: How,
 ) -> Report:
-    check(how.get("what", LABELS), how.get("form", AUTO))
+    check(how.what, how.form)
     with tempfile.NamedTemporaryFile(prefix="palate-rows-") as file:
         file.write(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data)
         file.flush()
         with sources.opened(Path(file.name), name=filename or "the file") as parts:
             if pictures is not None:
                 parts = [Part(part.name, part.path, pictures) for part in parts]
-            return bring(studio, project_id, parts, **how)
+            return bring(studio, project_id, parts, how)
 
 
 # --- what is large: a job ------------------------------------------------------------------------
@@ -236,22 +260,22 @@ def order(
     studio: Studio,
     project_id: int,
     upload: Path,
-    *,
-    what: str = LABELS,
-    form: str = AUTO,
+    how: How,
     filename: str = "",
-    annotator: str = "",
 ) -> int:
     """Keep an uploaded file among the media and have a worker import it; returns the job's id."""
-    check(what, form)
+    check(how.what, how.form)
+    if how.study_id is not None:
+        refuse_study(studio, project_id, how.study_id)
     tidy(studio)
     args = {
         "project_id": project_id,
         "upload": studio.media.put_file(upload),
-        "what": what,
-        "format": form,
+        "what": how.what,
+        "format": how.form,
         "filename": filename,
-        "annotator": annotator,
+        "annotator": how.annotator,
+        "study_id": how.study_id,
     }
     return jobs.create(studio, KIND, args)
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from backend.services import pairs, policies
 from db import queries
-from db.tables import Prompt, PromptSet, Sample
+from db.tables import Prompt, PromptSet, Sample, Study
 
 IMPORT, IMPLICIT = "import", "implicit"
 """Where pairs come from: judgements that were given elsewhere, or clicks that were none."""
@@ -72,15 +72,22 @@ def lay(
     rows: Sequence[tuple[str, str, str]],
     pictures: dict[str, Picture],
     source: str = IMPORT,
+    *,
+    names: Sequence[str] = (),
+    study: Study | None = None,
 ) -> tuple[list[Placed], Added]:
     """Find or make the pair of every (prompt, media a, media b), in a transaction that is open.
+
+    They are pairs of the queue, or of a study. `names` are what their sender calls them.
 
     Weak pairs (`source` implicit) are nobody's to judge; they become pairs like others when
     somebody's judgement of them is brought in.
     """
     added = Added()
     keys = [key(*row) for row in rows]
-    found = _pairs(session, project_id, {name for row in rows for name in row[1:]})
+    study_id = None if study is None else study.id
+    found = _pairs(session, project_id, {name for row in rows for name in row[1:]}, study_id)
+    called = dict(zip(keys, names, strict=False))
     fresh = {one: row[1:] for one, row in zip(keys, rows, strict=True) if one not in found}
     if fresh:
         prompt_ids = _prompts(session, project_id, [one[0] for one in fresh], added)
@@ -95,6 +102,9 @@ def lay(
                 "source": source,
                 "chooser": "import",
                 "settled": source == IMPLICIT,
+                "study_id": study_id,
+                "overlap": 1 if study is None else int(study.config["overlap"]),
+                "detail": {"key": called[one]} if called.get(one) else {},
             }
             for one, (a, b) in fresh.items()
         ]
@@ -122,12 +132,14 @@ def batches(values: Iterable[T]) -> Iterator[list[T]]:
         yield every[start : start + BATCH]
 
 
-def _pairs(session: Session, project_id: int, media: Iterable[str]) -> dict[Key, tuple[int, str]]:
+def _pairs(
+    session: Session, project_id: int, media: Iterable[str], study_id: int | None
+) -> dict[Key, tuple[int, str]]:
     """Pairs of these pictures by their content: (pair id, its picture a)."""
     return {
         key(prompt, a, b): (pair_id, a)
         for some in batches(media)
-        for pair_id, prompt, a, b in queries.pairs_of_pictures(session, project_id, some)
+        for pair_id, prompt, a, b in queries.pairs_of_pictures(session, project_id, some, study_id)
     }
 
 
