@@ -63,7 +63,9 @@ FOREIGN = re.compile(
 )
 """Gradio's preview tags (they name foreign hosts), its manifest, and the script for frames."""
 LINK = re.compile(r'<a [^>]*data-least="(\w+)"[^>]*>.*?</a>', re.DOTALL)
-"""A link of the rail with the least role of its page."""
+"""A link of the frame with the least role of its page."""
+LONE = re.compile(r'(?:<hr>)+(?=<hr>|<span class="end">)')
+"""Lines of the rail between groups of which none is left."""
 CONFIG = re.compile(r"window\.gradio_config = (.*?);</script>", re.DOTALL)
 
 
@@ -242,7 +244,7 @@ def _one_page(config: str, who: dict[str, Any]) -> str:
         value = part["props"].get("value")
         if isinstance(value, str):
             value = LINK.sub(lambda link: link[0] if users.may(who, link[1]) else "", value)
-            part["props"]["value"] = value.replace(WHO, shown)
+            part["props"]["value"] = LONE.sub("", value).replace(WHO, shown)
     data["page"] = {"": data["page"][data["current_page"]]}
     data.update(pages=[["", "Palate", False]], current_page="")
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")

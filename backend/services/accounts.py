@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import case, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -173,8 +173,8 @@ def rows(studio: Studio) -> list[dict[str, Any]]:
         counts: dict[int, int] = {
             user_id: count
             for user_id, count in session.execute(
-                select(Label.user_id, func.count())
-                .where(Label.user_id.in_(ids), Label.choice != "retract")
+                select(Label.user_id, func.sum(case((Label.choice == "retract", -1), else_=1)))
+                .where(Label.user_id.in_(ids))
                 .group_by(Label.user_id)
             )
         }

@@ -151,7 +151,7 @@ def _use(studio: Studio, secret: str, name: str, account: dict[str, Any]) -> dic
 
 def _joined(session: Session, row: Invite, name: str, account: dict[str, Any]) -> User:
     """A new person. A name that gave labels here before cannot be taken by whoever likes it."""
-    if session.scalar(select(User.id).where(User.name == name)) is not None:
+    if name == users.LOCAL or session.scalar(select(User.id).where(User.name == name)) is not None:
         raise Conflict(f"There is already a user '{name}'; choose another name.")
     user = User(name=name, kind="person", role=row.role)
     session.add(user)

@@ -34,6 +34,7 @@ ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
 LASTS_S = 600
 """How long somebody may take at the provider."""
 TIMEOUT_S = 10.0
+LONGEST_NAME = 90
 LEEWAY_S = 60
 """How far the provider's clock may be off."""
 
@@ -109,7 +110,8 @@ def _asked(chosen: Settings, redirect_uri: str, told: dict[str, Any], code: str)
         raise _away(chosen, error) from None
     email = str(claims.get("email", "")) if claims.get("email_verified") is True else ""
     name = str(claims.get("preferred_username") or claims.get("name") or email or claims["sub"])
-    return Person(f"{provider['issuer']}|{claims['sub']}", email, name.strip()[:100])
+    shown = "".join(filter(str.isprintable, name)).strip()[:LONGEST_NAME] or "Somebody"
+    return Person(f"{provider['issuer']}|{claims['sub']}", email, shown)
 
 
 def _admitted(studio: Studio, person: Person, invite: str) -> dict[str, Any]:
@@ -164,6 +166,7 @@ def _free_name(studio: Studio, wanted: str) -> str:
     with studio.read() as session:
         like = select(User.name).where(User.name.startswith(wanted, autoescape=True))
         taken = set(session.scalars(like))
+    taken.add(users.LOCAL)
     names = (wanted if number == 1 else f"{wanted} {number}" for number in range(1, 10_000))
     return next(name for name in names if name not in taken)
 

@@ -55,8 +55,8 @@ def at(redis_address: str) -> Throttle:
     """The throttle of the processes that share this Redis, or of this process without one."""
     if redis_address:
         try:
-            found = _in_redis(redis_address)
-            if found is not None:
+            found, storage = _in_redis(redis_address)
+            if storage.check():
                 return found
         except Exception as error:  # noqa: BLE001 - whatever ails Redis, people must sign in
             log.warning("Tries to sign in are counted per process: %s", error)
@@ -64,10 +64,11 @@ def at(redis_address: str) -> Throttle:
 
 
 @functools.lru_cache(maxsize=4)
-def _in_redis(address: str) -> Throttle | None:
+def _in_redis(address: str) -> tuple[Throttle, RedisStorage]:
     url = address.replace("unix://", "redis+unix://", 1) if address.startswith("unix") else address
-    storage = RedisStorage(url, wrap_exceptions=True)
-    return Throttle(storage) if storage.check() else None
+    limits = {"socket_connect_timeout": 1, "socket_timeout": 2}
+    storage = RedisStorage(url, wrap_exceptions=True, **limits)
+    return Throttle(storage), storage
 
 
 @functools.cache

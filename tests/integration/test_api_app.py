@@ -14,10 +14,13 @@ from backend.errors import ConfigError
 from backend.settings import ROOT, read_settings, table
 
 
-def _run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def _run(
+    *words: str, input: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *words],
         cwd=ROOT,
+        input=input,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -45,10 +48,28 @@ def test_a_port_in_use_is_a_sentence_and_exit_code_1(tmp_path: Path) -> None:
 def test_a_host_that_others_can_reach_is_refused_unless_said_twice(tmp_path: Path) -> None:
     for host in ("0.0.0.0", "192.168.1.5", "studio.example"):
         with pytest.raises(ConfigError, match="PALATE_INSECURE_BIND"):
-            read_settings(home=tmp_path, host=host).refuse_open_bind()
-        read_settings(home=tmp_path, host=host, insecure_bind=True).refuse_open_bind()
+            read_settings(home=tmp_path, host=host).refuse_open_bind(False)
+        read_settings(home=tmp_path, host=host).refuse_open_bind(True)
+        read_settings(home=tmp_path, host=host, insecure_bind=True).refuse_open_bind(False)
     for host in ("127.0.0.1", "localhost", "::1", "127.0.0.2"):
-        read_settings(home=tmp_path, host=host).refuse_open_bind()
+        read_settings(home=tmp_path, host=host).refuse_open_bind(False)
+
+
+def test_the_app_opens_to_others_once_the_command_line_has_added_somebody(tmp_path: Path) -> None:
+    wide = {"PALATE_HOME": str(tmp_path), "PALATE_HOST": "0.0.0.0"}
+    code = "import app.main as m; m.create_app()"
+    refused = _run("-c", code, **wide)
+    assert refused.returncode == 1 and "palate user add NAME --role admin" in refused.stderr
+    words = ("-m", "workers.cli", "user", "add", "Ada", "--role", "admin")
+    weak = _run(*words, input="short\n", **wide)
+    assert weak.returncode == 1 and "10 to 500 characters" in weak.stderr
+    added = _run(*words, input="four odd words do\n", **wide)
+    assert added.returncode == 0 and "Added Ada (admin)" in added.stdout
+    link = _run(
+        "-m", "workers.cli", "user", "invite", "--address", "https://studio.example", **wide
+    )
+    assert link.stdout.startswith("https://studio.example/join/")
+    assert _run("-c", code, **wide).returncode == 0
 
 
 def test_settings_follow_from_the_data_folder(tmp_path: Path) -> None:
