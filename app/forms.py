@@ -110,6 +110,7 @@ def _field(path: str, label: str, field: JsonDict, required: bool, optional: boo
         "required": required,
         "optional": optional,
         "unit": field.get("unit"),
+        "lines": field.get("lines"),
         "choices": choices,
         "min": low,
         "max": high,

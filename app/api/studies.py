@@ -8,9 +8,10 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from app import forms
-from app.api.deps import Body, ProjectDep, StudioDep, UserDep
-from backend.preferences.studies import Kind, StudyConfig
-from backend.services import studies
+from app.api.deps import Body, Limit, Offset, ProjectDep, StudioDep, UserDep
+from backend.preferences.studies import TEMPLATES, Kind, StudyConfig
+from backend.registry import choosers
+from backend.services import studies, study_views
 from backend.services.studies import NewStudy
 
 router = APIRouter(tags=["studies"])
@@ -62,7 +63,39 @@ def list_studies(studio: StudioDep, project: ProjectDep, user: UserDep) -> list[
 @router.get("/studies/form")
 def study_form() -> list[dict[str, Any]]:
     """The settings of a study as the form draws them."""
-    return forms.form(StudyConfig)
+    fields = forms.form(StudyConfig)
+    for field in fields:
+        if field["path"] == "chooser":
+            field.update(kind="choice", choices=choosers.names())
+    return fields
+
+
+@router.get("/studies/templates")
+def templates() -> list[dict[str, Any]]:
+    """Studies to begin from: {name, title, summary, kind, config}."""
+    return [template.plain() for template in TEMPLATES]
+
+
+@router.get("/studies/choosers")
+def list_choosers() -> list[dict[str, str]]:
+    """Policies that say which item comes next: {name, title, summary}."""
+    modules = {name: choosers.get(name) for name in choosers.names()}
+    return [
+        {"name": name, "title": module.TITLE, "summary": module.SUMMARY}
+        for name, module in modules.items()
+    ]
+
+
+@router.get("/studies/sources")
+def list_sources(studio: StudioDep, project: ProjectDep) -> list[dict[str, Any]]:
+    """What items can be made of: policies that draw, and pictures that are there."""
+    return study_views.sources(studio, project)
+
+
+@router.get("/studies/people")
+def list_people(studio: StudioDep) -> list[dict[str, Any]]:
+    """Everybody who can be asked: {id, name, role}."""
+    return study_views.people(studio)
 
 
 @router.post("/studies", status_code=201)
@@ -106,3 +139,16 @@ def change_study(study_id: int, body: Change, studio: StudioDep) -> dict[str, An
 def add_items(study_id: int, body: More, studio: StudioDep) -> dict[str, Any]:
     """Put further items into a study."""
     return studies.add_samples(studio, study_id, body.sample_ids, body.seed)
+
+
+@router.get("/studies/{study_id}/items")
+def list_items(
+    study_id: int,
+    studio: StudioDep,
+    which: Literal["all", "disputed"] = "all",
+    offset: Offset = 0,
+    limit: Limit = 24,
+) -> dict[str, Any]:
+    """Items with their verdicts, for those who may know which sample is which; the disputed ones
+    those on which people part most first."""
+    return study_views.items(studio, study_id, which=which, offset=offset, limit=limit)

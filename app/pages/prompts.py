@@ -10,8 +10,8 @@ from backend.config import Config
 
 TITLE = "Prompts"
 PATH = "/prompts"
-ORDER = 12
-ICON = "stack"
+ORDER = 13
+ICON = "text"
 
 
 class Drawing(Config):

@@ -13,12 +13,14 @@ form from here, and checked here; `Answers` is everything a judgement may say be
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from backend.config import Config
 from backend.errors import InputError
+from backend.preferences.choosing import DEFAULT
 
 KINDS: Final = ("images", "texts", "single", "best_worst")
 Kind = Literal["images", "texts", "single", "best_worst"]
@@ -42,16 +44,24 @@ Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 class StudyConfig(Config):
     """What is asked, how it may be answered, and how often."""
 
-    question: str = Field("Which is better?", min_length=1, max_length=500)
+    question: str = Field(
+        "Which is better?", min_length=1, max_length=500, json_schema_extra={"lines": 2}
+    )
     """Stands above every item."""
-    guidelines: str = Field("", max_length=10_000)
+    guidelines: str = Field("", max_length=10_000, json_schema_extra={"lines": 3})
     """Shown on demand: what counts, with examples."""
-    aspects: list[Word] = Field(default_factory=list, max_length=MOST_ASPECTS)
-    """Further questions about the same two, one key each; none to four."""
-    reasons: list[Word] = Field(default_factory=lambda: list(REASONS), max_length=10)
-    """Offered as chips, one key each."""
-    checklist: list[Line] = Field(default_factory=list, max_length=12)
-    """Yes or no questions about one picture."""
+    aspects: list[Word] = Field(
+        default_factory=list, max_length=MOST_ASPECTS, json_schema_extra={"lines": 3}
+    )
+    """Further questions about the same two, one a line, one key each; none to four."""
+    reasons: list[Word] = Field(
+        default_factory=lambda: list(REASONS), max_length=10, json_schema_extra={"lines": 5}
+    )
+    """Offered as chips, one a line, one key each."""
+    checklist: list[Line] = Field(
+        default_factory=list, max_length=12, json_schema_extra={"lines": 4}
+    )
+    """Yes or no questions about one picture, one a line."""
     ties: bool = True
     """Whether neither may be better."""
     both_bad: bool = True
@@ -60,16 +70,18 @@ class StudyConfig(Config):
     """Whether places in a picture can be marked."""
     spans: bool = False
     """Whether places in a text can be marked."""
-    overlap: int = Field(1, ge=1, le=100, json_schema_extra={"unit": "people"})
+    overlap: int = Field(1, ge=1, le=100, title="Judged by", json_schema_extra={"unit": "people"})
     """By how many people each item is judged."""
-    overlap_most: int = Field(1, ge=1, le=100, json_schema_extra={"unit": "people"})
+    overlap_most: int = Field(
+        1, ge=1, le=100, title="Where they differ, by up to", json_schema_extra={"unit": "people"}
+    )
     """How far the overlap may grow for an item on which people differ."""
-    narrow: float = Field(0.6, gt=0, le=1)
+    narrow: float = Field(0.6, gt=0, le=1, title="Until the interval is")
     """An item on which people differ is asked again until the 95 % interval of its verdict is at
     most this wide, or `overlap_most` is reached."""
-    attention: float = Field(0.0, ge=0, le=0.2)
+    attention: float = Field(0.0, ge=0, le=0.2, title="Attention checks")
     """Share of items that are attention checks: facts, never taste."""
-    chooser: str = "random"
+    chooser: str = Field(DEFAULT, title="What comes next")
     """Which item comes next; a quarter is drawn uniformly whatever is chosen."""
     people: list[int] = Field(default_factory=list, max_length=1000)
     """Ids of those who are asked; empty asks everybody who may label."""
@@ -84,6 +96,86 @@ class StudyConfig(Config):
             # frozen models are validated after they are built: this is their way to be set
             object.__setattr__(self, "overlap_most", self.overlap)
         return self
+
+
+@dataclass(frozen=True)
+class Template:
+    """A study as it is mostly asked, to begin from."""
+
+    name: str
+    title: str
+    summary: str
+    kind: Kind
+    config: StudyConfig
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "summary": self.summary,
+            "kind": self.kind,
+            "config": self.config.plain(),
+        }
+
+
+TEMPLATES: Final = (
+    Template(
+        "better",
+        "Which is better?",
+        "Two pictures of one prompt, one key. The fastest, and enough to learn a reward.",
+        "images",
+        StudyConfig(attention=0.05),
+    ),
+    Template(
+        "faithful",
+        "Faithful to the prompt",
+        "Two pictures; which follows the prompt, then count, colour and place, one key each. Three "
+        "people, up to five where they differ.",
+        "images",
+        StudyConfig(
+            question="Which follows the prompt better?",
+            aspects=["count", "colour", "place"],
+            reasons=["missing thing", "wrong thing", "unreadable words", "artefact"],
+            overlap=3,
+            overlap_most=5,
+            attention=0.05,
+        ),
+    ),
+    Template(
+        "rate",
+        "Rate 1 to 5, with a checklist",
+        "One picture at a time: a mark, and yes or no to what can be checked.",
+        "single",
+        StudyConfig(
+            question="How well does it follow the prompt?",
+            checklist=[
+                "Is everything there that the prompt names?",
+                "Is each thing where the prompt says?",
+                "Is it free of artefacts?",
+            ],
+            reasons=[],
+            overlap=2,
+        ),
+    ),
+    Template(
+        "best-worst",
+        "Best and worst of four",
+        "Four pictures of one prompt, two keys, which settle five of the six pairs among them.",
+        "best_worst",
+        StudyConfig(question="Which is the best, which the worst?", reasons=[]),
+    ),
+    Template(
+        "texts",
+        "Which text fits better?",
+        "Two texts about one prompt or picture, with marks on the words that are wrong.",
+        "texts",
+        StudyConfig(
+            question="Which text fits better?", spans=True, reasons=["wrong", "missing", "wordy"]
+        ),
+    ),
+)
+"""What the page Studies offers to begin from; everything can be changed afterwards."""
 
 
 class Region(Config):

@@ -16,25 +16,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image, ImageFilter
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, InputError, NotFound
 from backend.preferences.studies import KINDS, NUM_SAMPLES, StudyConfig
 from backend.registry import choosers
-from backend.services import blinding, handing, jobs, pairs, policies, prompts, users
+from backend.services import blinding, choosing, handing, jobs, pairs, policies, prompts, users
 from backend.services.comparisons import UNLIMITED
 from backend.services.policies import PolicySpec
 from backend.services.studio import Studio
 from db import queries
 from db.queries import Scope
-from db.tables import Job, Pair, Sample, Study
+from db.tables import Job, Pair, Policy, Sample, Study, User
 
 MOST_ITEMS = 100_000
 CHECKS = ("distant", "damaged", "repeat")
 """Kinds of attention checks, made in turn."""
 LEAST_CHECKS = 12
 """Attention checks of a study that has any, so that nobody learns them by heart at once."""
+TWIN = "check"
+"""The source of samples that are made for attention checks."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,12 @@ def create(studio: Studio, project_id: int, wanted: NewStudy) -> dict[str, Any]:
     if is_drawn and wanted.kind == "texts":
         raise InputError("Texts cannot be drawn by an image model; import them or name samples.")
     with studio.write() as session:
-        names = [policies.find(session, i).name for i in wanted.policy_ids]
+        for policy_id in wanted.policy_ids:
+            policies.find(session, policy_id)
+        _check_people(session, wanted.config)
         row = Study(
             project_id=project_id,
-            name=_name(wanted, names),
+            name=_name(session, wanted),
             kind=wanted.kind,
             config=wanted.config.plain(),
             status="drawing" if is_drawn else "open",
@@ -112,6 +116,7 @@ def create(studio: Studio, project_id: int, wanted: NewStudy) -> dict[str, Any]:
         jobs.enqueue(studio, job_id)
     else:
         add_checks(studio, study_id, wanted.seed)
+        choosing.request(studio, study_id)
     return get(studio, study_id)
 
 
@@ -138,12 +143,16 @@ def change(
             row.status = status
         if config is not None:
             choosers.get(config.chooser)
+            _check_people(session, config)
             before = StudyConfig.read(row.config)
             row.config = config.plain()
             if (config.overlap, config.overlap_most) != (before.overlap, before.overlap_most):
                 _overlap_again(session, study_id, config)
     if config is not None:
         add_checks(studio, study_id)
+        if config.chooser != before.chooser:
+            choosing.forget(studio, study_id)
+            choosing.request(studio, study_id)
     return get(studio, study_id)
 
 
@@ -187,7 +196,7 @@ def get(studio: Studio, study_id: int) -> dict[str, Any]:
         return {
             **_row(row, counts, job),
             "config": StudyConfig.read(row.config).plain(),
-            "sources": queries.study_sources(session, study_id),
+            "sources": queries.study_sources(session, study_id, row.kind),
         }
 
 
@@ -248,6 +257,7 @@ def drawn(studio: Studio, study_id: int, sample_ids: Sequence[int], seed: int) -
         row.status = "open"
         made = known or _add(session, row, list(sample_ids), seed)
     add_checks(studio, study_id, seed)
+    choosing.request(studio, study_id)
     return int(made)
 
 
@@ -263,6 +273,7 @@ def add_samples(
                 "of one prompt."
             )
     add_checks(studio, study_id, seed)
+    choosing.request(studio, study_id)
     return get(studio, study_id)
 
 
@@ -391,7 +402,7 @@ def _twin(session: Session, sample_id: int, media: str) -> int:
         media=media,
         width=one.width,
         height=one.height,
-        settings={"source": "check"},
+        settings={"source": TWIN},
     )
     session.add(twin)
     session.flush()
@@ -458,17 +469,39 @@ def _samples(session: Session, project_id: int, wanted: NewStudy) -> list[int] |
     return list(
         session.scalars(
             select(Sample.id)
-            .where(Sample.project_id == project_id, Sample.policy_id.in_(wanted.from_policies))
+            .where(
+                Sample.project_id == project_id,
+                Sample.policy_id.in_(wanted.from_policies),
+                is_no_twin(),
+            )
             .order_by(Sample.id)
             .limit(MOST_ITEMS)
         )
     )
 
 
-def _name(wanted: NewStudy, names: list[str]) -> str:
+def is_no_twin() -> ColumnElement[bool]:
+    """Samples that somebody drew or brought, not those made for attention checks alone."""
+    return func.coalesce(Sample.settings["source"].as_string(), "") != TWIN
+
+
+def _check_people(session: Session, config: StudyConfig) -> None:
+    known = set(session.scalars(select(User.id).where(User.id.in_(config.people))))
+    unknown = [str(person) for person in config.people if person not in known]
+    if unknown:
+        raise InputError(
+            f"Nobody here has the id {unknown[0]}; name people of /studies/people, or nobody to "
+            "ask everybody."
+        )
+
+
+def _name(session: Session, wanted: NewStudy) -> str:
     if wanted.name.strip():
         return wanted.name.strip()[:200]
-    return " against ".join(names[:3])[:200] if names else "Study"
+    ids = list(dict.fromkeys(wanted.policy_ids or wanted.from_policies))
+    rows = session.execute(select(Policy.id, Policy.name).where(Policy.id.in_(ids)))
+    names = {policy_id: name for policy_id, name in rows}
+    return " against ".join(names[i] for i in ids[:3] if i in names)[:200] or "Study"
 
 
 def _row(row: Study, counts: queries.StudyCounts | None, job: Job | None) -> dict[str, Any]:

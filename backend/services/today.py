@@ -14,6 +14,7 @@ from backend.services import (
     rewards,
     runs,
     samples,
+    studies,
     users,
     workers,
 )
@@ -39,6 +40,7 @@ def summary(studio: Studio, project_id: int, user_id: int) -> dict[str, Any]:
         "runs": recent,
         "rewards": rewards.rows(studio, project_id)[:FEW],
         "comparisons": comparisons.rows(studio, project_id)[:FEW],
+        "studies": _unfinished(studies.rows(studio, project_id, users.get(studio, user_id))),
         "workers": alive,
         "alarms": [*_of_runs(recent), *_of_workers(alive)],
     }
@@ -56,6 +58,12 @@ def for_annotator(studio: Studio, project_id: int, user_id: int) -> dict[str, An
         "pairs": pairs.counts(studio, project_id, user_id),
         "drawing": samples.drawing(studio, project_id),
     }
+
+
+def _unfinished(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Studies that still want judgements, those nearest to their end first."""
+    wanting = [row for row in rows if row["status"] == "open" and row["labels"] < row["wanted"]]
+    return sorted(wanting, key=lambda row: -row["labels"] / row["wanted"])[:FEW]
 
 
 def _of_runs(recent: list[dict[str, Any]]) -> list[dict[str, Any]]:

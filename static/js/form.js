@@ -4,7 +4,8 @@
  *
  * @typedef {{path: string, label: string, help?: string, kind: "int"|"number"|"bool"|"text"|"choice"|"list"|"map"|"json", value?: any,
  *   default?: any, required?: boolean, optional?: boolean, unit?: string, choices?: any[], min?: number, max?: number,
- *   above?: number, below?: number, item?: string, min_items?: number}} Field
+ *   above?: number, below?: number, item?: string, min_items?: number, lines?: number}} Field
+ *   with `lines` it is a text area of that height, and a list has one item a line
  * @typedef {{path: string, label: string, help?: string, fields: (Field | Group)[]}} Group
  * @typedef {{node: HTMLElement, read: () => any, check: () => boolean, setError: (path: string, text: string) => boolean,
  *   set: (path: string, value: any) => void}} Form
@@ -48,7 +49,8 @@ const LONGEST_RANGE = 200;
 
 /** Items with commas or spaces between them; of whole numbers also ranges, 0-3. @param {Field} field @param {string} text */
 function list(field, text) {
-  const parts = text.split(field.item === "text" ? /\s*,\s*/ : /[\s,]+/).filter(Boolean);
+  const between = field.lines ? /\s*\n\s*/ : field.item === "text" ? /\s*,\s*/ : /[\s,]+/;
+  const parts = text.split(between).filter(Boolean);
   const values = [];
   for (const part of parts) {
     if (field.item === "text") { values.push(part); continue; }
@@ -86,7 +88,7 @@ const unbounded = (field) => ({ ...field, min: undefined, max: undefined, above:
 /** A value as its field writes it. @param {Field} field @param {any} value */
 export function show(field, value) {
   if (value === null || value === undefined) return "";
-  if (field.kind === "list" && Array.isArray(value)) return value.join(", ");
+  if (field.kind === "list" && Array.isArray(value)) return value.join(field.lines ? "\n" : ", ");
   if (field.kind === "map") return Object.entries(value).map(([key, one]) => `${key}: ${one}`).join(", ");
   if (field.kind === "json") return JSON.stringify(value);
   if (typeof value === "number" && value !== 0 && Math.abs(value) < 1e-3) return value.toExponential().replace("e-0", "e-");
@@ -110,6 +112,7 @@ function control(field, value, id) {
       el("option", { value: JSON.stringify(choice), selected: choice === (value ?? "") }, choice === "" ? "none" : String(choice))));
   }
   if (field.kind === "json") return el("textarea", { ...shared, class: "inp", rows: 2, spellcheck: "false" }, show(field, value));
+  if (field.lines) return el("textarea", { ...shared, class: "inp", rows: field.lines }, show(field, value));
   const numeric = field.kind === "int" || field.kind === "number";
   return el("input", { ...shared, class: "inp", type: "text", value: show(field, value), autocomplete: "off", spellcheck: "false",
     inputmode: numeric ? "decimal" : null });

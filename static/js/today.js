@@ -1,5 +1,6 @@
 /** Today: what is there, what runs, and the one thing to do next. */
 import { api, button, el, empty, fill, fmt, icon, kbd, keys, live, note, poll, who } from "/static/js/lib.js";
+import { progress as studyProgress } from "/static/js/study_parts.js";
 import { gainText, methodName, runPill, share, stepMeter, whenText } from "/static/js/views.js";
 
 const LOOP = [["stack", "Draw"], ["label", "Label"], ["sliders", "Reward"], ["runs", "Train"], ["compare", "Compare"]];
@@ -68,9 +69,10 @@ function nextStep({ pairs, labels, rewards, runs, comparisons, drawing }) {
 }
 
 function today(data) {
-  const { labels, runs, rewards, comparisons, workers, alarms } = data;
+  const { labels, runs, rewards, comparisons, studies, workers, alarms } = data;
   return el("div", { class: "panes today" },
     el("section", { class: "pane", "aria-label": "Next" }, next(data), loop(data),
+      studies.length ? [heading("Studies", fmt.count(studies.length, "wants judgements", "want judgements"), el("a", { class: "link meta", href: "/studies" }, "All studies")), studyTable(studies)] : null,
       heading("Runs", runs.length ? runsLine(runs) : "", runs.length ? el("a", { class: "link meta", href: "/runs" }, "All runs") : null),
       runs.length ? runTable(runs) : el("p", { class: "quietline muted" }, "No run yet. ", el("a", { class: "link", href: "/runs/new" }, "Set one up")),
       heading("Rewards", rewards.length ? fmt.count(rewards.length, "reward") : "", el("a", { class: "link meta", href: "/rewards" }, "All rewards"), "b"),
@@ -119,6 +121,10 @@ function loop({ pairs, labels, rewards, runs, comparisons }) {
   return el("nav", { class: "loop", "aria-label": "The loop" }, LOOP.map(([sign, word], i) => el("a", { href: figures[i][2] },
     el("b", null, icon(figures[i][0] ? "check" : sign, figures[i][0] ? "ok" : "muted"), word), el("span", { class: "meta muted clip" }, figures[i][1]))));
 }
+
+const studyTable = (studies) => el("table", { class: "tbl pad", "data-testid": "today-studies" }, el("tbody", null, studies.map((study) => el("tr", null,
+  el("td", { class: "clip" }, el("a", { class: "strong", href: `/studies/${study.id}` }, study.name), el("span", { class: "meta faint opt" }, ` ${study.question}`)),
+  el("td", null, studyProgress(study)), el("td", { class: "num" }, el("a", { class: "btn sm", href: `/label/${study.id}`, "aria-label": `Label ${study.name}` }, "Label"))))));
 
 function runsLine(runs) {
   const count = (status) => runs.filter((run) => run.status === status).length;

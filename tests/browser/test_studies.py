@@ -1,0 +1,171 @@
+"""Studies: one from two checkpoints in four clicks, what people see while the form changes, what
+they said, and the data out."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+
+import pytest
+from playwright.sync_api import expect
+
+from backend.preferences.studies import TEMPLATES
+from backend.services import jobs, labels, pairs, policies, studies, study_views, users
+from backend.services.studies import NewStudy
+from backend.services.studio import Studio
+from db.queries import Scope
+from tests import factory
+from tests.browser.conftest import Drawn, Opener, draw_pairs
+from tests.browser.test_pages import serious
+
+FAITHFUL = next(template for template in TEMPLATES if template.name == "faithful")
+
+
+@dataclass
+class Asked:
+    """A study of which one item is judged by two people who differ."""
+
+    id: int
+    drawn: Drawn
+    disputed: int
+
+
+@pytest.fixture
+def asked(store: Studio, project: int) -> Asked:
+    drawn = draw_pairs(store, project, 4)
+    wanted = NewStudy("Faithful?", config=FAITHFUL.config, from_policies=(drawn.policy_id,))
+    study = int(studies.create(store, project, wanted)["id"])
+    me, scope = users.local(store)["id"], Scope(study=study)
+    other = users.create(store, f"second of {project}")["id"]
+    first = pairs.next_pairs(store, project, me, 1, scope=scope)["pairs"][0]
+    mine = factory.label(first["pair_id"], left=first["shown_left"])
+    labels.store(store, me, mine, veiled=True)
+    theirs = replace(factory.label(first["pair_id"], "tie"), client_id=f"other of {project}")
+    labels.store(store, other, theirs)
+    return Asked(study, drawn, first["pair_id"])
+
+
+def test_a_study_from_two_checkpoints_takes_four_clicks(
+    visit: Opener, store: Studio, project: int
+) -> None:
+    drawn = draw_pairs(store, project, 4)
+    tuned = policies.create(store, project, "tuned", "sd3", {"weights": "pocket"})["id"]
+    page = visit().go("/studies")
+    expect(page.get_by_test_id("start-study")).to_be_disabled()
+    page.evaluate("window.clicks = 0; addEventListener('pointerdown', () => window.clicks++, true)")
+    page.locator(f"[data-policy='{drawn.policy_id}'] input").click()
+    page.locator(f"[data-policy='{tuned}'] input").click()
+    page.locator("[data-template=faithful]").click()
+    expect(page.get_by_test_id("study-plan")).to_contain_text("4 items × 3 people = 12 judgements")
+    page.get_by_test_id("start-study").click()
+    expect(page.locator("h1")).to_have_text("pocket 0 against tuned")
+    clicks = page.evaluate("window.clicks")
+    print(f"{clicks} clicks")
+    assert 0 < clicks <= 4
+    made = studies.rows(store, project, users.local(store))[0]
+    jobs.want(store, made["job_id"], "stop")
+    args = jobs.get(store, made["job_id"])["args"]
+    assert sorted(args["policy_ids"]) == [drawn.policy_id, tuned] and made["overlap"] == 3
+    expect(page).to_have_url(re.compile(f"/studies/{made['id']}$"))
+    expect(page.get_by_test_id("study-preview")).to_contain_text(FAITHFUL.config.question)
+    expect(page.get_by_text("Its pictures were not drawn")).to_be_visible(timeout=20_000)
+
+
+def test_what_people_see_follows_the_form_and_no_judgement_is_lost(
+    visit: Opener, store: Studio, asked: Asked
+) -> None:
+    visitor = visit()
+    page = visitor.go(f"/studies/{asked.id}")
+    shown = page.get_by_test_id("study-preview")
+    expect(shown.locator("[data-question]")).to_have_count(3)
+    expect(shown.locator("img")).to_have_count(2)
+    page.get_by_test_id("field-question").fill("Which has <b>all</b> of it?")
+    expect(shown).to_contain_text("Which has <b>all</b> of it?")
+    page.get_by_test_id("field-aspects").fill("things, and their number\nplace")
+    expect(shown.locator("[data-question='things, and their number']")).to_have_count(1)
+    expect(shown.locator("[data-question]")).to_have_count(2)
+    page.get_by_test_id("field-reasons").fill("hands")
+    expect(shown.locator(".chip")).to_have_text(["Qhands"])
+    expect(shown.get_by_test_id("answer-tie")).to_have_count(1)
+    page.get_by_test_id("field-ties").uncheck()
+    expect(shown.get_by_test_id("answer-tie")).to_have_count(0)
+    page.get_by_test_id("field-overlap").fill("0")
+    page.get_by_test_id("save-study").click()
+    expect(page.get_by_test_id("field-overlap")).to_be_focused()
+    page.get_by_test_id("field-overlap").fill("7")
+    page.get_by_test_id("asks-you").check()
+    expect(page.get_by_test_id("study-changes")).to_contain_text("judged by 3 → 7")
+    assert studies.get(store, asked.id)["config"] == FAITHFUL.config.plain(), "kept when asked to"
+    page.get_by_test_id("save-study").click()
+    expect(page.get_by_test_id("study-changes")).to_contain_text("Kept")
+    now = studies.get(store, asked.id)
+    assert now["labels"] == 2, "a changed overlap deletes no judgement"
+    assert now["config"]["aspects"] == ["things, and their number", "place"]
+    assert (now["config"]["overlap"], now["config"]["overlap_most"]) == (7, 7)
+    assert now["config"]["people"] == [users.local(store)["id"]]
+    visitor.go(f"/studies/{asked.id}")
+    expect(page.get_by_test_id("field-aspects")).to_have_value("things, and their number\nplace")
+    expect(page.get_by_test_id("field-overlap_most")).to_have_value("7")
+
+
+def test_disputed_items_come_first_and_the_data_goes_out(
+    visit: Opener, store: Studio, asked: Asked
+) -> None:
+    page = visit().go(f"/studies/{asked.id}")
+    expect(page.get_by_test_id("item")).to_have_count(1)
+    expect(page.get_by_test_id("item")).to_have_attribute("data-pair", str(asked.disputed))
+    page.get_by_test_id("item").click()
+    expect(page.locator("dialog")).to_contain_text("2 of 3 judgements")
+    page.keyboard.press("Escape")
+    page.get_by_test_id("items-all").click()
+    expect(page.get_by_test_id("item")).to_have_count(4)
+    page.get_by_test_id("export-format").select_option("trl")
+    expect(page.get_by_test_id("export-help")).to_contain_text("No place for: ")
+    expect(page.get_by_test_id("export-help")).to_contain_text("tie")
+    page.get_by_test_id("export-count").click()
+    expect(page.get_by_test_id("export-counted")).to_contain_text("1 label would be written.")
+    page.get_by_test_id("export-format").select_option("jsonl")
+    href = page.get_by_test_id("export-link").get_attribute("href")
+    lines = page.request.get(page.url.split("/studies")[0] + str(href)).text().splitlines()
+    assert [json.loads(line)["preferred"] in ("a", "b") for line in lines] == [True, False]
+    page.get_by_test_id("close-study").click()
+    expect(page.get_by_test_id("study-status")).to_have_text("closed")
+    assert studies.get(store, asked.id)["status"] == "closed"
+
+
+def test_pairs_come_in_and_a_row_that_cannot_be_read_is_listed(
+    visit: Opener, store: Studio, asked: Asked
+) -> None:
+    samples = study_views.items(store, asked.id, limit=1)["items"][0]["samples"]
+    left, right = (str(sample["url"]).rsplit("/", 1)[-1] for sample in samples)
+    rows: list[dict[str, str]] = [
+        {"prompt": "brought from elsewhere", "image_a": left, "image_b": right},
+        {"prompt": "half of a pair", "image_a": left},
+    ]
+    text = "\n".join(json.dumps(row) for row in rows)
+    page = visit().go(f"/studies/{asked.id}?items=all")
+    expect(page.get_by_test_id("import-go")).to_be_disabled()
+    page.get_by_test_id("import-file").set_input_files(
+        {"name": "mine.jsonl", "mimeType": "application/jsonl", "buffer": text.encode()}
+    )
+    page.get_by_test_id("import-go").click()
+    faults = page.get_by_test_id("import-problems").locator("tbody tr")
+    expect(faults).to_have_count(1, timeout=60_000)
+    expect(faults.locator("td").nth(0)).to_have_text("2")
+    expect(faults.locator("td").nth(1)).to_have_text("image_b")
+    expect(page.get_by_test_id("import-said")).to_contain_text("1 pair")
+    expect(page.get_by_test_id("item")).to_have_count(5)
+    assert studies.get(store, asked.id)["items"] == 5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_studies_are_accessible_wide_and_narrow(theme: str, visit: Opener, asked: Asked) -> None:
+    for width, height in ((1440, 900), (390, 844)):
+        visitor = visit(width=width, height=height, theme=theme)
+        for name, path in (("studies", "/studies"), ("study", f"/studies/{asked.id}")):
+            page = visitor.go(path)
+            visitor.shoot(f"{name}-{theme}-{width}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.locator(".btn.primary:visible").count() <= 1
+            assert serious(page) == []
