@@ -94,7 +94,15 @@ def import_pairs(
     _bring(home, project, file, pictures, "pairs")
 
 
-def _bring(home: Path | None, project: str, file: Path, pictures: Path | None, *how: str) -> None:
+def _bring(
+    home: Path | None,
+    project: str,
+    file: Path,
+    pictures: Path | None,
+    what: str,
+    form: str = "auto",
+    annotator: str = "",
+) -> None:
     from backend.services import imports, sources
     from backend.services.imports import How, Report
 
@@ -105,7 +113,7 @@ def _bring(home: Path | None, project: str, file: Path, pictures: Path | None, *
     with sentences(), opened(home) as studio:
         project_id = _project(studio, project)
         with sources.opened(file, pictures=pictures, beside=True) as parts:
-            done = imports.bring(studio, project_id, parts, How(*how), say=say)
+            done = imports.bring(studio, project_id, parts, How(what, form, annotator), say=say)
         if sys.stderr.isatty():
             typer.echo("", err=True)
         for problem in done.problems[:TOLD]:

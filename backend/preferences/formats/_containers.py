@@ -138,9 +138,8 @@ def _parsed(text: str, number: int, share: float) -> Entry:
 
 def _text(file: IO[bytes]) -> io.TextIOWrapper:
     """Bytes that are not UTF-8 become halves of characters, so that they are told by their line."""
-    return io.TextIOWrapper(
-        _Unclosed(file),  # type: ignore[arg-type] encoding="utf-8-sig", errors="surrogateescape", newline=None
-    )
+    raw: Any = _Unclosed(file)
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline=None)
 
 
 class _Unclosed(io.BufferedIOBase):
