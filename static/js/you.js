@@ -1,5 +1,6 @@
 /** You: what you judged, your password, where you are signed in, your keys for programs. */
 import { api, button, dialog, el, empty, fill, fmt, icon, live, note, toast } from "/static/js/lib.js";
+import { keysHelp } from "/static/js/keys_help.js";
 import { ROLES, field, showOnce, tried } from "/static/js/person_fields.js";
 
 const CHOICES = { left: "left", right: "right", tie: "tie", both_bad: "both bad", skip: "skipped", rated: "rated", ranked: "ranked" };
@@ -56,7 +57,7 @@ export async function mount(main, page) {
     page.subtitle(`${me.name}, ${me.role}`);
     fill(side, el("div", { class: "pane-h" }, el("h2", null, me.name), el("span", { class: "meta muted" }, `${me.role}: ${ROLES[me.role]}`), el("span", { class: "grow" }),
       me.signs_in && button("Sign out", { size: "sm", testid: "sign-out", onclick: signOut })),
-    password(me), tokens(me), me.sign_ins.length ? signIns(me) : null);
+    password(me), tokens(me), me.sign_ins.length ? signIns(me) : null, browser());
   }
 
   async function signOut() {
@@ -98,6 +99,13 @@ export async function mount(main, page) {
     if (!chosen) return;
     const made = await tried(() => api("me/tokens", { body: chosen }), drawSide);
     if (made) await showOnce("The key", "Keep it where only the program finds it. It is shown now only.", made.secret);
+  }
+
+  /** What is kept in this browser alone. */
+  function browser() {
+    return el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h3", null, "In this browser")), el("div", { class: "row" },
+      button("Keyboard shortcuts", { size: "sm", icon: "keys", testid: "my-keys", onclick: keysHelp }),
+      button("Theme", { size: "sm", icon: "theme", onclick: () => document.getElementById("theme")?.click() })));
   }
 
   function signIns(me) {

@@ -69,7 +69,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, _migrated_sqlite: Path) -> 
     store.close()
     environment = {**os.environ, "PALATE_HOME": str(found.home), "PALATE_PORT": str(found.port)}
     process = subprocess.Popen([sys.executable, "-m", "app.main"], cwd=ROOT, env=environment)
-    wait_until(120, found.answers, "the app answers")
+    wait_until(240, found.answers, "the app answers")
     yield found
     process.terminate()
     process.wait(20)
