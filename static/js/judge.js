@@ -40,9 +40,11 @@ async function decode(pair, places) {
 
 /** Events: "pair" (another pair stands, or none) · "state" · "restored" {verdict} after an undo. */
 export class Judge extends EventTarget {
-  /** @param {{comparison?: number | null, study?: number | null, places?: (pair: Pair) => Place[]}} [options] `places`: the pictures to have ready */
-  constructor({ comparison = null, study = null, places = sides } = {}) {
+  /** @param {{comparison?: number | null, study?: number | null, places?: (pair: Pair) => Place[], first?: number | null}} [options] `places`: the pictures to have
+   *   ready; `first`: the pair that stood there before a reload */
+  constructor({ comparison = null, study = null, places = sides, first = null } = {}) {
     super();
+    this.first = first;
     /** whose items these are: of a comparison, of a study, or (empty) of the queue */
     this.scope = { ...(comparison ? { comparison_id: comparison } : {}), ...(study ? { study_id: study } : {}) };
     this.places = places;
@@ -128,7 +130,8 @@ export class Judge extends EventTarget {
       Object.assign(this.state, { total: reply.total, median: reply.median_s, isDrawing: reply.is_drawing, error: "" });
       for (const ready of [...(this.current ? [this.current] : []), ...this.queue]) if (ready.pair.lease_until) ready.pair.lease_until = now() + LEASE_S; // held pairs are prolonged
       const held = new Set(this.held());
-      const fresh = reply.pairs.slice(0, want).filter((pair) => !held.has(pair.pair_id));
+      const fresh = reply.pairs.slice(0, want).filter((pair) => !held.has(pair.pair_id))
+        .sort((a, b) => Number(b.pair_id === this.first) - Number(a.pair_id === this.first));
       for (const result of await Promise.allSettled(fresh.map((pair) => decode(pair, this.places)))) {
         if (result.status === "fulfilled") this.queue.push(result.value);
         else this.state.error = "A picture could not be loaded; its pair is left for later.";

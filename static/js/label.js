@@ -5,7 +5,7 @@
  * What stands there and how it is answered is a kind (label_pair.js and its neighbours); what may be said beside it is a tool:
  * questions, marks, reasons, a comment, the cause of a skip. This module puts them on the page and sends what they say.
  */
-import { api, button, dialog, el, empty, fill, fmt, icon, keys, live, note } from "/static/js/lib.js";
+import { api, button, dialog, el, empty, fill, fmt, icon, keys, live, note, poll } from "/static/js/lib.js";
 import { bestWorst } from "/static/js/label_best.js";
 import { drafts } from "/static/js/label_draft.js";
 import { Marks } from "/static/js/label_marks.js";
@@ -34,7 +34,17 @@ export async function mount(main, page) {
     fill(main, el("div", { class: "sec" }, note("This study is not open to you", asked.message, { tone: "warn", actions: [el("a", { class: "btn sm", href: "/label" }, "What there is to label")] })));
     return () => {};
   }
+  if (id && asked.status !== "open") return waiting(main, page, asked);
   return judging(main, page, asked, studies);
+}
+
+/** A study that is closed, or whose pictures are not there yet; it is begun by itself. @param {HTMLElement} main @param {any} page @param {any} asked */
+function waiting(main, page, asked) {
+  const isClosed = asked.status === "closed";
+  page.title(asked.name);
+  fill(main, empty({ title: isClosed ? "This study is closed" : "Its pictures are being drawn", text: isClosed ? "What was judged is kept. Nothing more is asked." : "They can be judged as soon as they are there; this page shows them by itself.",
+    actions: [el("a", { class: "btn lg", href: "/label" }, "What else there is to label")] }));
+  return poll(async () => { if ((await api(`studies/${asked.id}/asked`)).status === "open") page.go(location.pathname); }, 3);
 }
 
 /** @param {HTMLElement} main @param {any} page @param {import("/static/js/label_pair.js").Asked} asked @param {import("/static/js/label_studies.js").Study[]} studies */
@@ -50,7 +60,7 @@ async function judging(main, page, asked, studies) {
   const marks = kind.surface && asked[kind.surface.name] ? new Marks(kind.surface, saveDraft) : null;
   const skip = new Skip((cause) => vote("skip", cause ? { cause } : {}));
   const draft = drafts(asked.id);
-  const judge = new Judge({ study: asked.id, places: kind.places });
+  const judge = new Judge({ study: asked.id, places: kind.places, first: draft.last() });
   const ui = draw();
   const unbind = [keys.bind("Label", bindings()), marks?.bind(), skip.bind()];
 
@@ -208,11 +218,8 @@ async function judging(main, page, asked, studies) {
 
   /** @param {import("/static/js/judge.js").State} state @param {any} again */
   function studyEnds(state, again) {
-    const status = /** @type {any} */ (asked).status;
-    const [title, text] = status === "drawing" ? ["Its pictures are being drawn", "They can be judged here as soon as they are there."]
-      : status === "closed" ? ["This study is closed", `You have judged ${fmt.count(state.done, "item")} of it. Nothing more is asked.`]
-        : state.done ? ["Nothing more is asked of you here", `You have judged ${fmt.count(state.done, "item")} of this study. What is left, others are judging.`]
-          : ["Nothing to judge in this study", "Every item has as many judgements as it needs, or others hold those that are left. It looks again by itself."];
+    const [title, text] = state.done ? ["Nothing more is asked of you here", `You have judged ${fmt.count(state.done, "item")} of this study. What is left, others are judging.`]
+      : ["Nothing to judge in this study", "Every item has as many judgements as it needs, or others hold those that are left. It looks again by itself."];
     return empty({ title, text, actions: [el("a", { class: "btn lg", href: "/label", "data-testid": "to-studies" }, "What else there is to label"), again] });
   }
 

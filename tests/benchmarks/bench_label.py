@@ -1,8 +1,8 @@
-"""What it costs to hand out a pair and to store its judgement, against a bare insert of one row.
+"""What a judgement costs: in the store, against a bare insert of one row; for the eye, from the key
+to the next pair, against the same page driven by Gradio events.
 
 A judgement is more than a row: the pair is found and locked, the side order read from its lease,
-the client's id checked, the lease given back, the pair settled. The ratios say what that costs; the
-latency from key to painted pair is measured in Chromium by `tests/browser/test_label.py`.
+the client's id checked, the lease given back, the pair settled.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from backend.services.studio import Studio, open_studio
 from backend.settings import read_settings
 from db.tables import Event
 from tests import factory
+from tests.benchmarks import label_page
 
 NUM_PROMPTS = 60
 
@@ -50,6 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         studio = open_studio(read_settings(home=Path(folder), database_url=""), migrate=True)
         print(json.dumps(measure(studio), indent=1))
+        print(json.dumps(label_page.measure(studio), indent=1))
         studio.close()
 
 
