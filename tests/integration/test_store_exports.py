@@ -1,18 +1,19 @@
-"""Labels out, with their pictures, and in again elsewhere; memory does not grow with the labels."""
+"""Labels out, with their pictures, and in again elsewhere; read page by page."""
 
 from __future__ import annotations
 
 import json
-import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from backend.errors import InputError
-from backend.preferences.formats import Losses
+from backend.preferences.formats import Losses, _writers
 from backend.services import exports, imports, labels, projects, sources
 from backend.services.studio import Studio
+from db import queries
 from tests import factory
 from workers.cli import app
 
@@ -74,21 +75,26 @@ def test_what_a_format_cannot_hold_is_said_before_it_is_written(services: Studio
     assert list(picked["changed"].values()) == [1] and picked["left_out"] == {"skips": 1}
 
 
-def test_memory_of_an_export_does_not_grow_with_the_labels(
+def test_an_export_reads_page_by_page_while_it_is_sent(
     services: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = factory.project(services, num_prompts=1, per_prompt=2)
-    one = labels.NewLabel("", made.pairs[0], "left", "a", 1, 2, comment="x" * 5_000)
-    given = [labels.replace(one, client_id=f"c{number}") for number in range(600)]
-    labels.store_many(services, made.user, given)
-    monkeypatch.setattr(labels, "PAGE", 50)
-    for form in ("jsonl", "label-studio"):
-        list(exports.stream(services, made.project, form))  # statements are compiled once
-        tracemalloc.start()
-        size = sum(len(part) for part in exports.stream(services, made.project, form))
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert size > 3_000_000 > 2 * peak
+    made, asked = judged(services), []
+    ask = queries.judgements
+
+    def counted(*args: Any, **how: Any) -> Any:
+        asked.append(how["after"])
+        return ask(*args, **how)
+
+    monkeypatch.setattr(labels, "PAGE", 2)
+    monkeypatch.setattr(queries, "judgements", counted)
+    parts = exports.stream(services, made.project)
+    sent = [len(asked) for _part in parts]
+    assert sent == [1, 1, 2, 2, 3]  # pages that were read when each label had gone out
+    # A table goes out by batches of rows, not when all of it is there.
+    monkeypatch.setattr(_writers, "BATCH", 2)
+    asked.clear()
+    sent = [len(asked) for _part in exports.stream(services, made.project, "parquet")]
+    assert sent[0] == 1 and sent[-1] == 3
 
 
 def test_the_command_line_exports_and_imports(home: Path, tmp_path: Path) -> None:
