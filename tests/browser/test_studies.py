@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from playwright.sync_api import expect
@@ -16,7 +16,7 @@ from backend.services.studies import NewStudy
 from backend.services.studio import Studio
 from db.queries import Scope
 from tests import factory
-from tests.browser.conftest import Drawn, Opener, draw_pairs
+from tests.browser.conftest import READY_MS, Drawn, Opener, draw_pairs
 from tests.browser.test_pages import serious
 
 FAITHFUL = next(template for template in TEMPLATES if template.name == "faithful")
@@ -39,10 +39,9 @@ def asked(store: Studio, project: int) -> Asked:
     me, scope = users.local(store)["id"], Scope(study=study)
     other = users.create(store, f"second of {project}")["id"]
     first = pairs.next_pairs(store, project, me, 1, scope=scope)["pairs"][0]
-    mine = factory.label(first["pair_id"], left=first["shown_left"])
+    mine = factory.label(first["pair_id"], "left", f"mine of {project}", first["shown_left"])
     labels.store(store, me, mine, veiled=True)
-    theirs = replace(factory.label(first["pair_id"], "tie"), client_id=f"other of {project}")
-    labels.store(store, other, theirs)
+    labels.store(store, other, factory.label(first["pair_id"], "tie", f"other of {project}"))
     return Asked(study, drawn, first["pair_id"])
 
 
@@ -59,7 +58,7 @@ def test_a_study_from_two_checkpoints_takes_four_clicks(
     page.locator("[data-template=faithful]").click()
     expect(page.get_by_test_id("study-plan")).to_contain_text("4 items × 3 people = 12 judgements")
     page.get_by_test_id("start-study").click()
-    expect(page.locator("h1")).to_have_text("pocket 0 against tuned")
+    expect(page.locator("h1")).to_have_text("pocket 0 against tuned", timeout=READY_MS)
     clicks = page.evaluate("window.clicks")
     print(f"{clicks} clicks")
     assert 0 < clicks <= 4
