@@ -69,10 +69,12 @@ def studio(tmp_path_factory: pytest.TempPathFactory, _migrated_sqlite: Path) -> 
     store.close()
     environment = {**os.environ, "PALATE_HOME": str(found.home), "PALATE_PORT": str(found.port)}
     process = subprocess.Popen([sys.executable, "-m", "app.main"], cwd=ROOT, env=environment)
-    wait_until(240, found.answers, "the app answers")
-    yield found
-    process.terminate()
-    process.wait(20)
+    try:
+        wait_until(240, found.answers, "the app answers")
+        yield found
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def sign_in(visitor: Visitor, name: str, path: str = "/") -> Page:
@@ -99,8 +101,9 @@ def test_sign_in_label_be_refused_and_be_let_in(visit: Opener, store: Studio) ->
     rail = page.locator(".rail a[data-least] span")
     assert rail.all_text_contents() == ["Today", "Label", "You"]
     assert page.locator("[href*='/runs'], [href*='/rewards'], [href*='/workers']").count() == 0
+    expect(page.get_by_test_id("continue-labelling")).to_be_visible()
     page.keyboard.press("Enter")
-    page.wait_for_url(bo.url + "/label")
+    expect(page).to_have_url(bo.url + "/label")
     page.wait_for_selector("[data-testid=label]:not([data-pair=''])")
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_test_id("saved-state")).to_have_attribute("data-state", "saved")
