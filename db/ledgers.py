@@ -57,6 +57,11 @@ def pairs(session: Session, project_id: int, beyond: int) -> Iterator[PairRow]:
     return (PairRow._make(row) for row in rows)
 
 
+def newest_label(session: Session) -> int:
+    """The greatest id of a label in the store, 0 where there is none."""
+    return session.scalar(select(func.max(Label.id))) or 0
+
+
 def label_ids(session: Session, beyond: int) -> list[int]:
     """Ids of all labels of the store above that one."""
     return list(session.scalars(select(Label.id).where(Label.id > beyond)))
@@ -107,7 +112,7 @@ def totals_mark(session: Session, reward_id: int) -> tuple[int, float, float]:
             func.count(), func.coalesce(func.sum(Score.value), 0.0), func.max(Score.created_at)
         ).where(_total(reward_id))
     ).one()
-    return int(row[0]), float(row[1]), float(row[2] or 0.0)
+    return int(row[0]), float(row[1] or 0.0), float(row[2] or 0.0)
 
 
 def totals(session: Session, reward_id: int) -> Iterator[tuple[int, float]]:

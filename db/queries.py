@@ -568,11 +568,13 @@ def judgements(
             Label.answers,
             Pair.detail,
         )
-        .join(Pair, Pair.id == Label.pair_id)
+        # "+ 0": labels are walked by their id, page after page, and never sorted for each page,
+        # as they are when a planner comes to them by their pairs or their annotators.
+        .join(Pair, Pair.id == Label.pair_id + 0)
         .join(Prompt, Prompt.id == Pair.prompt_id)
         .join(left, left.id == Pair.sample_a_id)
         .join(right, right.id == Pair.sample_b_id)
-        .join(User, User.id == Label.user_id)
+        .join(User, User.id == Label.user_id + 0)
         .where(
             Pair.project_id == project_id,
             is_in_queue() if kind == IMPLICIT else meant,

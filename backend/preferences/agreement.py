@@ -216,12 +216,12 @@ def matches(answers: Answers, trusted: Mask | None = None) -> tuple[Ints, Mask, 
     return at, np.asarray(np.sign(lead) == votes[at]), np.abs(lead)
 
 
-def people(answers: Answers) -> list[Person]:
-    """One row an annotator, by id."""
+def people(answers: Answers, trusted: Mask | None = None) -> list[Person]:
+    """One row an annotator, by id; only `trusted` answers (M,) count as those of others."""
     slots, who = compact(answers.annotator)
     size = len(slots)
     decided = answers.choice < TIE
-    at, agrees, _ = matches(answers)
+    at, agrees, _ = matches(answers, trusted)
     num = np.bincount(who, minlength=size)
     sided = np.bincount(who[decided], minlength=size)
     left = np.bincount(who[decided & answers.on_left], minlength=size)

@@ -102,11 +102,12 @@ class Labels:
         columns = list(zip(*whole, strict=True)) or [()] * 10
         id_, pair, user, choice, shown, t_shown, t_answer, propensity, retracts, said = columns
         names = {name for each in said if each for name in each}
+        codes = {each: code(*each) for each in set(zip(choice, shown, strict=True))}
         return cls(
             id=np.array(id_, dtype=np.int64),
             pair=np.array(pair, dtype=np.int64),
             annotator=np.array(user, dtype=np.int64),
-            choice=np.array([code(*each) for each in zip(choice, shown, strict=True)], np.int8),
+            choice=np.array([codes[each] for each in zip(choice, shown, strict=True)], np.int8),
             left=np.array([side == "b" for side in shown], dtype=np.int8),
             t_shown=np.array(t_shown, dtype=np.float64),
             t_answer=np.array(t_answer, dtype=np.float64),
@@ -212,6 +213,16 @@ class Ledger:
         wanted = np.unique(np.asarray(ids, dtype=np.int64))
         return np.asarray(wanted[self._pair_keys.find(wanted) < 0])
 
+    def pairs_of(self, ids: ArrayLike) -> Pairs:
+        """Those of the pairs that the ledger has, as they were added."""
+        wanted = np.asarray(ids, dtype=np.int64)
+        slots = self._pair_keys.find(wanted)
+        wanted, slots = wanted[slots >= 0], slots[slots >= 0]
+        rest = ("group", "prompt", "expected", "same_as")
+        columns = {name: self._pairs[name][slots].astype(np.int64) for name in rest}
+        a, b = (self._source_keys.ids[self._pairs[name][slots]] for name in "ab")
+        return Pairs(id=wanted, a=a, b=b, **columns)
+
     def add_pairs(self, pairs: Pairs) -> None:
         """Add those pairs that are new."""
         fresh = _fresh(self._pair_keys, pairs.id)
@@ -271,10 +282,12 @@ class Ledger:
         between: tuple[float, float] | None = None,
         pairs: ArrayLike | None = None,
         facts: bool = False,
+        barred: Iterable[tuple[int, int]] = (),
     ) -> Answers:
         """The verdicts that stand about an aspect; skipped pairs are none.
 
         groups, annotators, pairs: only these ids; without: no answers of these annotators.
+        barred: (group, annotator) whose answers about pairs of that group are left out.
         between: only those answered from the first (seconds since 1970) until before the second.
         facts: the attention checks, which are left out otherwise.
         Where someone judged a pair twice the newest answer counts.
@@ -289,6 +302,8 @@ class Ledger:
         pick &= self._wanted_pairs(groups, pairs, facts)[labels["pair"]]
         if annotators is not None or without:
             pick &= self._wanted_people(annotators, without)[labels["annotator"]]
+        for group, annotator in barred:
+            self._bar(pick, group, annotator)
         if between is not None:
             pick &= (labels["t_answer"] >= between[0]) & (labels["t_answer"] < between[1])
         at = self._newest(np.flatnonzero(pick))
@@ -351,6 +366,12 @@ class Ledger:
         ids = self._annotator_keys.ids
         wanted = np.ones(len(ids), np.bool_) if only is None else np.isin(ids, np.asarray(only))
         return np.asarray(wanted & ~np.isin(ids, np.asarray(without, dtype=np.int64)))
+
+    def _bar(self, pick: Mask, group: int, annotator: int) -> None:
+        """Take the rows of an annotator about pairs of a group out of the mask."""
+        slot = int(self._annotator_keys.find(np.array([annotator]))[0])
+        own = np.flatnonzero(self._labels["annotator"] == slot)
+        pick[own[self._pairs["group"][self._labels["pair"][own]] == group]] = False
 
     def _newest(self, at: Ints) -> Ints:
         """The rows sorted by pair and annotator, the last one of each."""

@@ -1,4 +1,4 @@
-/** Plots of a reward: is its confidence earned, where do two rewards part, how sure is a share. */
+/** Plots: is a reward's confidence earned, where do two rewards part, how sure is a share, how a share moves with something. */
 
 import { num, svg, ticks } from "/static/js/svg.js";
 
@@ -105,4 +105,48 @@ export function intervalBar(share, { width = 154, from = 0.4, tone = "var(--text
     svg("path", { d: `M${x(0.5)} 0v14`, style: "stroke:var(--line-control);stroke-dasharray:2 2" }),
     svg("path", { d: `M${x(share.low)} 7H${x(share.high)}`, style: `stroke:${tone};stroke-width:2` }),
     svg("circle", { cx: x(share.accuracy), cy: 7, r: 3.5, style: `fill:${tone}` }));
+}
+
+/** A number with its interval on a line from `from` to `to`, what nothing would give (`chance`) dashed.
+ * @param {number|null} value @param {number|null} low @param {number|null} high
+ * @param {{width?: number, from: number, to: number, chance?: number|null, bold?: boolean}} options */
+export function intervalLine(value, low, high, { width = 120, from, to, chance = null, bold = false }) {
+  const x = (/** @type {number} */ v) => 4 + ((Math.min(to, Math.max(from, v)) - from) / (to - from || 1)) * (width - 8);
+  const known = value !== null && Number.isFinite(value);
+  return svg("svg", { class: "iv", width, height: 14, viewBox: `0 0 ${width} 14`, "aria-hidden": "true" },
+    svg("path", { d: `M4 7H${width - 4}`, style: "stroke:var(--line)" }),
+    chance !== null ? svg("path", { d: `M${x(chance)} 1v12`, style: "stroke:var(--line-control);stroke-dasharray:2 2" }) : null,
+    known && low !== null && high !== null ? svg("path", { d: `M${x(low)} 7H${x(high)}`, style: "stroke:var(--text);stroke-width:2" }) : null,
+    known ? svg("circle", { cx: x(value), cy: 7, r: bold ? 4 : 3.5, style: "fill:var(--text)" }) : null);
+}
+
+/**
+ * Agreement with its interval in bands of something: of seconds, of days. Bands without any are left open.
+ * @param {{agreement: {value: number|null, low: number, high: number, num: number}, label: string}[]} bands
+ * @param {{xWord: string, width?: number, height?: number}} options
+ */
+export function bandPlot(bands, { xWord, width = 340, height = 150 }) {
+  const known = bands.filter((band) => band.agreement.value !== null);
+  const lowest = Math.min(0.4, ...known.map((band) => band.agreement.low));
+  const said = known.map((band) => `${band.label} ${num(band.agreement.value)}`).join("; ");
+  const area = { left: 30, right: width - 10, top: 8, bottom: height - 32 };
+  const y0 = Math.max(0, Math.floor(lowest * 10) / 10);
+  const x = (/** @type {number} */ i) => area.left + ((i + 0.5) / Math.max(1, bands.length)) * (area.right - area.left);
+  const y = (/** @type {number} */ v) => area.bottom - ((v - y0) / (1 - y0)) * (area.bottom - area.top);
+  const root = svg("svg", { class: "ch", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Agreement with the rest by ${xWord}. ${said}` });
+  const up = ticks(y0, 1, 3);
+  for (const v of up.ticks) root.append(svg("path", { class: "grid", d: `M${area.left} ${y(v).toFixed(1)}H${area.right}` }), svg("text", { x: area.left - 6, y: y(v) + 4, "text-anchor": "end" }, v === 0 ? "0" : num(v, up.digits)));
+  if (y0 < 0.5) root.append(svg("path", { d: `M${area.left} ${y(0.5)}H${area.right}`, fill: "none", style: "stroke:var(--line-control);stroke-dasharray:3 3" }));
+  const every = Math.ceil(bands.length / 6);
+  bands.forEach((band, i) => {
+    const at = x(i).toFixed(1);
+    if (i % every === 0) root.append(svg("text", { x: at, y: area.bottom + 14, "text-anchor": "middle" }, band.label));
+    const { value, low, high, num: n } = band.agreement;
+    if (value === null) return;
+    root.append(svg("path", { d: `M${at} ${y(low).toFixed(1)}V${y(high).toFixed(1)}`, style: "stroke:var(--text);stroke-width:1.5" }),
+      svg("circle", { cx: at, cy: y(value).toFixed(1), r: 3.5, style: "fill:var(--text)" }, svg("title", {}, `${band.label}: ${num(value)} of ${n} comparable, 95 % ${num(low)} to ${num(high)}`)));
+  });
+  if (known.length > 1) root.append(svg("polyline", { class: "ln", style: "opacity:.35", points: bands.map((band, i) => (band.agreement.value === null ? "" : `${x(i).toFixed(1)},${y(band.agreement.value).toFixed(1)}`)).filter(Boolean).join(" ") }));
+  root.append(svg("text", { x: area.right, y: height - 2, "text-anchor": "end", class: "lab" }, xWord));
+  return root;
 }

@@ -54,7 +54,7 @@ function themeMenu() {
 // keys ----------------------------------------------------------------------------------------------------
 
 const GO = [["t", "/", "Today"], ["l", "/label", "Label"], ["s", "/studies", "Studies"], ["p", "/prompts", "Prompts"], ["r", "/runs", "Runs"],
-  ["e", "/rewards", "Rewards"], ["c", "/compare", "Compare"], ["w", "/workers", "Workers"], ["m", "/people", "People"], ["y", "/you", "You"]];
+  ["e", "/rewards", "Rewards"], ["c", "/compare", "Compare"], ["b", "/leaderboard", "Leaderboard"], ["w", "/workers", "Workers"], ["m", "/people", "People"], ["y", "/you", "You"]];
 
 /** Keys for the pages that stand on the rail of whoever asks. */
 function bindGo() {
