@@ -49,8 +49,10 @@ export async function mount(main, page) {
   async function refresh() {
     const before = study.status;
     study = await api(`studies/${id}`);
+    const isOver = before === "drawing" && study.status !== "drawing";
+    if (isOver) { stopJob(); fill(trouble); }
     draw();
-    if (before === "drawing" && study.status !== "drawing") { fill(trouble); await items.load(); }
+    if (isOver) await items.load();
   }
 
   function draw() {

