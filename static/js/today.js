@@ -73,7 +73,7 @@ function today(data) {
   return el("div", { class: "panes today" },
     el("section", { class: "pane", "aria-label": "Next" }, next(data), loop(data),
       studies.length ? [heading("Studies", fmt.count(studies.length, "wants judgements", "want judgements"), el("a", { class: "link meta", href: "/studies" }, "All studies")), studyTable(studies)] : null,
-      heading("Runs", runs.length ? runsLine(runs) : "", runs.length ? el("a", { class: "link meta", href: "/runs" }, "All runs") : null),
+      heading("Runs", runs.length ? runsLine(runs) : "", runs.length ? el("a", { class: "link meta", href: "/runs" }, "All runs") : null, studies.length ? "b" : ""),
       runs.length ? runTable(runs) : el("p", { class: "quietline muted" }, "No run yet. ", el("a", { class: "link", href: "/runs/new" }, "Set one up")),
       heading("Rewards", rewards.length ? fmt.count(rewards.length, "reward") : "", el("a", { class: "link meta", href: "/rewards" }, "All rewards"), "b"),
       rewards.length ? rewardTable(rewards) : el("p", { class: "quietline muted" }, "No reward yet.")),
