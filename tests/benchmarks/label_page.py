@@ -36,6 +36,8 @@ QUALITY = 88
 PREFETCH = 3
 LINE = 10e6 / 8
 """Bytes a second of a line of 10 Mbit/s."""
+SETTLE_MS = 2000
+"""Time for what a page loads behind its first pair."""
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 STOPWATCH = """
 selector => {
@@ -216,7 +218,7 @@ def _blocks(browser: Browser, url: str, line: float | None) -> Page:
 
 
 def _slowed(page: Page, line: float | None) -> Page:
-    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(SETTLE_MS)
     if line is not None:
         session: CDPSession = page.context.new_cdp_session(page)
         session.send("Network.enable")
