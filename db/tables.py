@@ -196,6 +196,15 @@ class Pair(Base):
     __table_args__ = (
         Index("ix_pair_queue", "project_id", "comparison_id", "settled", "priority", "id"),
         Index("ix_pair_study", "study_id", "settled", "shuffle"),
+        Index(
+            "ix_pair_progress",  # what a study's progress is counted from, without its pairs
+            "study_id",
+            "settled",
+            "overlap",
+            "verdicts",
+            sqlite_where=sql("fact IS NULL"),
+            postgresql_where=sql("fact IS NULL"),
+        ),
     )
 
 

@@ -29,6 +29,8 @@ from backend.preferences.intervals import Share, wilson, wilson_of
 from backend.preferences.ledger import NUM_VERDICTS, TIE, Answers, Ints, Mask
 
 Floats = NDArray[np.float64]
+Held = tuple[Ints, Mask, Ints]
+"""What `matches` gives."""
 
 RESAMPLES: Final = 1000
 LIBRARY_PAIRS: Final = 20_000
@@ -205,7 +207,7 @@ def rest(answers: Answers, trusted: Mask | None = None) -> Ints:
     return np.asarray(np.bincount(pair, weights=votes)[pair] - votes, dtype=np.int64)
 
 
-def matches(answers: Answers, trusted: Mask | None = None) -> tuple[Ints, Mask, Ints]:
+def matches(answers: Answers, trusted: Mask | None = None) -> Held:
     """Answers held against the rest: their indices, whether they agree, and the others' lead.
 
     Both the answer and the majority of the others must have decided for a or b.
@@ -216,12 +218,15 @@ def matches(answers: Answers, trusted: Mask | None = None) -> tuple[Ints, Mask, 
     return at, np.asarray(np.sign(lead) == votes[at]), np.abs(lead)
 
 
-def people(answers: Answers, trusted: Mask | None = None) -> list[Person]:
-    """One row an annotator, by id; only `trusted` answers (M,) count as those of others."""
+def people(answers: Answers, trusted: Mask | None = None, held: Held | None = None) -> list[Person]:
+    """One row an annotator, by id; only `trusted` answers (M,) count as those of others.
+
+    held: `matches` of the same, where they are known; here and below.
+    """
     slots, who = compact(answers.annotator)
     size = len(slots)
     decided = answers.choice < TIE
-    at, agrees, _ = matches(answers, trusted)
+    at, agrees, _ = held or matches(answers, trusted)
     num = np.bincount(who, minlength=size)
     sided = np.bincount(who[decided], minlength=size)
     left = np.bincount(who[decided & answers.on_left], minlength=size)
@@ -242,7 +247,7 @@ def people(answers: Answers, trusted: Mask | None = None) -> list[Person]:
     return sorted(rows, key=lambda row: row.annotator)
 
 
-def by_speed(answers: Answers, *, bands: int = 6) -> list[Band]:
+def by_speed(answers: Answers, *, bands: int = 6, held: Held | None = None) -> list[Band]:
     """Agreement with the rest by time taken, in bands with equally many answers."""
     if not len(answers):
         return []
@@ -251,10 +256,10 @@ def by_speed(answers: Answers, *, bands: int = 6) -> list[Band]:
     which = np.clip(np.searchsorted(edges, seconds, side="right") - 1, 0, len(edges) - 2)
     which = np.maximum(which, 0)
     ends = edges if len(edges) > 1 else np.append(edges, edges)
-    return _bands(answers, which, ends)
+    return _bands(answers, which, ends, held)
 
 
-def by_day(answers: Answers) -> list[Band]:
+def by_day(answers: Answers, *, held: Held | None = None) -> list[Band]:
     """Agreement with the rest and pace, day after day (UTC) on which anything was answered."""
     day_M = answers.t_answer // DAY_S
     first = int(day_M.min()) if len(answers) else 0
@@ -268,7 +273,9 @@ def by_day(answers: Answers) -> list[Band]:
             band.answers,
         )
         for day, band in zip(
-            days.tolist(), _bands(answers, which, np.arange(len(days) + 1.0)), strict=True
+            days.tolist(),
+            _bands(answers, which, np.arange(len(days) + 1.0), held),
+            strict=True,
         )
     ]
 
@@ -332,9 +339,9 @@ def _medians(values: NDArray[np.float32], group: Ints, size: int) -> Floats:
     return found
 
 
-def _bands(answers: Answers, which: Ints, edges: Floats) -> list[Band]:
+def _bands(answers: Answers, which: Ints, edges: Floats, held: Held | None) -> list[Band]:
     size = len(edges) - 1
-    at, agrees, _ = matches(answers)
+    at, agrees, _ = held or matches(answers)
     common = np.bincount(which[at], minlength=size)
     equal = np.bincount(which[at][agrees], minlength=size)
     num = np.bincount(which, minlength=size)

@@ -193,18 +193,20 @@ def _drift(person: int, before: float, now: float, z: float) -> Iterator[Flag]:
 
 def _drifts(label: Ints, who: Ints, agrees: Mask, people: int) -> list[tuple[float, float, float]]:
     """(agreement before, agreement of the newest 100, z of their difference) of each annotator."""
-    order = np.lexsort((label, who))
-    ends = np.cumsum(np.bincount(who, minlength=people))
+    # Small whole numbers are sorted by radix, and only the newest of each person need be found.
+    order = np.argsort(who.astype(np.uint16) if people < 2**16 else who, kind="stable")
+    num = np.bincount(who, minlength=people)
     found = []
-    for end, num in zip(ends, np.bincount(who, minlength=people), strict=True):
-        mine = agrees[order[end - num : end]]
-        old, new = mine[:-NEWEST], mine[-NEWEST:]
-        if len(old) < NEWEST:
+    for end, size in zip(np.cumsum(num), num, strict=True):
+        mine = order[end - size : end]
+        if size < 2 * NEWEST:
             found.append((math.nan, math.nan, 0.0))
             continue
-        both = mine.mean()
-        error = math.sqrt(max(both * (1 - both), 1e-9) * (1 / len(old) + 1 / len(new)))
-        before, now = float(old.mean()), float(new.mean())
+        newest = mine[np.argpartition(label[mine], size - NEWEST)[size - NEWEST :]]
+        right, recent = int(agrees[mine].sum()), int(agrees[newest].sum())
+        both = right / size
+        error = math.sqrt(max(both * (1 - both), 1e-9) * (1 / (size - NEWEST) + 1 / NEWEST))
+        before, now = (right - recent) / (size - NEWEST), recent / NEWEST
         found.append((before, now, (now - before) / error))
     return found
 

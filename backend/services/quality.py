@@ -17,7 +17,7 @@ import numpy as np
 from backend.errors import InputError
 from backend.preferences import agreement, flags
 from backend.preferences.intervals import Share, wilson
-from backend.preferences.ledger import NONE, OVERALL, TIE, Answers, Codes, Mask
+from backend.preferences.ledger import NONE, OVERALL, TIE, Answers, Codes
 from backend.preferences.studies import StudyConfig
 from backend.services import ledgers, pair_views, studies
 from backend.services.ledgers import PEOPLE, SIMULATED, Warm
@@ -111,7 +111,9 @@ def _figures(
     raised = flags.of(answers, *_without(checks, right, out))
     if out:
         raised += [flag for flag in flags.of(everybody, checks, right) if flag.annotator in out]
-    decided = answers.where(answers.choice < TIE)
+    decided = answers.choice < TIE
+    held = agreement.matches(answers)
+    whole = agreement.matches(everybody, trusted) if out else held
     trusted_checks, trusted_right = _without(checks, right, out)
     known = trusted_right != NONE
     passed = int((trusted_checks.choice[known] == trusted_right[known]).sum())
@@ -119,12 +121,12 @@ def _figures(
         "answers": len(answers),
         "pairs": int((np.bincount(answers.pair) > 0).sum()) if len(answers) else 0,
         "aspects": [_aspect(warm, study_id, kind, aspect, answers) for aspect in ["", *asked]],
-        "left": plain(wilson(int(decided.on_left.sum()), len(decided))),
+        "left": plain(wilson(int((answers.on_left & decided).sum()), int(decided.sum()))),
         "checks": plain(wilson(passed, int(known.sum()))),
-        "people": _people(everybody, trusted if out else None, checks, right, raised, out),
+        "people": _people(everybody, whole, checks, right, raised, out),
         "matrix": _matrix(answers),
-        "speed": [_band(band) for band in agreement.by_speed(answers)],
-        "days": [_band(band) for band in agreement.by_day(answers)],
+        "speed": [_band(band) for band in agreement.by_speed(answers, held=held)],
+        "days": [_band(band) for band in agreement.by_day(answers, held=held)],
     }
 
 
@@ -179,7 +181,7 @@ def _without(checks: Answers, right: Codes, out: list[int]) -> tuple[Answers, Co
 
 def _people(
     answers: Answers,
-    trusted: Mask | None,
+    held: agreement.Held,
     checks: Answers,
     right: Codes,
     raised: Iterable[flags.Flag],
@@ -201,7 +203,7 @@ def _people(
             "checks": plain(wilson(*passed.get(person.annotator, (0, 0)))),
             "flags": of_person.get(person.annotator, []),
         }
-        for person in agreement.people(answers, trusted)
+        for person in agreement.people(answers, held=held)
     ]
     rows.sort(key=lambda row: (not row["flags"] and row["id"] not in out, -row["answers"]))
     return rows[:MOST_PEOPLE]

@@ -30,7 +30,7 @@ export async function mount(main, page) {
   let asked = "";
   let choices;
   const ui = { form: el("aside", { class: "pane scroll board-form", "aria-label": "Whose votes, and which" }), board: el("section", { class: "pane scroll", "aria-label": "Ranking" }), side: el("section", { class: "pane board-side", "aria-label": "What is behind it" }) };
-  fill(main, el("div", { class: "panes board" }, ui.form, ui.board, ui.side));
+  fill(main, el("div", { class: "panes lead" }, ui.form, ui.board, ui.side));
   try {
     choices = await api("leaderboard/choices");
     drawForm();
@@ -146,7 +146,7 @@ export async function mount(main, page) {
     const seg = el("div", { class: "seg", role: "group", "aria-label": "What is shown" }, el("button", { type: "button", "aria-pressed": String(!state.model), "data-testid": "show-matrix", onclick: () => pick(null) }, "Win matrix"), el("button", { type: "button", "aria-pressed": String(Boolean(state.model)), "data-testid": "show-pairs", onclick: () => pick(found.models[0].model) }, "Pairs"));
     if (!state.model) {
       const top = found.models.slice(0, MATRIX);
-      const of = new Map(found.cells.map((cell) => [`${cell.model} ${cell.other}`, cell]));
+      const of = new Map(found.cells.map((cell) => [`${cell.model} ${cell.other}`, { ...cell, value: cell.share }]));
       fill(ui.side, el("div", { class: "pane-h" }, seg), el("div", { class: "scroll fill" }, el("div", { class: "sec" }, el("p", { class: "meta muted" }, `How often the row is preferred to the column, ties as halves; below it Wilson’s 95 % interval.${found.models.length > MATRIX ? ` The best ${MATRIX} are shown.` : ""}`),
         matrixTable({ heads: top.map((row) => `${row.rank} ${row.name}`), short: top.map((row) => String(row.rank)), testid: "wins", middle: 0.5,
           cells: top.map((row) => top.map((col) => of.get(`${row.model} ${col.model}`) ?? null)),
@@ -162,7 +162,7 @@ export async function mount(main, page) {
 /** Votes that are missing between a row and the next, or that they are apart. */
 function needed(row, i, size) {
   if (i === size - 1) return el("span", { class: "faint" }, "–");
-  if (row.needed === null) return el("span", { class: "muted", title: "It can be told from the next one" }, icon("check", "ok"), " apart");
+  if (row.needed === null) return el("span", { class: "pill muted", title: "It can be told from the next one" }, icon("check", "ok"), "apart");
   return row.needed >= MANY ? el("span", { class: "muted", title: "No number of votes that anybody would give" }, "even") : `≈ ${round(row.needed)}`;
 }
 
