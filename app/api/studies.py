@@ -99,7 +99,9 @@ def list_people(studio: StudioDep) -> list[dict[str, Any]]:
 
 
 @router.post("/studies", status_code=201)
-def make_study(body: Asked, studio: StudioDep, project: ProjectDep) -> dict[str, Any]:
+def make_study(
+    body: Asked, studio: StudioDep, project: ProjectDep, user: UserDep
+) -> dict[str, Any]:
     """Make a study; `job_id` draws its items when there are checkpoints to draw them."""
     wanted = NewStudy(
         name=body.name,
@@ -113,7 +115,7 @@ def make_study(body: Asked, studio: StudioDep, project: ProjectDep) -> dict[str,
         from_policies=tuple(body.from_policies),
         sample_ids=tuple(body.sample_ids),
     )
-    return studies.create(studio, project, wanted)
+    return studies.create(studio, project, wanted, user)
 
 
 @router.get("/studies/{study_id}")
@@ -129,10 +131,12 @@ def asked(study_id: int, studio: StudioDep, user: UserDep) -> dict[str, Any]:
 
 
 @router.patch("/studies/{study_id}")
-def change_study(study_id: int, body: Change, studio: StudioDep) -> dict[str, Any]:
+def change_study(study_id: int, body: Change, studio: StudioDep, user: UserDep) -> dict[str, Any]:
     """Change name, settings, or close and open it."""
     config = None if body.config is None else StudyConfig.read(body.config)
-    return studies.change(studio, study_id, name=body.name, config=config, status=body.status)
+    return studies.change(
+        studio, study_id, name=body.name, config=config, status=body.status, by=user
+    )
 
 
 @router.post("/studies/{study_id}/items")

@@ -182,20 +182,30 @@ class Region(Config):
     """A rectangle in a picture, in shares of its width and height."""
 
     side: Literal["left", "right"]
+    """The picture it is in."""
     x: float = Field(ge=0, le=1)
+    """Its left edge."""
     y: float = Field(ge=0, le=1)
+    """Its upper edge."""
     width: float = Field(gt=0, le=1)
+    """Of the picture's width."""
     height: float = Field(gt=0, le=1)
+    """Of the picture's height."""
     reason: str = Field("", max_length=40)
+    """What is there, if said."""
 
 
 class Span(Config):
-    """A stretch of a text, in characters from its beginning; `end` is not part of it."""
+    """A stretch of a text, in characters from its beginning."""
 
     side: Literal["left", "right"]
+    """The text it is in."""
     start: int = Field(ge=0)
+    """Its first character."""
     end: int = Field(gt=0)
+    """The first one that is no part of it any more."""
     reason: str = Field("", max_length=40)
+    """What is there, if said."""
 
 
 class Answers(Config):
@@ -204,14 +214,21 @@ class Answers(Config):
     aspects: dict[Word, Literal["left", "right", "tie"]] = Field(
         default_factory=dict, max_length=MOST_ASPECTS
     )
+    """Which is better in each aspect that was answered."""
     regions: list[Region] = Field(default_factory=list, max_length=50)
+    """Places that were marked in the pictures."""
     spans: list[Span] = Field(default_factory=list, max_length=200)
+    """Places that were marked in the texts."""
     cause: str = Field("", max_length=200)
     """Why it was skipped."""
     rating: int | None = Field(None, ge=1, le=5)
+    """The mark of a single picture, 5 the best."""
     checklist: dict[Line, bool] = Field(default_factory=dict, max_length=12)
+    """What was answered of the study's checklist."""
     best: Literal["a", "b", "c", "d"] | None = None
+    """Of four: sent as the place, stored as the sample."""
     worst: Literal["a", "b", "c", "d"] | None = None
+    """Of four, like the best."""
 
     def said(self) -> dict[str, object]:
         """What is stored: only what was said."""

@@ -136,7 +136,8 @@ def undo(
 ) -> dict[str, Any]:
     """Take back this annotator's latest standing judgement and hand its pair out again.
 
-    Returns {label_id, pair}; sent again with the same client id it takes back nothing further.
+    Returns {label_id, pair, verdict}, the last being what was said; sent again with the same client
+    id it takes back nothing further.
     """
     _check_client_id(client_id)
     with studio.write() as session:
@@ -149,7 +150,19 @@ def undo(
         elif retraction.choice != "retract":
             raise Conflict("This client id belongs to a judgement; an undo needs one of its own.")
         pair = pairs.again(session, retraction.pair_id, user_id, retraction.shown_left)
-        return {"label_id": retraction.retracts, "pair": pair}
+        taken = session.get_one(Label, retraction.retracts)
+        return {"label_id": taken.id, "pair": pair, "verdict": _said(taken)}
+
+
+def _said(label: Label) -> dict[str, Any]:
+    """A judgement as the page can show it again; best and worst are chosen anew."""
+    answers = {key: said for key, said in label.answers.items() if key not in ("best", "worst")}
+    return {
+        "choice": label.choice,
+        "reasons": label.reasons,
+        "comment": label.comment,
+        "answers": answers,
+    }
 
 
 def judged(

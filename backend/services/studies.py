@@ -22,7 +22,17 @@ from sqlalchemy.orm import Session
 from backend.errors import Conflict, InputError, NotFound
 from backend.preferences.studies import KINDS, NUM_SAMPLES, StudyConfig
 from backend.registry import choosers
-from backend.services import blinding, choosing, handing, jobs, pairs, policies, prompts, users
+from backend.services import (
+    audit,
+    blinding,
+    choosing,
+    handing,
+    jobs,
+    pairs,
+    policies,
+    prompts,
+    users,
+)
 from backend.services.comparisons import UNLIMITED
 from backend.services.policies import PolicySpec
 from backend.services.studio import Studio
@@ -72,7 +82,9 @@ class Plan:
     num_steps: int | None
 
 
-def create(studio: Studio, project_id: int, wanted: NewStudy) -> dict[str, Any]:
+def create(
+    studio: Studio, project_id: int, wanted: NewStudy, by: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Write a study down with its items; those that must be drawn come with its job."""
     if wanted.kind not in KINDS:
         raise InputError(f"A study of '{wanted.kind}' is unknown; it is one of {', '.join(KINDS)}.")
@@ -111,6 +123,7 @@ def create(studio: Studio, project_id: int, wanted: NewStudy) -> dict[str, Any]:
                     "These samples make no item: an item needs "
                     f"{NUM_SAMPLES[wanted.kind]} different samples of one prompt."
                 )
+        audit.note(session, by, "study", f"made the study '{row.name}'", study_id=row.id)
         study_id, job_id = row.id, row.job_id
     if job_id is not None:
         jobs.enqueue(studio, job_id)
@@ -127,10 +140,13 @@ def change(
     name: str | None = None,
     config: StudyConfig | None = None,
     status: str | None = None,
+    by: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Change what is asked, or close and open it; judgements that are there all stay."""
     with studio.write() as session:
         row = find(session, study_id, lock=True)
+        done = {"closed": "closed", "open": "opened"}.get(status or "", "changed")
+        audit.note(session, by, "study", f"{done} the study '{row.name}'", study_id=study_id)
         if name is not None:
             if not 1 <= len(name.strip()) <= 200:
                 raise InputError("A study needs a name of 1 to 200 characters.")

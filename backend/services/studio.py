@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 import db
-from backend.errors import ConfigError, EnvironmentProblem
+from backend.errors import ConfigError, EnvironmentProblem, InputError
 from backend.services.media import Media
 from backend.settings import Settings, settings
 
@@ -68,6 +68,11 @@ def _told(studio: Studio) -> Iterator[None]:
         yield
     except OperationalError as error:
         raise _problem(studio.settings.database_url, error) from error
+    except (OverflowError, DataError) as error:  # SQLite's words, and PostgreSQL's
+        raise InputError(
+            "A number or a text of this request is none that the database can hold (numbers go to "
+            "9,223,372,036,854,775,807, texts have no zero byte); nothing was changed."
+        ) from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise _problem(studio.settings.database_url, error) from error

@@ -212,6 +212,7 @@ export class Judge extends EventTarget {
     if (!reply) return false;
     this.state.done -= 1;
     this.putBack(await decode(reply.pair, this.places));
+    this.dispatchEvent(new CustomEvent("restored", { detail: reply.verdict }));
     return true;
   }
 

@@ -1,0 +1,85 @@
+"""Requests nobody would write, drawn from the API's own description: none makes the server fail.
+
+A few for every operation, from the same seed each time. `PALATE_FUZZ_SECONDS=600` goes on for ten
+minutes with new ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from app import api
+from app.api.live import Live
+from backend.services.studio import Studio
+from tests import factory
+
+SCHEMA = "/api/v1/openapi.json"
+FEW = 3
+"""Requests for an operation and round."""
+STREAMS = ("/events", "/stream")
+"""Ends of addresses that never end."""
+
+
+@pytest.fixture
+def app(services: Studio) -> Iterator[FastAPI]:
+    """The API alone, on a project with something of everything in it."""
+    made = factory.project(services)
+    assert made.pairs
+    app = FastAPI(openapi_url=SCHEMA, docs_url=None)
+    app.state.studio, app.state.live = services, Live(services)
+    api.install(app)
+    yield app
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_no_request_makes_the_server_fail(app: FastAPI) -> None:
+    schema = schemathesis.openapi.from_asgi(SCHEMA, app)
+    operations = [found.ok() for found in schema.get_all_operations()]
+    asked = [
+        one
+        for one in operations
+        if one.path.startswith("/api/v1/") and not one.path.endswith(STREAMS)
+    ]
+    assert len(asked) > 80
+    until = time.monotonic() + float(os.environ.get("PALATE_FUZZ_SECONDS", "0"))
+    sent = 0
+    for number in itertools.count():
+        for operation in asked:
+            sent += _fuzz(operation, number)
+        if time.monotonic() >= until:
+            break
+    print(f"{sent} requests to {len(asked)} operations")
+
+
+def _fuzz(operation: Any, number: int) -> int:
+    sent = 0
+
+    @seed(number)
+    @settings(
+        max_examples=FEW,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy())
+    def run(case: Any) -> None:
+        nonlocal sent
+        sent += 1
+        answer = case.call()
+        assert answer.status_code < 500, (
+            f"{case.method} {case.formatted_path} {case.query} {case.body!r:.500}: "
+            f"{answer.status_code} {answer.text[:300]}"
+        )
+
+    run()
+    return sent
