@@ -9,6 +9,7 @@ from pydantic import Field
 
 from app import forms
 from app.api.deps import Body, Limit, ProjectDep, StudioDep
+from backend.preferences.annotators import WEIGH, Weigh
 from backend.registry import rewards as kinds
 from backend.services import rewards
 
@@ -32,6 +33,9 @@ class Learn(Body):
     """learned: a model of its own; directional: likeness with one direction of taste."""
     include_simulated: bool = False
     """Learn from the labels of simulated annotators too."""
+    weigh: Weigh = WEIGH
+    """people: answers count by a model of who gave them, where there are two or more; alike: all
+    the same. Of a reward of its own; a direction counts all alike."""
     seed: int = Field(0, ge=0, lt=2**53)
 
 
@@ -73,6 +77,7 @@ def learn(body: Learn, studio: StudioDep, project: ProjectDep) -> dict[str, int]
         include_simulated=body.include_simulated,
         seed=body.seed,
         kind=body.kind,
+        weigh=body.weigh,
     )
     return {"job_id": job_id}
 

@@ -26,7 +26,7 @@ Letters: M labels, D features (without side), K annotators.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -34,6 +34,10 @@ from backend.errors import InputError
 from backend.rewards import _bradley_terry as bt
 from backend.rewards.interface import Floats, Ints
 
+Weigh = Literal["people", "alike"]
+"""How annotators count where a reward is learned: by a model of them, fitted anew to whatever the
+reward is fitted to, or all alike."""
+WEIGH: Final[Weigh] = "people"
 SHARPNESS_SD: Final = 0.25
 """Of ln γ between people; a wider one costs accuracy where people are alike and labels few."""
 LAPSE: Final = (1.5, 9.0)

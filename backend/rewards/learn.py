@@ -31,6 +31,8 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from backend.errors import InputError, RewardError
+from backend.preferences import annotators
+from backend.preferences.annotators import WEIGH, Weigh
 from backend.rewards import _bradley_terry as bt
 from backend.rewards import _encoders, _features, _weights
 from backend.rewards._figures import Figures, agreement, calibration, plain
@@ -45,6 +47,8 @@ MIN_DECIDED: Final = 20
 """Fewer decided pairs than this teach nothing that an interval could tell from chance."""
 
 Choice = Literal["left", "right", "tie", "both_bad", "skip"]
+MOST_MODELLED: Final = 200
+"""Annotators a model of people is fitted to; of more, all count alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Answer:
     shown_left: Literal["a", "b"]
     propensity: float = 1.0
     """How likely the pair was to be asked about, relative to the others."""
+    annotator: int = 0
+    """Whose judgement it is."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,8 @@ class PairData:
     weight: Floats | None = None
     """(M,) 1 / propensity; None: all alike. Figures speak of all pairs and use it. The fit does
     not: it models an answer given the features, by which pairs were chosen."""
+    annotator: Ints | None = None
+    """(M,) ids of who answered; None: not known, all alike."""
 
     @classmethod
     def of(cls, images: Images, prompts: Sequence[str], answers: Sequence[Answer]) -> PairData:
@@ -90,6 +98,7 @@ class PairData:
             outcome=np.array(outcome, dtype=np.int64),
             side=np.array([1.0 if k.shown_left == "a" else -1.0 for k in kept]),
             weight=np.array([1 / answer.propensity for answer in kept]),
+            annotator=np.array([answer.annotator for answer in kept], dtype=np.int64),
         )
 
 
@@ -185,16 +194,18 @@ def fit(
     members: int = MEMBERS,
     components: int = COMPONENTS,
     caution: float = CAUTION,
+    weigh: Weigh = WEIGH,
 ) -> tuple[LearnedReward, Figures]:
     """Learn a reward from pairs, and measure it on prompts it has not seen.
 
+    weigh: how the answers of different people count.
     Raises InputError with a sentence when the pairs cannot teach (`prompts_of`).
     """
     started = time.perf_counter()
     prompt_M = prompts_of(data)
     scorer = _encoders.load(encoder)
     recipe, features = _features.fit(scorer, data.images, data.prompts, components)
-    problem = _Problem(features, data, prompt_M, recipe.block, seed)
+    problem = _Problem(features, data, prompt_M, recipe.block, seed, weigh)
 
     theta_KD, tie = problem.ensemble(np.arange(len(data.a)), members)
     weights_KF = theta_KD[:, :-1]
@@ -276,21 +287,43 @@ class _Problem:
     """The pairs as differences of features, ready to be fitted on any part of them."""
 
     def __init__(
-        self, features: Floats, data: PairData, prompt_M: Ints, block_F: Ints, seed: int
+        self,
+        features: Floats,
+        data: PairData,
+        prompt_M: Ints,
+        block_F: Ints,
+        seed: int,
+        weigh: Weigh = WEIGH,
     ) -> None:
         self.x = differences(features, data.a, data.b, data.side)
         self.outcome, self.prompt, self.seed = data.outcome, prompt_M, seed
         self.weight = np.ones(len(self.x)) if data.weight is None else data.weight
         self.block, self.prior = prior_of(block_F)
+        self.annotator = data.annotator if weigh == "people" else None
         self.cosine = self.x[:, :-1][:, block_F == _features.COSINE].sum(axis=1)
 
-    def posterior(self, pick: Ints) -> bt.Posterior:
-        """The fit to the pairs `pick`."""
-        return bt.fit(self.x[pick], self.outcome[pick], self.block, mean_D=self.prior)
+    def posterior(self, pick: Ints, trust: Floats | None = None) -> bt.Posterior:
+        """The fit to the pairs `pick`; `trust` are the weights of their answers, found if None."""
+        trust = self.trust(pick) if trust is None else trust
+        return bt.fit(
+            self.x[pick], self.outcome[pick], self.block, mean_D=self.prior, weight_M=trust
+        )
+
+    def trust(self, pick: Ints) -> Floats:
+        """How far each answer among `pick` is to be believed, by a model of those people alone."""
+        who = None if self.annotator is None else self.annotator[pick]
+        if who is None or not 2 <= len(np.unique(who)) <= MOST_MODELLED:
+            return np.ones(len(pick))
+        side, x = self.x[pick, -1], self.x[pick, :-1]
+        crowd = annotators.fit(
+            x, self.outcome[pick], side, who, self.block[:-1], mean_D=self.prior[:-1]
+        )
+        return crowd.label_weights(who)
 
     def ensemble(self, pick: Ints, members: int) -> tuple[Floats, float]:
         """Weights (K, D) of members fitted to resampled prompts, and the tie parameter."""
-        whole = self.posterior(pick)
+        trust = self.trust(pick)
+        whole = self.posterior(pick, trust)
         rng = np.random.default_rng([self.seed, 0xB007])
         prompts, slot = np.unique(self.prompt[pick], return_inverse=True)
         rows = []
@@ -305,7 +338,7 @@ class _Problem:
                 self.prior,
                 whole.theta,
                 whole.tie,
-                count[slot].astype(np.float64),
+                count[slot] * trust,
             )
             rows.append(theta)
         return np.stack(rows), whole.tie

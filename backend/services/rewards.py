@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from backend.config import Config
 from backend.errors import ConfigError, InputError, NotFound
+from backend.preferences.annotators import WEIGH, Weigh
 from backend.registry import rewards as kinds
 from backend.services import jobs, policies, samples
 from backend.services.studio import Studio
@@ -124,10 +125,12 @@ def learn(
     include_simulated: bool,
     seed: int,
     kind: str = "learned",
+    weigh: Weigh = WEIGH,
 ) -> int:
     """Ask the workers to learn a reward from the project's labels; returns the job's id.
 
     `kind` is "learned", a model of its own, or "directional", likeness with one direction of taste.
+    `weigh`: how the answers of different people count in a model of its own.
     """
     if kind not in LEARNED:
         raise InputError(
@@ -139,6 +142,7 @@ def learn(
         "name": _checked_name(name),
         "include_simulated": include_simulated,
         "seed": seed,
+        "weigh": weigh,
     }
     return jobs.create(studio, "learn", args)
 

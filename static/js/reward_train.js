@@ -16,6 +16,7 @@ export class TrainPanel {
     this.include = false;
     this.name = "people";
     this.kind = "learned";
+    this.weigh = "people";
   }
 
   close() {
@@ -24,7 +25,7 @@ export class TrainPanel {
 
   /** @param {{total: number, people: number, simulated: number}} labels @param {{open: number, total: number}} pairs */
   draw(labels, pairs) {
-    this.labels = labels;
+    Object.assign(this, { labels, pairs });
     const name = el("input", { class: "inp", id: "learn-name", type: "text", value: this.name, autocomplete: "off", "data-testid": "learn-name", oninput: (e) => { this.name = e.target.value; } });
     const include = el("input", { type: "checkbox", checked: this.include, "data-testid": "include-simulated", onchange: (e) => { this.include = e.target.checked; this.draw(this.labels, pairs); } });
     const usable = labels.people + (this.include ? labels.simulated : 0);
@@ -34,7 +35,7 @@ export class TrainPanel {
         el("dt", { class: "muted" }, "answers that are ", el("span", { class: "badge warn" }, "simulated")), el("dd", { class: "muted" }, fmt.int(labels.simulated)),
         el("dt", { class: "muted" }, "pairs that wait"), el("dd", { class: "muted" }, fmt.int(pairs?.open ?? 0))),
       el("div", { class: "fields", style: "margin-top:12px" }, el("div", { class: "field" }, el("label", { for: "learn-name" }, "Name"), name, el("span", { class: "help" }, "The same name again makes a new version.")),
-        this.drawKind(), el("label", { class: "check" }, include, "Learn from simulated answers too"))),
+        this.drawKind(), this.kind === "learned" && this.drawWeigh(), el("label", { class: "check" }, include, "Learn from simulated answers too"))),
       el("div", { class: "sec", style: "border-top:0;padding-top:0" },
         button(`Train on ${fmt.count(usable, "answer")}`, { kind: "primary lg", testid: "train-reward", disabled: usable < 2, onclick: () => this.learn() }),
         usable < ENOUGH && el("p", { class: "meta muted", style: "margin-top:8px" }, usable < 2 ? "Nothing to learn from yet. " : `With ${usable} the interval will be wide; ${ENOUGH} and more is better. `, el("a", { class: "link", href: "/label" }, "Label pairs"))),
@@ -45,8 +46,15 @@ export class TrainPanel {
   drawKind() {
     const kinds = [["learned", "Taste: a model of its own"], ["directional", "One direction of taste (D²-Align)"]];
     return el("div", { class: "field" }, el("label", { for: "learn-kind" }, "What"),
-      el("select", { class: "sel", id: "learn-kind", "data-testid": "learn-kind", onchange: (e) => { this.kind = e.target.value; } },
+      el("select", { class: "sel", id: "learn-kind", "data-testid": "learn-kind", onchange: (e) => { this.kind = e.target.value; this.draw(this.labels, this.pairs); } },
         kinds.map(([value, text]) => el("option", { value, selected: value === this.kind }, text))));
+  }
+
+  /** How the answers of different people count. */
+  drawWeigh() {
+    const ways = [["people", "By a model of people"], ["alike", "All alike"]];
+    return el("div", { class: "field" }, el("label", { for: "learn-weigh" }, "Answers of different people count"),
+      el("select", { class: "sel", id: "learn-weigh", "data-testid": "learn-weigh", onchange: (e) => { this.weigh = e.target.value; } }, ways.map(([value, text]) => el("option", { value, selected: value === this.weigh }, text))));
   }
 
   simulate(pairs) {
@@ -76,7 +84,7 @@ export class TrainPanel {
 
   async learn() {
     try {
-      const { job_id: id } = await api("rewards/learn", { body: { name: this.name.trim(), kind: this.kind, include_simulated: this.include, seed: 0 } });
+      const { job_id: id } = await api("rewards/learn", { body: { name: this.name.trim(), kind: this.kind, weigh: this.weigh, include_simulated: this.include, seed: 0 } });
       const job = await this.watch(id, `Learning ${this.name.trim()}`);
       if (job?.status === "done") this.onTrained(job.result?.reward_id ?? null);
     } catch (error) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,26 @@ def test_saved_and_loaded_it_gives_the_same_bits(
         == reward.score(images, prompts).values.tobytes()
     )
     assert again.to_bytes() == reward.to_bytes()
+
+
+def test_answers_of_someone_absent_spoil_less_where_people_are_told_apart(clip: str) -> None:
+    data = judged(2, 160)
+    rng = np.random.default_rng(2)
+    absent = np.arange(160) % 2 == 1
+    guessed = np.where(absent, rng.choice([-1, 1], len(data.a)), data.outcome)
+    said = replace(data, outcome=guessed, annotator=absent.astype(np.int64))
+    images, prompts = coloured(9)
+    found = {
+        weigh: learn.fit(said, seed=0, encoder=clip, weigh=weigh) for weigh in ("people", "alike")
+    }
+    follows = {
+        weigh: np.corrcoef(reward.score(images, prompts).parts["mean"], brightness(images))[0, 1]
+        for weigh, (reward, _) in found.items()
+    }
+    assert follows["people"] > follows["alike"]
+    alone = replace(said, annotator=np.zeros(len(said.a), dtype=np.int64))
+    alike = found["alike"][0].to_bytes()
+    assert learn.fit(alone, seed=0, encoder=clip)[0].to_bytes() == alike, "one person is no crowd"
 
 
 def test_the_same_seed_gives_the_same_reward(clip: str) -> None:

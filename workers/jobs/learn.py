@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backend.errors import InputError
+from backend.preferences.annotators import WEIGH
 from backend.rewards import directional, learn
 from backend.rewards.learn import Answer, PairData
 from backend.services import labels, rewards
@@ -15,7 +16,7 @@ from workers.sheets import stack
 
 
 def run(job_id: int, attempt: int) -> None:
-    """Args: project_id, name, include_simulated, seed, kind."""
+    """Args: project_id, name, include_simulated, seed, kind, weigh."""
     run_job(job_id, attempt, work)
 
 
@@ -31,8 +32,11 @@ def work(frame: JobFrame) -> dict[str, Any]:
     data = _data(studio, judged)
     frame.step(1, 3, f"learning from {len(judged)} labels")
     kind = args.get("kind", "learned")
-    fit = learn.fit if kind == "learned" else directional.fit_direction
-    reward, figures = fit(data, seed=args["seed"])
+    reward: learn.LearnedReward | directional.Directional
+    if kind == "learned":
+        reward, figures = learn.fit(data, seed=args["seed"], weigh=args.get("weigh", WEIGH))
+    else:
+        reward, figures = directional.fit_direction(data, seed=args["seed"])
     frame.step(2, 3, "storing the reward")
     weights = studio.media.put(reward.to_bytes())
     row = rewards.save_learned(
@@ -49,8 +53,7 @@ def _data(studio: Studio, judged: list[JudgedPair]) -> PairData:
         left = index.setdefault((pair.left_media, pair.prompt), len(index))
         right = index.setdefault((pair.right_media, pair.prompt), len(index))
         a, b = (left, right) if pair.left == "a" else (right, left)
-        answers.append(
-            Answer(a, b, pair.choice, pair.left, pair.propensity)  # type: ignore[arg-type]
-        )
+        said: Any = (a, b, pair.choice, pair.left, pair.propensity, pair.user_id)
+        answers.append(Answer(*said))
     images = stack([studio.media.read(media) for media, _prompt in index])
     return PairData.of(images, [prompt for _media, prompt in index], answers)
