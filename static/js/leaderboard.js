@@ -155,7 +155,7 @@ export async function mount(main, page) {
       return;
     }
     fill(ui.side, el("div", { class: "pane-h" }, seg, el("button", { type: "button", class: "chip on", "data-testid": "behind-what", "aria-label": "Show the win matrix again", onclick: () => pick(null) }, el("span", { class: "clip" }, nameOf(state.model), state.other ? ` × ${nameOf(state.other)}` : ""), icon("x"))),
-      el("div", { class: "scroll fill" }, pairsGrid(`leaderboard/pairs?${query()}&model=${state.model}${state.other ? `&other=${state.other}` : ""}`, { none: "No pair meets the filters.", testid: "behind-pairs", word: policyWord })));
+      el("div", { class: "scroll fill" }, pairsGrid(`leaderboard/pairs?${query()}&model=${state.model}${state.other ? `&other=${state.other}` : ""}`, { none: "No pair meets the filters.", testid: "behind-pairs", word: policyWord, onfirst: () => { if (window.innerWidth < 900) ui.side.scrollIntoView({ block: "start" }); } })));
   }
 }
 

@@ -5,8 +5,9 @@ const PAGE = 24;
 const ORDER = ["a", "tie", "both_bad", "b", "skip"];
 const WORDS = { tie: "tie", both_bad: "both bad", skip: "skipped" };
 
-/** A growing grid of pairs. @param {string} path of the API, its answer {items, total} @param {{none: string, testid: string, word: (item: any, verdict: string) => string}} options */
-export function pairsGrid(path, { none, testid, word }) {
+/** A growing grid of pairs. @param {string} path of the API, its answer {items, total}
+ * @param {{none: string, testid: string, word: (item: any, verdict: string) => string, onfirst?: () => void}} options onfirst: when the first of them stand there */
+export function pairsGrid(path, { none, testid, word, onfirst }) {
   const grid = el("ul", { class: "items", "data-testid": testid });
   const foot = el("div", { class: "sec" });
   const node = el("div", null, grid, foot);
@@ -24,6 +25,7 @@ export function pairsGrid(path, { none, testid, word }) {
     const now = grid.childElementCount;
     fill(foot, !found.total && el("p", { class: "muted" }, none), now < found.total && button(`Show ${fmt.int(Math.min(PAGE, found.total - now))} more of ${fmt.int(found.total)}`, { size: "sm", onclick: more }));
     foot.hidden = !foot.childElementCount;
+    if (!shown) onfirst?.();
   }
 }
 

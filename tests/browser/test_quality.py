@@ -27,9 +27,10 @@ ALWAYS_LEFT = "always left"
 def judged(store: Studio, project: int) -> int:
     """A study of two policies, judged by two who agree mostly and one who always chooses left."""
     first = draw_pairs(store, project, 24)
-    other = policies.create(store, project, "tuned", "sd3", {"weights": "pocket", "seed": 1})["id"]
+    other = policies.create(store, project, "tuned", "sd3", {"weights": "pocket"})["id"]
     with store.read() as session:
-        drawn = session.scalars(select(Sample).where(Sample.policy_id == first.policy_id)).all()
+        query = select(Sample).where(Sample.policy_id == first.policy_id).order_by(Sample.id)
+        drawn = session.scalars(query).all()
     half = drawn[:24]
     new = [NewSample(s.prompt_id, s.seed, drawn[24 + i].media, 64, 64) for i, s in enumerate(half)]
     ids = [sample.id for sample in half], samples.add(store, project, other, new)
