@@ -250,6 +250,8 @@ def check(kind: str, config: StudyConfig, choice: str, answers: Answers) -> None
     for name in answers.checklist:
         if name not in config.checklist:
             raise InputError(f"This study does not ask '{name}'; {_has(config.checklist)}.")
+    if answers.cause and choice != "skip":
+        raise InputError("A cause is given for a skip alone; write a comment instead.")
     if answers.regions and not config.regions:
         raise InputError("Regions are not marked in this study; leave them out.")
     if answers.spans and not config.spans:

@@ -226,11 +226,11 @@ def asked(studio: Studio, study_id: int, user_id: int) -> dict[str, Any]:
             "name": blinding.shown(row.id, row.name, blinding.told(session, row.project_id)),
             "kind": row.kind,
             "status": row.status,
+            "question": config.question,
+            "guidelines": config.guidelines,
             **config.model_dump(
                 mode="json",
                 include={
-                    "question",
-                    "guidelines",
                     "aspects",
                     "reasons",
                     "checklist",
