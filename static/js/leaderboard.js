@@ -118,7 +118,7 @@ export async function mount(main, page) {
           el("td", { class: "num", title: `95 %: ${num(row.low)} to ${num(row.high)}` }, el("b", { class: "strong", "data-testid": "strength" }, num(row.strength, 2, { sign: state.method !== "plain" })), row.strength !== null && el("span", { class: "pm" }, ` ± ${num(fmt.half(row.low, row.high))}`)),
           el("td", { class: "num opt" }, fmt.int(row.votes)), el("td", { class: "num muted opt" }, fmt.pct(row.both_bad)),
           el("td", { class: "num needed", "data-testid": "needed" }, needed(row, i, models.length)))))),
-      el("p", { class: "meta muted sec" }, "A line at the left joins policies that cannot be told apart, all comparisons of the board together at 95 %. ", el("a", { class: "link", href: "/studies" }, "Ask for more votes")));
+      el("p", { class: "meta muted sec" }, found.brackets.length ? "A line at the left joins policies that cannot be told apart, all comparisons of the board together at 95 %. " : "All can be told apart, all comparisons of the board together at 95 %. ", el("a", { class: "link", href: "/studies" }, "Ask for more votes")));
     drawSide();
   }
 

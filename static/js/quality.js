@@ -83,7 +83,7 @@ export async function mount(main, page) {
   function alphaRow(row) {
     const known = row.alpha !== null;
     return el("li", { "data-testid": "alpha", "data-aspect": row.aspect }, el("span", { class: row.aspect ? "clip" : "strong clip" }, row.aspect || "the question"), intervalLine(row.alpha, row.low, row.high, { from: -0.2, to: 1, chance: 0, width: 80, bold: !row.aspect }),
-      el("span", { class: "num", title: known ? `95 %: ${num(row.low)} to ${num(row.high)}, from ${fmt.count(row.pairs, "pair")} judged twice or more` : "Not known: fewer than two verdicts, or all the same" }, el("b", { class: "strong", "data-testid": "alpha-value" }, num(row.alpha)), known && row.low !== null && el("span", { class: "faint" }, ` ${num(row.low)}–${num(row.high)}`)),
+      el("span", { class: "num nowrap", title: known ? `95 %: ${num(row.low)} to ${num(row.high)}, from ${fmt.count(row.pairs, "pair")} judged twice or more` : "Not known: fewer than two verdicts, or all the same" }, el("b", { class: "strong", "data-testid": "alpha-value" }, num(row.alpha)), known && row.low !== null && el("span", { class: "faint" }, ` ${num(row.low)} to ${num(row.high)}`)),
       row.disputed ? el("button", { type: "button", class: "btn sm", "data-testid": "to-disputed", "data-id": `disputed-${row.aspect}`, "aria-label": `${fmt.count(row.disputed, "disputed pair")} about ${row.aspect || "the question"}`, onclick: () => show("disputed", row.aspect) }, fmt.int(row.disputed), el("span", { class: "not-phone" }, "disputed")) : el("span", { class: "faint meta" }, row.pairs ? "no dispute" : "no overlap"));
   }
 
