@@ -46,8 +46,8 @@ class Provider:
             "token_endpoint": "token",
             "jwks_uri": "keys",
         }
-        found = {f"{name}_endpoint": f"{self.issuer}/{path}" for name, path in parts.items()}
-        return {"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys", **found}
+        found = {name: f"{self.issuer}/{path}" for name, path in parts.items()}
+        return {"issuer": self.issuer, **found}
 
     def authorize(self, asked: dict[str, str]) -> str:
         """Where the browser goes back to, with a code."""
