@@ -327,15 +327,14 @@ def _toward(answers: Answers) -> Ints:
 
 def _medians(values: NDArray[np.float32], group: Ints, size: int) -> Floats:
     """The median of each group, NaN for an empty one."""
-    # The bits of a float ≥ 0 order like the float: group and value in one number sort quickly.
-    bits = (values.astype(np.float32) + np.float32(0)).view(np.int32).astype(np.int64)
-    ordered = (np.sort((group << 32) | bits) & 0xFFFFFFFF).astype(np.int32).view(np.float32)
+    # Small whole numbers are sorted by radix; within a group nothing needs to be sorted at all.
+    order = np.argsort(group.astype(np.uint16) if size < 2**16 else group, kind="stable")
+    ordered = values[order]
     num = np.bincount(group, minlength=size)
-    first = np.cumsum(num) - num
     found = np.full(size, math.nan)
-    some = num > 0
-    low, high = first + np.maximum(num - 1, 0) // 2, first + num // 2
-    found[some] = (ordered[low[some]] + ordered[high[some]]) / 2.0
+    for k, (end, many) in enumerate(zip(np.cumsum(num), num, strict=True)):
+        if many:
+            found[k] = np.median(ordered[end - many : end])
     return found
 
 

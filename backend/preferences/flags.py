@@ -64,20 +64,25 @@ class Flag:
 
 
 def of(
-    answers: Answers, checks: Answers | None = None, expected: Codes | None = None
+    answers: Answers,
+    checks: Answers | None = None,
+    expected: Codes | None = None,
+    *,
+    held: agreement.Held | None = None,
 ) -> list[Flag]:
     """The flags of all annotators, by id and strength.
 
     checks, expected: the attention checks and the right answer of each (`Ledger.expected`).
+    held: `agreement.matches` of the answers, where they are known.
     """
     passed = _Checks.of(checks, expected)
-    first = list(_flags(answers, None, passed))
+    first = list(_flags(answers, held or agreement.matches(answers), passed))
     guilty = [flag.annotator for flag in first if flag.kind != "drifts"]
     if guilty:
         trusted = ~np.isin(answers.annotator_ids[answers.annotator], guilty)
         # A person cleared without the votes of the guilty is cleared; one found earlier stays found
         # only if found again.
-        first = list(_flags(answers, trusted, passed))
+        first = list(_flags(answers, agreement.matches(answers, trusted), passed))
     return sorted(first, key=lambda flag: (flag.annotator, -flag.evidence))
 
 
@@ -120,12 +125,12 @@ def pass_rates(checks: Answers, expected: Codes) -> dict[int, tuple[int, int]]:
     return {who: (tally.passed.get(who, 0), num) for who, num in sorted(tally.num.items())}
 
 
-def _flags(answers: Answers, trusted: Mask | None, checks: _Checks) -> Iterator[Flag]:
+def _flags(answers: Answers, held: agreement.Held, checks: _Checks) -> Iterator[Flag]:
     slots, who = agreement.compact(answers.annotator)
     decided = answers.choice < TIE
     num = np.bincount(who[decided], minlength=len(slots))
     left = np.bincount(who[decided & answers.on_left], minlength=len(slots))
-    at, agrees, lead = agreement.matches(answers, trusted)
+    at, agrees, lead = held
     random = _random_evidence(who[at], agrees, np.minimum(lead, LEADS), len(slots))
     common = np.bincount(who[at], minlength=len(slots))
     equal = np.bincount(who[at][agrees], minlength=len(slots))

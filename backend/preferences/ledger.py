@@ -185,6 +185,7 @@ class Ledger:
         self._annotator_keys, self._source_keys = Keys(), Keys()
         self._aspects: list[str] = []
         self._early: set[int] = set()
+        self._order: Slots = np.zeros(0, dtype=np.int32)
         self._last = 0
         self.version = 0
         """Grows with every change."""
@@ -306,7 +307,7 @@ class Ledger:
             self._bar(pick, group, annotator)
         if between is not None:
             pick &= (labels["t_answer"] >= between[0]) & (labels["t_answer"] < between[1])
-        at = self._newest(np.flatnonzero(pick))
+        at = self._newest(pick)
         pair = labels["pair"][at]
         return Answers(
             label=self._label_keys.ids[at],
@@ -373,17 +374,25 @@ class Ledger:
         own = np.flatnonzero(self._labels["annotator"] == slot)
         pick[own[self._pairs["group"][self._labels["pair"][own]] == group]] = False
 
-    def _newest(self, at: Ints) -> Ints:
-        """The rows sorted by pair and annotator, the last one of each."""
-        if not len(at):
-            return at
-        if self._label_keys.late:
-            at = at[np.argsort(self._label_keys.ids[at])]
-        people = np.int64(self._annotator_keys.size)
-        key = self._labels["pair"][at] * people + self._labels["annotator"][at]
-        # Key and place in one number: plain sorting of numbers is many times quicker than argsort.
-        key, place = np.divmod(np.sort(key * len(at) + np.arange(len(at))), len(at))
-        return np.asarray(at[place[np.append(key[1:] != key[:-1], True)]])
+    def _newest(self, pick: Mask) -> Ints:
+        """The rows of the mask sorted by pair and annotator, the last one of each."""
+        order = self._sorted()
+        at = order[pick[order]]
+        pair, annotator = self._labels["pair"][at], self._labels["annotator"][at]
+        is_last = (pair[1:] != pair[:-1]) | (annotator[1:] != annotator[:-1])
+        return np.asarray(at[np.append(is_last, True)[: len(at)]], dtype=np.int64)
+
+    def _sorted(self) -> Slots:
+        """All rows by pair, annotator and id; sorted anew only where there are more."""
+        size = self._labels.size
+        if len(self._order) != size:
+            rows = np.argsort(self._label_keys.ids) if self._label_keys.late else np.arange(size)
+            people = np.int64(self._annotator_keys.size)
+            key = self._labels["pair"][rows] * people + self._labels["annotator"][rows]
+            # Key and place in one number: sorting numbers is many times quicker than argsort.
+            place = np.sort(key * size + np.arange(size)) % size
+            self._order = rows[place].astype(np.int32)
+        return self._order
 
 
 def _aspect(name: str) -> str:

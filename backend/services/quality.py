@@ -108,11 +108,11 @@ def _figures(
     answers = everybody.where(trusted) if out else everybody
     checks = _answers(warm, study_id, kind, OVERALL, barred=False, facts=True)
     right = warm.ledger.expected(checks)
-    raised = flags.of(answers, *_without(checks, right, out))
+    held = agreement.matches(answers)
+    raised = flags.of(answers, *_without(checks, right, out), held=held)
     if out:
         raised += [flag for flag in flags.of(everybody, checks, right) if flag.annotator in out]
     decided = answers.choice < TIE
-    held = agreement.matches(answers)
     whole = agreement.matches(everybody, trusted) if out else held
     trusted_checks, trusted_right = _without(checks, right, out)
     known = trusted_right != NONE
