@@ -286,11 +286,11 @@ def _pack(file: IO[bytes], pairs: Iterable[Pair]) -> None:
             if known and known in names:
                 return names[known]
             name = f"{len(archive.namelist()):07d}.img"
-            if known:
-                archive.write(known, name)
-                names[known] = name
-            else:
+            if isinstance(image, bytes):
                 archive.writestr(name, image)
+            else:
+                archive.write(image, name)
+                names[known] = name
             return name
 
         for pair in pairs:

@@ -39,8 +39,8 @@ td:first-child, td:nth-child(2), code { font-family: var(--mono); }
 """
 INTRODUCTION = """Requests and answers are JSON unless a route says otherwise. A refusal is
 <code>{"error": a sentence, "field": a dotted path or null}</code>. An unknown key in a body is
-refused. A program sends a key of its owner as <code>Authorization: Bearer</code>; while nobody signs
-in, on this machine alone, it needs none. A browser's page must be one of the studio."""
+refused. A program sends a key of its owner as <code>Authorization: Bearer</code>; while nobody
+signs in, on this machine alone, it needs none. A browser's page must be one of the studio."""
 
 
 @router.get("/docs", response_class=HTMLResponse)

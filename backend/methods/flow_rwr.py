@@ -22,6 +22,9 @@ class Config(ForwardSettings):
 
     temperature: float = Field(1.0, gt=0)
     """How many advantages weigh e times as much; smaller is greedier."""
+    centred: bool = False
+    """Take the mean weight off (our choice, not the paper's): what all samples have in common, the
+    error of few denoising steps, is then not learned."""
 
 
 plan = plain_samples
@@ -30,4 +33,4 @@ credit = by_prompt
 
 def objective(config: Config) -> Forward:
     """Flow matching weighted by exp(A/τ)."""
-    return config.forward(weigh(config.temperature))
+    return config.forward(weigh(config.temperature, config.centred))

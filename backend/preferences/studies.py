@@ -244,12 +244,10 @@ def check(kind: str, config: StudyConfig, choice: str, answers: Answers) -> None
     ]
     if choice not in allowed:
         raise InputError(f"Choice '{choice}' is not asked for here; it is {_either(allowed)}.")
-    for name in answers.aspects:
-        if name not in config.aspects:
-            raise InputError(f"This study has no aspect '{name}'; {_has(config.aspects)}.")
-    for name in answers.checklist:
-        if name not in config.checklist:
-            raise InputError(f"This study does not ask '{name}'; {_has(config.checklist)}.")
+    for said, known in ((answers.aspects, config.aspects), (answers.checklist, config.checklist)):
+        for name in said:
+            if name not in known:
+                raise InputError(f"This study does not ask about '{name}'; {_has(known)}.")
     if answers.cause and choice != "skip":
         raise InputError("A cause is given for a skip alone; write a comment instead.")
     if answers.regions and not config.regions:
@@ -258,11 +256,10 @@ def check(kind: str, config: StudyConfig, choice: str, answers: Answers) -> None
         raise InputError("Spans are not marked in this study; leave them out.")
     if choice == "rated" and answers.rating is None and not answers.checklist:
         raise InputError("A picture that is rated needs a mark from 1 to 5 or a checklist answer.")
-    if choice == "ranked":
-        if answers.best is None or answers.worst is None:
-            raise InputError("Name the best and the worst of the four.")
-        if answers.best == answers.worst:
-            raise InputError("The best and the worst of the four cannot be the same picture.")
+    if choice == "ranked" and (answers.best is None or answers.worst is None):
+        raise InputError("Name the best and the worst of the four.")
+    if choice == "ranked" and answers.best == answers.worst:
+        raise InputError("The best and the worst of the four cannot be the same picture.")
 
 
 def _either(names: list[str]) -> str:

@@ -268,14 +268,19 @@ def awm(power: float, clip: float, bound: float = 5.0) -> LossOf:
     return loss
 
 
-def weigh(temperature: float | None) -> LossOf:
-    """Flow matching weighted by exp(A/τ); all alike without a temperature."""
+def weigh(temperature: float | None, centred: bool = False) -> LossOf:
+    """Flow matching weighted by exp(A/τ); all alike without a temperature.
+
+    `centred` takes the batch's mean weight off, so that samples that all weigh the same teach
+    nothing: without it, matching one's own samples of few steps is a drift of its own.
+    """
 
     def loss(batch: Batch, made: Renoised, velocity: Tensor, others: Mapping[str, Tensor]) -> Said:
         error = made.error(velocity)
         if temperature is None:
             return Said(error.sum())
-        return Said(((batch.advantage / temperature).exp().to(error.dtype) * error).sum())
+        weight = (batch.advantage / temperature).exp().to(error.dtype)
+        return Said(((weight - weight.mean() if centred else weight) * error).sum())
 
     return loss
 

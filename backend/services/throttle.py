@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from typing import Any
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage, RedisStorage, Storage
@@ -66,7 +67,7 @@ def at(redis_address: str) -> Throttle:
 @functools.lru_cache(maxsize=4)
 def _in_redis(address: str) -> tuple[Throttle, RedisStorage]:
     url = address.replace("unix://", "redis+unix://", 1) if address.startswith("unix") else address
-    limits = {"socket_connect_timeout": 1, "socket_timeout": 2}
+    limits: dict[str, Any] = {"socket_connect_timeout": 1, "socket_timeout": 2}
     storage = RedisStorage(url, wrap_exceptions=True, **limits)
     return Throttle(storage), storage
 

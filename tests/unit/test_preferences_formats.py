@@ -92,9 +92,9 @@ def test_a_conversation_is_refused_with_a_reason() -> None:
 
 
 def test_unknown_formats_are_refused() -> None:
-    with pytest.raises(InputError, match="choose argilla, .*, trl"):
+    with pytest.raises(InputError, match=r"choose argilla, .*, trl"):
         list(write(ROWS, "csv"))
-    with pytest.raises(InputError, match="choose argilla, .*, trl"):
+    with pytest.raises(InputError, match=r"choose argilla, .*, trl"):
         read("", "csv")
 
 

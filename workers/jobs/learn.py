@@ -33,6 +33,7 @@ def work(frame: JobFrame) -> dict[str, Any]:
     frame.step(1, 3, f"learning from {len(judged)} labels")
     kind = args.get("kind", "learned")
     reward: learn.LearnedReward | directional.Directional
+    figures: Any
     if kind == "learned":
         reward, figures = learn.fit(data, seed=args["seed"], weigh=args.get("weigh", WEIGH))
     else:
