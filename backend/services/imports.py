@@ -73,7 +73,7 @@ class Report:
     def sentence(self) -> str:
         """What it did, for a person."""
         noun, number = ("label", self.labels) if self.labels else ("pair", self.pairs)
-        said = f"Imported {_counted(number, noun)}"
+        said = f"Imported {_counted(number, noun) if number else 'nothing new'}"
         new = ((self.pictures, "new picture"), (self.prompts, "new prompt"))
         extra = " and ".join(_counted(count, word) for count, word in new if count)
         said += f" with {extra}." if extra else "."

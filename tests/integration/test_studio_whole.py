@@ -244,7 +244,7 @@ def test_labels_go_out_with_their_pictures_and_into_another_studio(tmp_path: Pat
     done = palate("import", "labels", str(rows), home=home)
     assert done.stdout == "Imported 2 labels with 2 new pictures and 1 new prompt.\n", done.stderr
     done = palate("import", "labels", str(rows), home=home)
-    assert done.stdout == "Imported 0 labels. Already here: 2.\n"
+    assert done.stdout == "Imported nothing new. Already here: 2.\n"
     out = tmp_path / "out" / "labels.jsonl"
     folder = tmp_path / "pictures"
     done = palate("export", "labels", "--out", str(out), "--pictures", str(folder), home=home)
@@ -253,10 +253,10 @@ def test_labels_go_out_with_their_pictures_and_into_another_studio(tmp_path: Pat
     assert again.stdout == "Imported 2 labels with 2 new pictures and 1 new prompt.\n"
     assert palate("export", "labels", home=other).stdout == out.read_text()
     trl = palate("export", "labels", "--format", "trl", home=other)
-    assert "Wrote 1 label to standard output. 1 left out" in trl.stderr
+    assert "Left out, for want of a place: both bad (1)" in trl.stderr
     rows.write_text(json.dumps(pair))
     assert (
-        "Imported 0 pairs. Already here: 1."
+        "Imported nothing new. Already here: 1."
         in palate("import", "pairs", str(rows), home=home).stdout
     )
     (tmp_path / "x.png").write_text("no picture")
