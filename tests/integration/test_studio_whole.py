@@ -262,7 +262,9 @@ def test_labels_go_out_with_their_pictures_and_into_another_studio(tmp_path: Pat
     (tmp_path / "x.png").write_text("no picture")
     rows.write_text(json.dumps({**pair, "prompt": "a dog"}))
     refused(palate("import", "pairs", str(rows), home=home), "line 1", "'x' is not a picture")
-    refused(palate("import", "labels", str(rows), home=home), "line 1", "preferred is missing")
+    refused(
+        palate("import", "labels", str(rows), home=home), "line 1", "of no format that is known"
+    )
     missing = ("import", "labels", str(rows), "--pictures", str(tmp_path / "none"))
     refused(palate(*missing, home=home), "no folder")
 
