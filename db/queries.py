@@ -58,6 +58,8 @@ class Scope(NamedTuple):
 
 
 QUEUE = Scope()
+OTHER = {"a": "b", "b": "a"}
+"""The other sample of a pair."""
 
 
 class OpenPair(NamedTuple):
@@ -213,14 +215,10 @@ def leased_pairs(session: Session, project_id: int, user_id: int, scope: Scope) 
     return {pair_id: side for pair_id, side in rows}
 
 
-def wants_more(user_id: int, kind: str, now: float) -> ColumnElement[bool]:
-    """Pairs that still want a verdict of this kind of annotator and that nobody else holds.
-
-    A pair is free while verdicts plus leases of others of the same kind are fewer than its overlap;
-    a skip is nobody's verdict, but the one who skipped is not asked again.
-    """
+def _verdicts(kind: str) -> Any:
+    """How many verdicts of this kind of annotator stand on a pair, as a part of a statement."""
     other = aliased(User)
-    verdicts = (
+    return (
         select(func.count())
         .select_from(Label)
         .join(other, other.id == Label.user_id)
@@ -233,6 +231,15 @@ def wants_more(user_id: int, kind: str, now: float) -> ColumnElement[bool]:
         .correlate(Pair)
         .scalar_subquery()
     )
+
+
+def wants_more(user_id: int, kind: str, now: float) -> ColumnElement[bool]:
+    """Pairs that still want a verdict of this kind of annotator and that nobody else holds.
+
+    A pair is free while verdicts plus leases of others of the same kind are fewer than its overlap;
+    a skip is nobody's verdict, but the one who skipped is not asked again.
+    """
+    verdicts = _verdicts(kind)
     holder = aliased(User)
     held = (
         select(func.count())
@@ -281,6 +288,8 @@ class Candidate(NamedTuple):
 
     pair_id: int
     utility: float
+    fact: dict[str, Any] | None
+    """Of an attention check."""
 
 
 def candidates(
@@ -298,37 +307,22 @@ def candidates(
 
     `start` is uniform in [0, 1); the order wraps around, so all open pairs are alike to it.
     """
-    of_kind = ~is_no_fact() if are_facts else is_no_fact()
-    found: list[Candidate] = []
-    for side in (Pair.shuffle >= start, Pair.shuffle < start):
-        rows = session.execute(
-            select(Pair.id, Pair.utility)
-            .where(Pair.study_id == study_id, of_kind, side, wants_more(user_id, kind, now))
-            .order_by(Pair.shuffle)
-            .limit(limit - len(found))
-        )
-        found += [Candidate._make(row) for row in rows]
-        if len(found) >= limit:
-            break
-    return found
-
-
-def verdicts_of_people(session: Session, pair_id: int) -> int:
-    """How many verdicts of people stand on a pair."""
-    return int(
-        session.scalar(
-            select(func.count())
-            .select_from(Label)
-            .join(User, User.id == Label.user_id)
-            .where(
-                Label.pair_id == pair_id,
-                Label.choice.not_in(NO_VERDICT),
-                User.kind == "person",
-                current(),
-            )
-        )
-        or 0
+    query = select(Pair.id, Pair.utility, Pair.fact).where(
+        Pair.study_id == study_id,
+        ~is_no_fact() if are_facts else is_no_fact(),
+        wants_more(user_id, kind, now),
     )
+    return [Candidate._make(row) for row in _shuffled(session, query, start, limit)]
+
+
+def _shuffled(session: Session, query: Any, start: float, limit: int) -> list[Any]:
+    """Rows of a query of pairs from that place of their shuffled order, which wraps around."""
+    found: list[Any] = []
+    for side in (Pair.shuffle >= start, Pair.shuffle < start):
+        if len(found) < limit:
+            part = query.where(side).order_by(Pair.shuffle).limit(limit - len(found))
+            found += session.execute(part).all()
+    return found
 
 
 def verdicts_by_sample(session: Session, pair_id: int) -> list[str]:
@@ -395,25 +389,20 @@ class Item(NamedTuple):
 
 def study_items(session: Session, study_id: int, start: float, limit: int) -> list[Item]:
     """Items of a study from a random place of their shuffled order, which wraps around."""
-    found: list[Item] = []
-    for side in (Pair.shuffle >= start, Pair.shuffle < start):
-        rows = session.execute(
-            select(
-                Pair.id,
-                Pair.prompt_id,
-                Prompt.text,
-                Pair.sample_a_id,
-                Pair.sample_b_id,
-                Sample.media,
-            )
-            .join(Prompt, Prompt.id == Pair.prompt_id)
-            .join(Sample, Sample.id == Pair.sample_a_id)
-            .where(Pair.study_id == study_id, is_no_fact(), side)
-            .order_by(Pair.shuffle)
-            .limit(limit - len(found))
+    query = (
+        select(
+            Pair.id,
+            Pair.prompt_id,
+            Prompt.text,
+            Pair.sample_a_id,
+            Pair.sample_b_id,
+            Sample.media,
         )
-        found += [Item._make(row) for row in rows]
-    return found
+        .join(Prompt, Prompt.id == Pair.prompt_id)
+        .join(Sample, Sample.id == Pair.sample_a_id)
+        .where(Pair.study_id == study_id, is_no_fact())
+    )
+    return [Item._make(row) for row in _shuffled(session, query, start, limit)]
 
 
 def study_sources(session: Session, study_id: int, kind: str) -> list[dict[str, Any]]:
@@ -436,12 +425,12 @@ def study_sources(session: Session, study_id: int, kind: str) -> list[dict[str, 
     ]
 
 
-def settle_study(session: Session, study_id: int) -> None:
-    """See again which items have verdicts enough, after their overlap has changed."""
+def change_overlap(session: Session, study_id: int, overlap: int) -> None:
+    """The new overlap for all items of a study, and which have verdicts enough by it."""
     session.execute(
         update(Pair)
         .where(Pair.study_id == study_id, is_no_fact())
-        .values(settled=Pair.verdicts >= Pair.overlap)
+        .values(overlap=overlap, settled=Pair.verdicts >= overlap)
     )
 
 
@@ -449,7 +438,7 @@ def by_sample(choice: str, left: str) -> str:
     """A choice of a side as the sample that stood there; other choices as they are."""
     if choice == "left":
         return left
-    return {"a": "b", "b": "a"}[left] if choice == "right" else choice
+    return OTHER[left] if choice == "right" else choice
 
 
 def pair_counts(session: Session, project_id: int, user_id: int, scope: Scope) -> tuple[int, int]:
@@ -457,6 +446,11 @@ def pair_counts(session: Session, project_id: int, user_id: int, scope: Scope) -
     total = session.scalar(
         select(func.count()).where(Pair.project_id == project_id, in_scope(scope), is_no_fact())
     )
+    return pairs_judged(session, project_id, user_id, scope), int(total or 0)
+
+
+def pairs_judged(session: Session, project_id: int, user_id: int, scope: Scope) -> int:
+    """How many pairs this annotator has judged, attention checks left out."""
     done = session.scalar(
         select(func.count(func.distinct(Label.pair_id)))
         .select_from(Label)
@@ -469,7 +463,7 @@ def pair_counts(session: Session, project_id: int, user_id: int, scope: Scope) -
             current(),
         )
     )
-    return int(done or 0), int(total or 0)
+    return int(done or 0)
 
 
 def recent_seconds(session: Session, project_id: int, user_id: int, limit: int = 50) -> list[float]:
@@ -773,19 +767,7 @@ def adopt(session: Session, pair_ids: Sequence[int], source: str, to: str) -> No
 
 def settle_pairs(session: Session, pair_ids: Iterable[int]) -> None:
     """Count again the verdicts of people on pairs of the queue, and see which have enough."""
-    verdicts = (
-        select(func.count())
-        .select_from(Label)
-        .join(User, User.id == Label.user_id)
-        .where(
-            Label.pair_id == Pair.id,
-            Label.choice.not_in(NO_VERDICT),
-            User.kind == "person",
-            current(),
-        )
-        .correlate(Pair)
-        .scalar_subquery()
-    )
+    verdicts = _verdicts("person")
     session.execute(
         update(Pair)
         .where(Pair.id.in_(sorted(pair_ids)))

@@ -225,10 +225,8 @@ def _row(
 
 
 def _verdict(choice: str, left: str) -> str:
-    if choice not in ("left", "right"):
-        return choice
-    chosen = left if choice == "left" else {"a": "b", "b": "a"}[left]
-    return {"a": "base", "b": "tuned"}[chosen]
+    said = queries.by_sample(choice, left)
+    return {"a": "base", "b": "tuned"}.get(said, said)
 
 
 def _cells(session: Session, row: Comparison) -> list[dict[str, Any]]:

@@ -14,8 +14,8 @@ from backend.preferences.formats import Losses, Row
 from backend.services import labels
 from backend.services.labels import JudgedPair
 from backend.services.media import sniff
-from backend.services.placing import TURNED
 from backend.services.studio import Studio
+from db import queries
 from db.queries import Scope
 
 FOLDER = "datasets"
@@ -145,7 +145,7 @@ def row_of(label: JudgedPair) -> Row:
     a, b = label.left_media, label.right_media
     if label.left == "b":
         a, b = b, a
-    preferred = {"left": label.left, "right": TURNED[label.left]}.get(label.choice, label.choice)
+    preferred = queries.by_sample(label.choice, label.left)
     return Row(
         prompt=label.prompt,
         image_a=a,

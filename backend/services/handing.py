@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -19,7 +18,7 @@ from backend.preferences import choosing
 from backend.preferences.studies import StudyConfig
 from backend.services import users
 from db import queries
-from db.tables import Label, Pair, Study, User
+from db.tables import Label, Study, User
 
 GAP = 8
 """A pair is shown again, to see whether its judge agrees with themselves, after so many others."""
@@ -128,13 +127,13 @@ def _facts(
     for candidate in found:
         if candidate.pair_id in taken or len(handed) == n:
             continue
-        fact: dict[str, Any] = session.get_one(Pair, candidate.pair_id).fact or {}
+        fact = candidate.fact or {}
         left = ""
         if fact.get("kind") == "repeat":
             earlier = queries.label_of(session, fact["of"], user.id)
             if earlier is None or not _is_past(session, study.id, user.id, earlier):
                 continue
-            left = {"a": "b", "b": "a"}[earlier.shown_left]
+            left = queries.OTHER[earlier.shown_left]
         handed.append(Handed(candidate.pair_id, left, CHECK))
     return handed
 

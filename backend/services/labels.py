@@ -109,7 +109,7 @@ def store(studio: Studio, user_id: int, label: NewLabel, *, veiled: bool = False
             session.execute(delete(Lease).where(Lease.pair_id == pair.id, Lease.user_id == user_id))
             settle(session, pair)
         scope = Scope(pair.comparison_id, pair.study_id)
-        done, _total = queries.pair_counts(session, pair.project_id, user_id, scope)
+        done = queries.pairs_judged(session, pair.project_id, user_id, scope)
     if not repeated:
         choosing.after_label(studio, scope.study, label_id[0])
     return {"label_id": label_id[0], "repeated": repeated, "done": done}
@@ -246,14 +246,13 @@ def settle(session: Session, pair: Pair) -> None:
 
     Where a study says so, a pair on which people differ is asked about once more.
     """
-    verdicts = queries.verdicts_of_people(session, pair.id)
-    if verdicts >= pair.overlap and pair.study_id is not None and pair.fact is None:
+    verdicts = queries.verdicts_by_sample(session, pair.id)
+    if len(verdicts) >= pair.overlap and pair.study_id is not None and pair.fact is None:
         config = StudyConfig.read(session.get_one(Study, pair.study_id).config)
-        if config.overlap <= pair.overlap < config.overlap_most and not _is_narrow(
-            queries.verdicts_by_sample(session, pair.id), config.narrow
-        ):
+        may_grow = config.overlap <= pair.overlap < config.overlap_most
+        if may_grow and not _is_narrow(verdicts, config.narrow):
             pair.overlap += 1
-    pair.verdicts, pair.settled = verdicts, verdicts >= pair.overlap
+    pair.verdicts, pair.settled = len(verdicts), len(verdicts) >= pair.overlap
 
 
 def _is_narrow(verdicts: Sequence[str], narrow: float) -> bool:

@@ -373,7 +373,7 @@ def _label(
     row: Row, user_id: int, client_id: str, place: placing.Placed, now: float
 ) -> dict[str, Any]:
     """A row as the store has it: sides instead of letters, in the order of the pair."""
-    left = placing.TURNED[row.shown_left] if place.is_turned else row.shown_left
+    left = queries.OTHER[row.shown_left] if place.is_turned else row.shown_left
     choice: str = row.preferred
     if choice in ("a", "b"):
         choice = "left" if choice == row.shown_left else "right"

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from backend.errors import NotFound
 from backend.preferences.ledger import CHOICES, NUM_VERDICTS
-from backend.services.samples import url
+from backend.services.samples import content
 from backend.services.studio import Studio
 from db import queries
 from db.tables import Exclusion, Label, Pair, Policy, Prompt, Sample, User
@@ -99,6 +99,4 @@ def _shown(session: Session, pair_ids: Sequence[int]) -> dict[int, dict[str, Any
 
 def _sample(sample: Sample, policy: str) -> dict[str, Any]:
     said = {"policy": policy, "policy_id": sample.policy_id, "seed": sample.seed}
-    if sample.text is not None:
-        return said | {"text": sample.text}
-    return said | {"url": url(sample.media), "width": sample.width, "height": sample.height}
+    return said | content(sample.media, sample.width, sample.height, sample.text)

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from backend.errors import InputError
 from backend.services import handing, users
 from backend.services.handing import Handed
-from backend.services.samples import url
+from backend.services.samples import content, url
 from backend.services.studio import Studio
 from db import queries
 from db.queries import QUEUE, OpenPair, Scope
@@ -222,8 +222,8 @@ def view(
 ) -> dict[str, Any]:
     """A pair as its judge sees it: what stands left and right, a prompt, and no word about where
     they came from. Of four pictures the order is this annotator's own."""
-    a = _shown(pair.media_a, pair.width_a, pair.height_a, pair.text_a)
-    b = _shown(pair.media_b, pair.width_b, pair.height_b, pair.text_b)
+    a = content(pair.media_a, pair.width_a, pair.height_a, pair.text_a)
+    b = content(pair.media_b, pair.width_b, pair.height_b, pair.text_b)
     found = {
         "pair_id": pair.pair_id,
         "prompt": pair.prompt,
@@ -234,7 +234,7 @@ def view(
     }
     further = pair.detail.get("more", [])
     if further and more:
-        every = [a, b, *(_shown(*more[sample], None) for sample in further)]
+        every = [a, b, *(content(*more[sample], None) for sample in further)]
         found["slots"] = [every[i] for i in slots(pair.pair_id, user_id, len(every))]
     if subject := pair.detail.get("subject"):
         found["subject"] = {"url": url(subject)}
@@ -244,12 +244,6 @@ def view(
 def slots(pair_id: int, user_id: int, num: int) -> list[int]:
     """Which sample stands in which place, drawn once for each annotator and item."""
     return random.Random(f"slots:{pair_id}:{user_id}").sample(range(num), num)
-
-
-def _shown(media: str, width: int, height: int, text: str | None) -> dict[str, Any]:
-    if text is not None:
-        return {"text": text}
-    return {"url": url(media), "width": width, "height": height}
 
 
 def preview(pair: OpenPair) -> dict[str, Any]:
@@ -264,7 +258,7 @@ def veil(media_a: str, media_b: str, side: str) -> str:
     In a comparison `a` is always the base, so the bare letter would tell which picture is tuned.
     """
     flip = hashlib.sha256(f"{media_a}:{media_b}".encode()).digest()[0] & 1
-    return {"a": "b", "b": "a"}[side] if flip else side
+    return queries.OTHER[side] if flip else side
 
 
 def lease_again(session: Session, pair_id: int, user_id: int, left: str) -> float:

@@ -19,7 +19,6 @@ from db.tables import Prompt, PromptSet, Sample, Study
 
 IMPORT, IMPLICIT = "import", "implicit"
 """Where pairs come from: judgements that were given elsewhere, or clicks that were none."""
-TURNED = {"a": "b", "b": "a"}
 SET = "imported"
 """The prompt set that takes prompts which the project does not have."""
 BATCH = 500

@@ -41,6 +41,13 @@ def url(media: str) -> str:
     return addresses.of(media)
 
 
+def content(media: str, width: int, height: int, text: str | None) -> dict[str, Any]:
+    """What there is to see of a sample: {text}, or {url, width, height}."""
+    if text is not None:
+        return {"text": text}
+    return {"url": url(media), "width": width, "height": height}
+
+
 def generate(
     studio: Studio,
     *,

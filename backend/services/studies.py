@@ -1,28 +1,25 @@
 """Studies: a question, the items it is put to, and the people who are asked.
 
 Items come from pictures that are there, or are drawn first: the checkpoints of a study draw the
-same prompts from the same noise, and every two of them make a pair. Attention checks are made of
-the items themselves, and are facts, never taste: a picture against that of another prompt, a
-picture against the same one damaged, an item shown again with its sides changed.
+same prompts from the same noise, and every two of them make a pair.
 """
 
 from __future__ import annotations
 
-import io
 import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from PIL import Image, ImageFilter
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, InputError, NotFound
 from backend.preferences.studies import KINDS, NUM_SAMPLES, StudyConfig
 from backend.registry import choosers
 from backend.services import (
+    attention,
     audit,
     blinding,
     choosing,
@@ -33,7 +30,6 @@ from backend.services import (
     prompts,
     users,
 )
-from backend.services.comparisons import UNLIMITED
 from backend.services.policies import PolicySpec
 from backend.services.studio import Studio
 from db import queries
@@ -41,12 +37,6 @@ from db.queries import Scope
 from db.tables import Job, Pair, Policy, Sample, Study, User
 
 MOST_ITEMS = 100_000
-CHECKS = ("distant", "damaged", "repeat")
-"""Kinds of attention checks, made in turn."""
-LEAST_CHECKS = 12
-"""Attention checks of a study that has any, so that nobody learns them by heart at once."""
-TWIN = "check"
-"""The source of samples that are made for attention checks."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +118,7 @@ def create(
     if job_id is not None:
         jobs.enqueue(studio, job_id)
     else:
-        add_checks(studio, study_id, wanted.seed)
+        attention.add(studio, study_id, wanted.seed)
         choosing.request(studio, study_id)
     return get(studio, study_id)
 
@@ -163,9 +153,9 @@ def change(
             before = StudyConfig.read(row.config)
             row.config = config.plain()
             if (config.overlap, config.overlap_most) != (before.overlap, before.overlap_most):
-                _overlap_again(session, study_id, config)
+                queries.change_overlap(session, study_id, config.overlap)
     if config is not None:
-        add_checks(studio, study_id)
+        attention.add(studio, study_id)
         if config.chooser != before.chooser:
             choosing.forget(studio, study_id)
             choosing.request(studio, study_id)
@@ -272,7 +262,7 @@ def drawn(studio: Studio, study_id: int, sample_ids: Sequence[int], seed: int) -
         known = session.scalar(select(func.count()).where(Pair.study_id == study_id)) or 0
         row.status = "open"
         made = known or _add(session, row, list(sample_ids), seed)
-    add_checks(studio, study_id, seed)
+    attention.add(studio, study_id, seed)
     choosing.request(studio, study_id)
     return int(made)
 
@@ -288,7 +278,7 @@ def add_samples(
                 f"These samples make no item: one needs {NUM_SAMPLES[row.kind]} different samples "
                 "of one prompt."
             )
-    add_checks(studio, study_id, seed)
+    attention.add(studio, study_id, seed)
     choosing.request(studio, study_id)
     return get(studio, study_id)
 
@@ -346,104 +336,6 @@ def _items(kind: str, samples: list[tuple[int, str]], rng: random.Random) -> lis
     ]
 
 
-def add_checks(studio: Studio, study_id: int, seed: int = 0) -> int:
-    """Make the attention checks a study wants and has not; returns how many were made.
-
-    Their number follows the study's share of them. Only pictures are checked.
-    """
-    with studio.read() as session:
-        row = find(session, study_id)
-        config = StudyConfig.read(row.config)
-        if row.kind != "images" or config.attention == 0 or row.status == "drawing":
-            return 0
-        rng = random.Random(f"checks:{study_id}:{seed}")
-        there, items = queries.study_check_counts(session, study_id)
-        wanted = max(LEAST_CHECKS, round(config.attention * items)) - there
-        drawn_from = queries.study_items(session, study_id, rng.random(), max(2 * wanted, 2))
-    made = []
-    for number in range(max(0, wanted) if drawn_from else 0):
-        item = drawn_from[number % len(drawn_from)]
-        other = next((one for one in drawn_from if one.prompt != item.prompt), None)
-        kind = CHECKS[(there + number) % len(CHECKS)]
-        if kind == "distant" and other is None:
-            kind = "damaged"
-        damaged = _damage(studio, item.media_a, rng) if kind == "damaged" else ""
-        made.append((kind, item, other, damaged, rng.random()))
-    with studio.write() as session:
-        row = find(session, study_id)
-        pairs.add(session, [_check(session, row, *one) for one in made])
-    return len(made)
-
-
-def _check(
-    session: Session,
-    study: Study,
-    kind: str,
-    item: queries.Item,
-    other: queries.Item | None,
-    damaged: str,
-    shuffle: float,
-) -> dict[str, Any]:
-    """The row of an attention check; a is always the one that is right."""
-    a, b = item.sample_a, item.sample_b
-    fact: dict[str, Any] = {"kind": kind, "expected": "a"}
-    if kind == "distant" and other is not None:
-        b = other.sample_a
-    elif kind == "damaged":
-        b = _twin(session, item.sample_a, damaged)
-    else:
-        fact = {"kind": kind, "of": item.pair_id}
-    return {
-        "project_id": study.project_id,
-        "prompt_id": item.prompt_id,
-        "sample_a_id": a,
-        "sample_b_id": b,
-        "study_id": study.id,
-        "source": "check",
-        "chooser": "all",
-        "overlap": UNLIMITED,
-        "shuffle": shuffle,
-        "fact": fact,
-    }
-
-
-def _twin(session: Session, sample_id: int, media: str) -> int:
-    """A sample like that one with another picture, for checks alone."""
-    one = session.get_one(Sample, sample_id)
-    twin = Sample(
-        project_id=one.project_id,
-        prompt_id=one.prompt_id,
-        policy_id=policies.imported(session, one.project_id).id,
-        seed=one.seed,
-        media=media,
-        width=one.width,
-        height=one.height,
-        settings={"source": TWIN},
-    )
-    session.add(twin)
-    session.flush()
-    return twin.id
-
-
-def _damage(studio: Studio, media: str, rng: random.Random) -> str:
-    """The picture with its tiles out of order and blurred: nobody can prefer it. Its new hash."""
-    image = Image.open(io.BytesIO(studio.media.read(media))).convert("RGB")
-    width, height = image.width // 4, image.height // 4
-    if not width or not height:
-        return studio.media.put(_png(image.point(lambda value: 255 - value)))
-    places = [(x * width, y * height) for x in range(4) for y in range(4)]
-    broken = image.copy()
-    for (x, y), (to_x, to_y) in zip(places, rng.sample(places, len(places)), strict=True):
-        broken.paste(image.crop((x, y, x + width, y + height)), (to_x, to_y))
-    return studio.media.put(_png(broken.filter(ImageFilter.BoxBlur(max(1, image.width // 64)))))
-
-
-def _png(image: Image.Image) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()
-
-
 # --- inside --------------------------------------------------------------------------------------
 
 
@@ -460,13 +352,6 @@ def scope_of(study_id: int | None, comparison_id: int | None = None) -> Scope:
     if study_id is not None and comparison_id is not None:
         raise InputError("Name a study or a comparison, not both.")
     return Scope(comparison_id, study_id)
-
-
-def _overlap_again(session: Session, study_id: int, config: StudyConfig) -> None:
-    """The new overlap for all items; what is settled is seen again for each that has verdicts."""
-    of_study = (Pair.study_id == study_id, Pair.fact.is_(None))
-    session.execute(update(Pair).where(*of_study).values(overlap=config.overlap))
-    queries.settle_study(session, study_id)
 
 
 def _check_drawn(session: Session, wanted: NewStudy) -> None:
@@ -488,17 +373,12 @@ def _samples(session: Session, project_id: int, wanted: NewStudy) -> list[int] |
             .where(
                 Sample.project_id == project_id,
                 Sample.policy_id.in_(wanted.from_policies),
-                is_no_twin(),
+                attention.is_no_twin(),
             )
             .order_by(Sample.id)
             .limit(MOST_ITEMS)
         )
     )
-
-
-def is_no_twin() -> ColumnElement[bool]:
-    """Samples that somebody drew or brought, not those made for attention checks alone."""
-    return func.coalesce(Sample.settings["source"].as_string(), "") != TWIN
 
 
 def _check_people(session: Session, config: StudyConfig) -> None:

@@ -11,9 +11,9 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.errors import InputError
-from backend.services import studies
+from backend.services import attention, studies
 from backend.services.policies import IMPORTED
-from backend.services.samples import url
+from backend.services.samples import content, url
 from backend.services.studio import Studio
 from db import queries
 from db.tables import Account, Label, Pair, Policy, Prompt, Sample, Study, User
@@ -33,7 +33,7 @@ def sources(studio: Studio, project_id: int) -> list[dict[str, Any]]:
     with studio.read() as session:
         rows = session.execute(
             select(Policy, func.count(Sample.id), func.count(func.distinct(Sample.prompt_id)))
-            .outerjoin(Sample, (Sample.policy_id == Policy.id) & studies.is_no_twin())
+            .outerjoin(Sample, (Sample.policy_id == Policy.id) & attention.is_no_twin())
             .where(Policy.project_id == project_id)
             .group_by(Policy.id)
             .order_by(Policy.id.desc())
@@ -193,6 +193,4 @@ def _samples(kind: str, pair: Pair) -> list[int]:
 
 def _sample(sample: Sample, policy: str) -> dict[str, Any]:
     said = {"id": sample.id, "policy": policy, "seed": sample.seed}
-    if sample.text is not None:
-        return said | {"text": sample.text}
-    return said | {"url": url(sample.media), "width": sample.width, "height": sample.height}
+    return said | content(sample.media, sample.width, sample.height, sample.text)
