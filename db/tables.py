@@ -285,11 +285,12 @@ class Run(Base):
     """One training run with its full resolved settings. `wanted` is what people asked of it."""
 
     __tablename__ = "run"
+    __table_args__ = (Index("ix_run_shelf", "project_id", "hidden", "id"),)
     id: Mapped[int] = _key()
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
     name: Mapped[str]
     status: Mapped[str] = mapped_column(default="waiting")
-    # waiting | running | paused | done | stopped | failed
+    # waiting | running | crashed | paused | done | stopped | failed
     wanted: Mapped[str] = mapped_column(default="run")  # run | pause | stop
     config: Mapped[JsonDict]
     seed: Mapped[int] = mapped_column(BigInteger)
@@ -301,6 +302,10 @@ class Run(Base):
     num_steps: Mapped[int]
     error: Mapped[str] = mapped_column(Text, default="")
     job_id: Mapped[int | None] = mapped_column(default=None)
+    tags: Mapped[list[Any]] = mapped_column(default=list, server_default=sql("'[]'"))
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    hidden: Mapped[bool] = mapped_column(default=False, server_default=false())
+    owner_id: Mapped[int | None] = mapped_column(BigInteger, default=None)  # user who began it
     created_at: Mapped[float] = _now()
     started_at: Mapped[float | None] = mapped_column(default=None)
     ended_at: Mapped[float | None] = mapped_column(default=None)
@@ -394,7 +399,8 @@ class Job(Base):
     __tablename__ = "job"
     id: Mapped[int] = _key()
     kind: Mapped[str]  # a key of services.jobs.QUEUES
-    queue: Mapped[str]  # generate | score | train
+    queue: Mapped[str]  # generate | score | train, or one of these "@" the place that must do it
+    priority: Mapped[int] = mapped_column(default=0, server_default=sql("0"))  # higher goes first
     args: Mapped[JsonDict]
     status: Mapped[str] = mapped_column(default="due", index=True)
     # due | running | done | failed | stopped | paused
