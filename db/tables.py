@@ -354,7 +354,32 @@ class RolloutGroup(Base):
         default=None
     )  # media: clean estimates along the trunk
     detail: Mapped[JsonDict] = mapped_column(default=dict)  # sigmas, eta, floors, divisor
+    num_leaves: Mapped[int | None] = mapped_column(default=None)
+    # samples that were compared; None: its facts are not written yet
     __table_args__ = (Index("ix_group_run_step", "run_id", "step", "id"),)
+
+
+class RolloutFact(Base):
+    """A figure of a group by its name, so that groups are found and sorted by any of them."""
+
+    __tablename__ = "rollout_fact"
+    group_id: Mapped[int] = mapped_column(
+        ForeignKey("rollout_group.id", ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str] = mapped_column(primary_key=True)  # as backend/services/rollout_facts.py says
+    run_id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"))
+    value: Mapped[float]
+    __table_args__ = (Index("ix_rollout_fact", "run_id", "name", "value", "group_id"),)
+
+
+class RolloutSeen(Base):
+    """A group that a person has looked at."""
+
+    __tablename__ = "rollout_seen"
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
+    group_id: Mapped[int] = mapped_column(
+        ForeignKey("rollout_group.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
 
 
 class RolloutNode(Base):
