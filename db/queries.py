@@ -115,11 +115,12 @@ def current() -> ColumnElement[bool]:
     )
 
 
-def is_trusted() -> ColumnElement[bool]:
-    """The condition that a label's annotator is not excluded from the study of its pair."""
+def is_trusted(of: type[Label] | type[Lease] = Label) -> ColumnElement[bool]:
+    """The condition that whose label (or lease) it is is not excluded from the study of its
+    pair."""
     return ~exists(
-        select(1).where(Exclusion.study_id == Pair.study_id, Exclusion.user_id == Label.user_id)
-    ).correlate(Pair, Label)
+        select(1).where(Exclusion.study_id == Pair.study_id, Exclusion.user_id == of.user_id)
+    ).correlate(Pair, of)
 
 
 def in_scope(scope: Scope) -> ColumnElement[bool]:
@@ -216,7 +217,8 @@ def leased_pairs(session: Session, project_id: int, user_id: int, scope: Scope) 
 
 
 def _verdicts(kind: str) -> Any:
-    """How many verdicts of this kind of annotator stand on a pair, as a part of a statement."""
+    """How many verdicts of this kind of annotator stand on a pair, as a part of a statement; those
+    of people who are excluded do not count."""
     other = aliased(User)
     return (
         select(func.count())
@@ -227,6 +229,7 @@ def _verdicts(kind: str) -> Any:
             Label.choice.not_in(NO_VERDICT),
             other.kind == kind,
             current(),
+            is_trusted(),
         )
         .correlate(Pair)
         .scalar_subquery()
@@ -236,8 +239,9 @@ def _verdicts(kind: str) -> Any:
 def wants_more(user_id: int, kind: str, now: float) -> ColumnElement[bool]:
     """Pairs that still want a verdict of this kind of annotator and that nobody else holds.
 
-    A pair is free while verdicts plus leases of others of the same kind are fewer than its overlap;
-    a skip is nobody's verdict, but the one who skipped is not asked again.
+    A pair is free while verdicts plus leases of others of the same kind are fewer than its overlap,
+    of which excluded people have no part; a skip is nobody's verdict, but the one who skipped is
+    not asked again.
     """
     verdicts = _verdicts(kind)
     holder = aliased(User)
@@ -250,6 +254,7 @@ def wants_more(user_id: int, kind: str, now: float) -> ColumnElement[bool]:
             Lease.user_id != user_id,
             Lease.until > now,
             holder.kind == kind,
+            is_trusted(Lease),
         )
         .correlate(Pair)
         .scalar_subquery()
@@ -325,19 +330,58 @@ def _shuffled(session: Session, query: Any, start: float, limit: int) -> list[An
     return found
 
 
-def verdicts_by_sample(session: Session, pair_id: int) -> list[str]:
-    """People's verdicts that stand on a pair: a, b, tie, both_bad, rated or ranked."""
+class Counted(NamedTuple):
+    """What is kept with a pair of how often it was judged."""
+
+    id: int
+    study: int | None
+    is_fact: bool
+    overlap: int
+    verdicts: int
+    settled: bool
+
+
+def lock_pairs(session: Session, pair_ids: Sequence[int]) -> list[Counted]:
+    """Pairs by their id, locked until the transaction ends."""
     rows = session.execute(
-        select(Label.choice, Label.shown_left)
+        select(Pair.id, Pair.study_id, ~is_no_fact(), Pair.overlap, Pair.verdicts, Pair.settled)
+        .where(Pair.id.in_(pair_ids))
+        .order_by(Pair.id)
+        .with_for_update()
+    )
+    return [Counted._make(row) for row in rows]
+
+
+def verdicts_by_sample(session: Session, pair_ids: Sequence[int]) -> dict[int, list[str]]:
+    """Of each pair people's verdicts that stand and count: a, b, tie, both_bad, rated or ranked."""
+    found: dict[int, list[str]] = {}
+    rows = session.execute(
+        select(Label.pair_id, Label.choice, Label.shown_left)
+        .join(Pair, Pair.id == Label.pair_id)
         .join(User, User.id == Label.user_id)
         .where(
-            Label.pair_id == pair_id,
+            Label.pair_id.in_(pair_ids),
             Label.choice.not_in(NO_VERDICT),
             User.kind == "person",
             current(),
+            is_trusted(),
         )
     )
-    return [by_sample(choice, left) for choice, left in rows]
+    for pair_id, choice, left in rows:
+        found.setdefault(pair_id, []).append(by_sample(choice, left))
+    return found
+
+
+def pairs_of_judge(session: Session, study_id: int, user_id: int) -> list[int]:
+    """Pairs of a study about which somebody has said anything."""
+    return list(
+        session.scalars(
+            select(Label.pair_id)
+            .join(Pair, Pair.id == Label.pair_id)
+            .where(Label.user_id == user_id, Pair.study_id == study_id)
+            .distinct()
+        )
+    )
 
 
 class StudyCounts(NamedTuple):
@@ -762,17 +806,6 @@ def adopt(session: Session, pair_ids: Sequence[int], source: str, to: str) -> No
         update(Pair)
         .where(Pair.id.in_(list(pair_ids)), Pair.source == source)
         .values(source=to, settled=False)
-    )
-
-
-def settle_pairs(session: Session, pair_ids: Iterable[int]) -> None:
-    """Count again the verdicts of people on pairs of the queue, and see which have enough."""
-    verdicts = _verdicts("person")
-    session.execute(
-        update(Pair)
-        .where(Pair.id.in_(sorted(pair_ids)))
-        .values(verdicts=verdicts, settled=verdicts >= Pair.overlap)
-        .execution_options(synchronize_session=False)
     )
 
 

@@ -6,7 +6,6 @@ An undo is a new row that names the label it takes back; which labels stand is d
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,13 +15,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, InputError, NotFound
-from backend.preferences import intervals, studies
+from backend.preferences import studies
 from backend.preferences.studies import StudyConfig
-from backend.services import choosing, handing, pairs, users
+from backend.services import choosing, handing, pairs, settling, users
 from backend.services.studio import Studio
 from db import queries
 from db.queries import QUEUE, Scope
-from db.tables import Label, Lease, Pair, Sample, Study
+from db.tables import Label, Lease, Pair, Sample
 
 LONGEST_COMMENT = 10_000
 LONGEST_ID = 100
@@ -91,6 +90,7 @@ def store(studio: Studio, user_id: int, label: NewLabel, *, veiled: bool = False
     """
     _check(label)
     with studio.write() as session:
+        studio.store.serialise(session, "count", user_id)  # who excludes them waits for this label
         pair = session.get(Pair, label.pair_id, with_for_update=True)
         if pair is None:
             raise NotFound(f"There is no pair {label.pair_id}; load the page again for new pairs.")
@@ -107,7 +107,7 @@ def store(studio: Studio, user_id: int, label: NewLabel, *, veiled: bool = False
         else:
             _replace_earlier(session, user_id, label, label_id[0])
             session.execute(delete(Lease).where(Lease.pair_id == pair.id, Lease.user_id == user_id))
-            settle(session, pair)
+            settling.settle(session, pair)
         scope = Scope(pair.comparison_id, pair.study_id)
         done = queries.pairs_judged(session, pair.project_id, user_id, scope)
     if not repeated:
@@ -237,28 +237,8 @@ def _retract(
     pair = session.get_one(Pair, last.pair_id, with_for_update=True)
     session.add(retraction)
     session.flush()
-    settle(session, pair)
+    settling.settle(session, pair)
     return retraction
-
-
-def settle(session: Session, pair: Pair) -> None:
-    """Keep the hint that people need not be asked about a pair any more; its row is locked.
-
-    Where a study says so, a pair on which people differ is asked about once more.
-    """
-    verdicts = queries.verdicts_by_sample(session, pair.id)
-    if len(verdicts) >= pair.overlap and pair.study_id is not None and pair.fact is None:
-        config = StudyConfig.read(session.get_one(Study, pair.study_id).config)
-        may_grow = config.overlap <= pair.overlap < config.overlap_most
-        if may_grow and not _is_narrow(verdicts, config.narrow):
-            pair.overlap += 1
-    pair.verdicts, pair.settled = len(verdicts), len(verdicts) >= pair.overlap
-
-
-def _is_narrow(verdicts: Sequence[str], narrow: float) -> bool:
-    """Whether the 95 % interval of the leading verdict's share is at most that wide."""
-    share = intervals.wilson(max(Counter(verdicts).values(), default=0), len(verdicts))
-    return share.high - share.low <= narrow
 
 
 def _of_study(session: Session, pair: Pair, user_id: int, label: NewLabel) -> NewLabel:

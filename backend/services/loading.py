@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, aliased
 
 from backend.errors import EnvironmentProblem, InputError
 from backend.preferences.formats import PairRow, Row
-from backend.services import labels, placing, prompts, users
+from backend.services import labels, placing, prompts, settling, users
 from backend.services.media import HASH, checked_picture
 from backend.services.pictures import NoPictures, Pictures
 from backend.services.placing import Added, Key, Picture, Placed
@@ -265,7 +265,7 @@ class Loader:
         if fresh:
             added.labels = len(labels.insert(session, self.studio.store.dialect, fresh))
             if source == placing.IMPORT:
-                queries.settle_pairs(session, {label["pair_id"] for label in fresh})
+                settling.settle_many(session, {label["pair_id"] for label in fresh})
         added.already = already
         self.num_rows += len(fresh) + already
         return added

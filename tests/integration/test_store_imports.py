@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from backend.errors import EnvironmentProblem, InputError, NotFound
 from backend.preferences import formats
+from backend.preferences.studies import StudyConfig
 from backend.services import (
     exports,
     imports,
@@ -24,10 +25,13 @@ from backend.services import (
     projects,
     prompts,
     sources,
+    studies,
     users,
 )
 from backend.services.files import BrokenFile
 from backend.services.pictures import Folder
+from backend.services.sources import Part
+from backend.services.studies import NewStudy
 from backend.services.studio import Studio, open_studio
 from backend.settings import read_settings
 from db.tables import Label, Pair, Policy, Prompt, Sample, User
@@ -123,6 +127,23 @@ def test_what_was_exported_is_known_again_and_comes_back_in_another_project(
     added = imports.import_labels(services, other, renamed)
     assert (added.labels, added.pairs, added.pictures) == (5, 5, 10)
     assert b"".join(exports.stream(services, other)).decode() == renamed
+
+
+def test_items_on_which_imported_people_differ_are_asked_again(
+    services: Studio, project: int, folder: Folder, tmp_path: Path
+) -> None:
+    asked = StudyConfig(overlap=2, overlap_most=4, narrow=0.7)
+    study = studies.create(services, project, NewStudy("Two", "images", asked))["id"]
+    said = [(0, "a", "ann"), (0, "b", "bo"), (1, "a", "ann"), (1, "a", "bo")]
+    rows = [judgement(number, choice, annotator=who) for number, choice, who in said]
+    path = tmp_path / "rows.jsonl"
+    path.write_text(jsonl(*rows))
+    imports.bring(services, project, [Part("rows", path, folder)], imports.How(study_id=study))
+    with services.read() as session:
+        counted = session.execute(
+            sa.select(Pair.verdicts, Pair.overlap, Pair.settled).order_by(Pair.id)
+        ).all()
+    assert [tuple(row) for row in counted] == [(2, 3, False), (2, 2, True)]
 
 
 def test_other_formats_and_a_turned_pair_find_the_pair_that_is_there(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from backend.errors import ConfigError, Conflict, Forbidden, InputError
 from backend.preferences.studies import StudyConfig
-from backend.services import labels, pairs, studies, users
+from backend.services import exclusions, labels, pairs, studies, users
 from backend.services.studies import NewStudy
 from backend.services.studio import Studio
 from db.queries import Scope
@@ -130,6 +130,46 @@ def test_items_people_differ_on_are_asked_again_up_to_the_most(services: Studio)
         shown = ask(services, made, person, agreed)
         answer(services, person, shown[0], "tie")
     assert ask(services, made, people[2], agreed) == [], "two alike are narrow enough here"
+
+
+def test_items_of_who_is_excluded_go_out_again_and_close_when_restored(services: Studio) -> None:
+    made = factory.project(services, num_prompts=1, per_prompt=2)
+    one = study(services, made, overlap=2, overlap_most=3)
+    ann, ben, cat, dan = (users.create(services, f"p{n}")["id"] for n in range(4))
+    me = users.get(services, made.user)
+    for person, side in ((ann, "a"), (ben, "b")):
+        shown = ask(services, made, person, one)[0]
+        first = shown["left"]["url"] == f"/media/{_media(services, shown['pair_id'])}"
+        answer(services, person, shown, "left" if first == (side == "a") else "right")
+    assert _counted(services, one) == (2, 3, False), "they differ, so a third is asked"
+    exclusions.exclude(services, me, one, ben)
+    assert _counted(services, one) == (1, 2, False), "without the other there is no difference"
+    assert len(ask(services, made, ben, one)) == 0, "nobody judges an item twice"
+    shown = ask(services, made, cat, one)
+    assert len(shown) == 1 and ask(services, made, dan, one) == [], "one is wanted, not two"
+    answer(services, cat, shown[0], "tie")
+    before = _counted(services, one)
+    assert before[0] == 2 and not before[2], "a tie and a win differ too"
+    exclusions.restore(services, me, one, ben)
+    assert _counted(services, one) == (3, 3, True)
+    assert ask(services, made, dan, one) == []
+
+
+def test_a_lease_of_who_is_excluded_keeps_an_item_from_nobody(services: Studio) -> None:
+    made = factory.project(services, num_prompts=1, per_prompt=2)
+    one = study(services, made)
+    other = users.create(services, "second")["id"]
+    assert len(ask(services, made, other, one)) == 1
+    assert ask(services, made, made.user, one) == []
+    exclusions.exclude(services, users.get(services, made.user), one, other)
+    assert len(ask(services, made, made.user, one)) == 1
+
+
+def _counted(services: Studio, study_id: int) -> tuple[int, int, bool]:
+    """Verdicts, people wanted and whether that is enough, of a study's one item."""
+    with services.read() as session:
+        pair = session.scalars(sa.select(Pair).where(Pair.study_id == study_id)).one()
+        return pair.verdicts, pair.overlap, pair.settled
 
 
 def _media(services: Studio, pair_id: int) -> str:
