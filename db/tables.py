@@ -472,6 +472,40 @@ class Event(Base):
     __table_args__ = (Index("ix_event_run", "run_id", "id"),)
 
 
+class RunOrder(Base):
+    """What somebody asked of a run that goes on, besides its end. `step`: updates done when it was
+    heeded, where a resumed run heeds it again; None while it waits."""
+
+    __tablename__ = "run_order"
+    id: Mapped[int] = _key()
+    run_id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), index=True)
+    kind: Mapped[str]  # setting | sample | checkpoint
+    detail: Mapped[JsonDict] = mapped_column(default=dict)  # of a setting: key, value, was
+    step: Mapped[int | None] = mapped_column(default=None)
+    by: Mapped[str] = mapped_column(default="")  # the name at that time
+    asked_at: Mapped[float] = _now()
+
+
+class RunAlarm(Base):
+    """A sign that a rule has found in a run, from the step it was first seen to the last one."""
+
+    __tablename__ = "run_alarm"
+    id: Mapped[int] = _key()
+    run_id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"))
+    rule: Mapped[str]  # a key of backend.rl.alarms.RULES
+    about: Mapped[str] = mapped_column(default="")
+    level: Mapped[str]  # warning | error
+    step: Mapped[int]
+    last_step: Mapped[int]
+    value: Mapped[float | None] = mapped_column(default=None)
+    text: Mapped[str] = mapped_column(Text)
+    told: Mapped[JsonDict] = mapped_column(default=dict)  # how the webhook took it
+    fired_at: Mapped[float] = _now()
+    closed_at: Mapped[float | None] = mapped_column(default=None)
+    closed_by: Mapped[str] = mapped_column(default="")
+    __table_args__ = (Index("ix_run_alarm", "run_id", "rule", "about", unique=True),)
+
+
 class Account(Base):
     """How a person signs in, and which studies are theirs. Who has none only gave labels."""
 
