@@ -73,6 +73,8 @@ LEAST: dict[str, str] = {
             f"{API}/runs",
             f"{API}/rollouts",
             f"{API}/comparisons",
+            f"{API}/boards",
+            f"{API}/best-of-n",
             f"{API}/studies",
             f"{API}/quality",
             f"{API}/leaderboard",

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from backend.rl.randomness import seed_of
 from backend.services import policies, runs, samples
 from backend.services.policies import PolicySpec
 from backend.services.samples import NewSample
@@ -32,7 +31,7 @@ class Wish:
     @classmethod
     def of(cls, prompt: tuple[int, str], seed: int, number: int) -> Wish:
         """The `number`-th picture of a prompt (id, text) under a job's seed, whoever draws it."""
-        return cls(*prompt, seed_of(seed, "picture", prompt[1], number))
+        return cls(*prompt, samples.picture_seed(seed, prompt[1], number))
 
 
 @dataclass

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from app.api import (
+    best_of_n,
+    boards,
     comparisons,
     errors,
     health,
@@ -39,6 +41,8 @@ NOUNS = (
     runs,
     rollouts,
     comparisons,
+    boards,
+    best_of_n,
     studies,
     quality,
     jobs,

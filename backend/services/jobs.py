@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 QUEUES = {
     "generate": "generate",
     "compare": "generate",
+    "cells": "generate",
     "study": "generate",
     "choose": "score",
     "score": "score",

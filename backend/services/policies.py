@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from backend.errors import InputError, NotFound
 from backend.registry import policies as families
 from backend.services.studio import Studio
-from db.tables import Policy
+from db.tables import Policy, Run
 
 IMPORTED = "imported"
 """The family of a policy that cannot draw: pictures which came from outside hang on it."""
@@ -72,6 +72,31 @@ def imported(session: Session, project_id: int) -> Policy:
         session.add(policy)
         session.flush()
     return policy
+
+
+def taught(session: Session, run: Run, adapter: str, step: int) -> Policy:
+    """What a run had learned at a step, as a policy; the same adapter of the same step is one,
+    however often it is asked for."""
+    known = session.scalar(
+        select(Policy).where(
+            Policy.run_id == run.id, Policy.step == step, Policy.adapter == adapter
+        )
+    )
+    if known is not None:
+        return known
+    base = find(session, run.policy_id)
+    made = Policy(
+        project_id=run.project_id,
+        name=f"{run.name}, step {step}",
+        family=base.family,
+        config=base.config,
+        adapter=adapter,
+        run_id=run.id,
+        step=step,
+    )
+    session.add(made)
+    session.flush()
+    return made
 
 
 def rows(studio: Studio, project_id: int) -> list[dict[str, Any]]:

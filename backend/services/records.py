@@ -25,7 +25,6 @@ from db.tables import (
     Evaluation,
     Iteration,
     Job,
-    Policy,
     RolloutGroup,
     RolloutNode,
     Run,
@@ -202,31 +201,12 @@ def say(
 def save_tuned_policy(
     studio: Studio, run_id: int, adapter: str, step: int, *, fence: Fence | None = None
 ) -> int:
-    """Make the policy that this run has taught, `adapter` a media hash; returns the policy's id.
-
-    The same adapter of the same step is one policy, however often it is saved.
-    """
+    """Make the policy that this run has taught, `adapter` a media hash; returns the policy's
+    id."""
     with studio.write() as session:
         _guard(session, fence)
         run = run_rows.find(session, run_id)
-        base = policies.find(session, run.policy_id)
-        tuned = session.scalar(
-            select(Policy).where(
-                Policy.run_id == run_id, Policy.step == step, Policy.adapter == adapter
-            )
-        )
-        if tuned is None:
-            tuned = Policy(
-                project_id=run.project_id,
-                name=f"{run.name}, step {step}",
-                family=base.family,
-                config=base.config,
-                adapter=adapter,
-                run_id=run_id,
-                step=step,
-            )
-            session.add(tuned)
-            session.flush()
+        tuned = policies.taught(session, run, adapter, step)
         run.tuned_policy_id = tuned.id
         return tuned.id
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from backend.errors import NotFound
+from backend.rl.randomness import seed_of
 from backend.services import addresses, jobs, policies, prompts
 from backend.services.studio import Studio
 from db import queries
@@ -34,6 +35,11 @@ class SampleFile:
     id: int
     prompt: str
     media: str
+
+
+def picture_seed(seed: int, text: str, number: int) -> int:
+    """The noise of the `number`-th picture of a prompt under a job's seed, whoever draws it."""
+    return seed_of(seed, "picture", text, number)
 
 
 def url(media: str) -> str:
