@@ -114,8 +114,8 @@ def picture_vae(**facts: float) -> Any:
     )
 
 
-def clip_tokenizer(folder: Path) -> Any:
-    """Knows the words of `PROMPTS`, a token each."""
+def clip_tokenizer(folder: Path, length: int = NUM_TOKENS) -> Any:
+    """Knows the words of `PROMPTS`, a token each; pads to `length`."""
     from transformers import CLIPTokenizer
 
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
@@ -136,10 +136,12 @@ def clip_tokenizer(folder: Path) -> Any:
         "pad_token": "<end>",
         "unk_token": "<end>",
     }
-    return CLIPTokenizer.from_pretrained(folder, model_max_length=NUM_TOKENS, **marks)
+    return CLIPTokenizer.from_pretrained(folder, model_max_length=length, **marks)
 
 
-def clip_text_encoder(tokenizer: Any, *, projection: bool = True) -> Any:
+def clip_text_encoder(
+    tokenizer: Any, *, projection: bool = True, positions: int = NUM_TOKENS
+) -> Any:
     """A CLIP text model of width 16."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -150,7 +152,7 @@ def clip_text_encoder(tokenizer: Any, *, projection: bool = True) -> Any:
         projection_dim=16,
         num_hidden_layers=2,
         num_attention_heads=2,
-        max_position_embeddings=NUM_TOKENS,
+        max_position_embeddings=positions,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -158,11 +160,17 @@ def clip_text_encoder(tokenizer: Any, *, projection: bool = True) -> Any:
     return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config)
 
 
-def t5_encoder() -> Any:
-    """A T5 encoder of width 32."""
+def t5_encoder(width: int = 32) -> Any:
+    """A T5 encoder of one layer."""
     from transformers import T5Config, T5EncoderModel
 
-    sizes: dict[str, Any] = {"d_model": 32, "d_ff": 16, "d_kv": 8, "num_layers": 1, "num_heads": 2}
+    sizes: dict[str, Any] = {
+        "d_model": width,
+        "d_ff": 16,
+        "d_kv": 8,
+        "num_layers": 1,
+        "num_heads": 2,
+    }
     return T5EncoderModel(T5Config(vocab_size=64, **sizes))
 
 

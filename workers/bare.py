@@ -17,10 +17,17 @@ if TYPE_CHECKING:
 POCKET = PolicyChoice(family="sd3", config={"weights": "pocket"})
 
 
+def device() -> str:
+    """Where models of this process run: its GPU if there is one, which of several torch knows."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def policy(choice: PolicyChoice) -> Policy:
-    """A base model, freshly loaded: training changes it."""
+    """A base model, freshly loaded: training changes it. On the GPU if there is one."""
     family = registry.policies.get(choice.family)
-    return cast("Policy", family.load(family.Config.read(choice.config)))
+    return cast("Policy", family.load(family.Config.read(choice.config), device()))
 
 
 def scorers(terms: Sequence[RewardTerm], folder: Path | None = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from backend.registry import policies
 from backend.services import rewards
 from backend.services.studio import Studio, open_studio
+from workers.bare import device
 
 if TYPE_CHECKING:
     from backend.types import Policy
@@ -30,13 +31,6 @@ _rewards: OrderedDict[str, Any] = OrderedDict()
 def studio() -> Studio:
     """Store and media of this process, opened once."""
     return open_studio()
-
-
-def device() -> str:
-    """Where models of this process run: its GPU if there is one, which of several torch knows."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def policy(family: str, config: dict[str, Any], adapter: str | None = None) -> Policy:
