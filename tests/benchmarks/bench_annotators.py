@@ -143,7 +143,7 @@ async def _one(
     number: int,
 ) -> None:
     """An annotator as the page is one: pairs ahead, judgements sent until they are answered."""
-    rng = random.Random(number)
+    rng = random.Random(f"{number} {until}")
     headers = {"Authorization": f"Bearer {key}"}
     base = f"http://127.0.0.1:{port}/api/v1"
     async with httpx.AsyncClient(base_url=base, headers=headers, timeout=60) as client:
