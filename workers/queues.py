@@ -10,7 +10,7 @@ import os
 import pkgutil
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from rq.job import Job
 
 from backend.errors import EnvironmentProblem
 from backend.services import jobs
+from backend.services.tickets import AT
 
 QUEUES = tuple(dict.fromkeys(jobs.QUEUES.values()))
 SERIALIZER = "json"
@@ -82,6 +83,18 @@ def worker_name() -> str:
     """This process as the store names it: machine, process and, if it has one, its supervisor."""
     mark = os.environ.get(SUPERVISOR, "")
     return f"{socket.gethostname()}-{os.getpid()}" + (f"-{mark}" if mark else "")
+
+
+def place() -> str:
+    """Where this process works, as people send runs to it: its machine, and which of its GPUs."""
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return socket.gethostname() + (f":{gpus.replace(',', '+')}" if gpus else "")
+
+
+def listened(queues: Sequence[str]) -> list[str]:
+    """What a worker of these queues listens to: first what must be done at its place."""
+    here = place()
+    return [*(f"{queue}{AT}{here}" for queue in queues), *queues]
 
 
 def is_dead_child(name: str, mark: str) -> bool:

@@ -18,6 +18,7 @@ from rq.exceptions import NoSuchJobError
 
 from backend.services import jobs
 from backend.services.studio import Studio
+from backend.services.tickets import key_of
 from workers.queues import DEAD_S, QUEUES, SERIALIZER, StudioJob, is_dead_child, rq_queue
 
 log = logging.getLogger(__name__)
@@ -49,8 +50,10 @@ class Reconciler:
         self._enqueue_missing()
 
     def _enqueue_missing(self) -> None:
-        queued = {key for name in QUEUES for key in rq_queue(name, self.connection).get_job_ids()}
-        due = {f"{job['id']}-{job['attempt'] + 1}": job["id"] for job in jobs.due(self.studio)}
+        waiting = jobs.due(self.studio)
+        names = {*QUEUES, *(job["queue"] for job in waiting)}
+        queued = {key for name in names for key in rq_queue(name, self.connection).get_job_ids()}
+        due = {key_of(job["id"], job["attempt"] + 1): job["id"] for job in waiting}
         missing = {key for key in due if key not in queued}
         # Missing once may be a job on its way into or out of Redis; twice running it is lost.
         lost = missing if self._missing is None else missing & self._missing

@@ -29,6 +29,7 @@ from workers.queues import (
     SERIALIZER,
     SUPERVISOR,
     StudioJob,
+    listened,
     rq_queue,
     worker_name,
 )
@@ -129,6 +130,7 @@ def is_supervised() -> bool:
 
 def work(queues: Sequence[str], connection: redis.Redis) -> None:
     """Take work from `queues` until a signal asks for the end."""
+    queues = listened(queues)
     pulse, ended = Pulse(models.studio(), queues), threading.Event()
     pulse.start()
     if not is_supervised():

@@ -11,12 +11,13 @@ from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 
 from app import forms
-from app.api.deps import Body, Limit, Offset, ProjectDep, StudioDep
+from app.api.deps import Body, Limit, Offset, ProjectDep, StudioDep, UserDep
 from app.api.live import Live
 from backend import recipes
 from backend.registry import methods, policies
 from backend.rl.recipe import RewardTerm, RunConfig
-from backend.services import plans, preflight, probes, runs
+from backend.services import plans, preflight, probes, run_rows, run_shelf, runs
+from backend.services.run_rows import Wanted
 
 router = APIRouter(tags=["runs"])
 
@@ -54,6 +55,10 @@ class NewRun(Body):
     """Settings of a RunConfig; what is left out takes its default."""
     policy_id: int | None = None
     """Start from a policy that an earlier run has taught."""
+    note: str = Field("", max_length=runs.NOTE)
+    """Why it is made."""
+    place: str = Field("", max_length=200)
+    """The one place whose workers may do it; empty takes whichever is free."""
 
 
 class Clone(Body):
@@ -61,6 +66,39 @@ class Clone(Body):
 
     changes: dict[str, Any] = Field(default_factory=dict)
     """Laid over the config, nested or by dotted path; `name` names the clone."""
+    note: str = Field("", max_length=runs.NOTE)
+    """Why it is made."""
+    place: str = Field("", max_length=200)
+    """The one place whose workers may do it; empty takes whichever is free."""
+
+
+class Queue(Body):
+    """Runs that wait, the next one first."""
+
+    order: list[int] = Field(max_length=1000)
+
+
+class Together(Body):
+    """One thing to do to several runs."""
+
+    ids: list[int] = Field(max_length=1000)
+    action: Literal["stop", "tag", "untag", "hide", "show"]
+    tag: str = ""
+    """For tag and untag."""
+
+
+class About(Body):
+    """What people write on a run; what is left out stays."""
+
+    tags: list[str] | None = None
+    note: str | None = Field(None, max_length=runs.NOTE)
+
+
+class Place(Body):
+    """Where a waiting run is to be done."""
+
+    place: str = Field("", max_length=200)
+    """As the workers name it; empty takes whichever is free."""
 
 
 @router.get("/recipes")
@@ -110,27 +148,60 @@ def probe_run(body: NewProbe, studio: StudioDep, project: ProjectDep) -> dict[st
 
 
 @router.post("/runs", status_code=201)
-def create_run(body: NewRun, studio: StudioDep, project: ProjectDep) -> dict[str, Any]:
+def create_run(
+    body: NewRun, studio: StudioDep, project: ProjectDep, user: UserDep
+) -> dict[str, Any]:
     """Start a run."""
-    return runs.create(studio, project, body.name, body.config, policy_id=body.policy_id)
+    about = runs.About(body.note, user["id"], body.place)
+    return runs.create(
+        studio, project, body.name, body.config, policy_id=body.policy_id, about=about
+    )
 
 
 @router.get("/runs")
 def list_runs(
     studio: StudioDep,
     project: ProjectDep,
-    status: str | None = None,
+    status: str = "",
+    q: Annotated[str, Query(description="Words of the name, note, method or recipe.")] = "",
+    tag: str = "",
+    hidden: Annotated[bool, Query(description="Those that were put away.")] = False,
     offset: Offset = 0,
     limit: Limit = 50,
 ) -> dict[str, Any]:
-    """Runs, newest first."""
-    return runs.rows(studio, project, status=status, offset=offset, limit=limit)
+    """What runs, then what waits in its order, then the others, newest first."""
+    wanted = Wanted(status, q, tag, hidden)
+    return run_rows.page(studio, project, wanted, offset=offset, limit=limit)
+
+
+@router.post("/runs/queue")
+def arrange_runs(body: Queue, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
+    """Let waiting runs go in this order; answers with all that wait."""
+    return {"order": run_shelf.arrange(studio, body.order)}
+
+
+@router.post("/runs/together")
+def change_runs(body: Together, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
+    """Stop, tag or put away several runs; says which would not, and why."""
+    return run_shelf.together(studio, body.ids, body.action, body.tag)
 
 
 @router.get("/runs/{run_id}")
 def read_run(run_id: int, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
     """One run with its config, its difference from its parent, checkpoints, alarms and log."""
     return runs.get(studio, run_id)
+
+
+@router.patch("/runs/{run_id}")
+def change_run(run_id: int, body: About, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
+    """Write a run's tags or note."""
+    return run_shelf.change(studio, run_id, tags=body.tags, note=body.note)
+
+
+@router.post("/runs/{run_id}/place")
+def send_run(run_id: int, body: Place, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
+    """Let a waiting run be done at one place, or wherever a worker is free."""
+    return run_shelf.send(studio, run_id, body.place)
 
 
 @router.post("/runs/{run_id}/stop")
@@ -152,9 +223,11 @@ def resume_run(run_id: int, studio: StudioDep, _project: ProjectDep) -> dict[str
 
 
 @router.post("/runs/{run_id}/clone", status_code=201)
-def clone_run(run_id: int, body: Clone, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
+def clone_run(
+    run_id: int, body: Clone, studio: StudioDep, _project: ProjectDep, user: UserDep
+) -> dict[str, Any]:
     """Start the same run again, with changes."""
-    return runs.clone(studio, run_id, body.changes)
+    return runs.clone(studio, run_id, body.changes, runs.About(body.note, user["id"], body.place))
 
 
 @router.get("/runs/{run_id}/metrics")

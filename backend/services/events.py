@@ -107,6 +107,12 @@ def log_of_run(session: Session, run_id: int, limit: int = 200) -> list[dict[str
     ]
 
 
+def last_words(session: Session, run_id: int) -> str:
+    """The newest line that a run's worker itself has written; empty if it wrote none."""
+    said = select(Event.text).where(Event.run_id == run_id, Event.kind.in_(("log", "iteration")))
+    return session.scalar(said.order_by(Event.id.desc()).limit(1)) or ""
+
+
 def _signal(event: Event) -> Signal:
     return Signal(
         event.id,

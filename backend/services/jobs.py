@@ -16,7 +16,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, InputError, NotFound
-from backend.services import events
+from backend.services import events, tickets
 from backend.services.studio import Studio
 from db.tables import Job, Run
 
@@ -100,39 +100,35 @@ def add(
     return job
 
 
-def enqueue(studio: Studio, job_id: int) -> bool:
-    """Offer a due job's next attempt to its queue; False when Redis cannot be reached."""
+def enqueue(studio: Studio, job_id: int, *, anew: bool = False) -> bool:
+    """Offer a due job's next attempt to its queue; False when Redis cannot be reached.
+
+    `anew` also takes back what was offered before, perhaps in another queue.
+    """
     with studio.read() as session:
         job = find(session, job_id)
         kind, queue, attempt = job.kind, job.queue, job.attempt + 1
         if job.status != "due":
             return True
-    address = studio.settings.redis_address
-    if not address:
-        return False
-    import redis
-    import rq
-    from rq.exceptions import DuplicateJobError
-    from rq.serializers import JSONSerializer
+        order = waiting_order(session, queue)
+    return tickets.offer(studio, kind, queue, (job_id, attempt), order, anew=anew)
 
-    try:
-        with redis.Redis.from_url(address, socket_connect_timeout=2, socket_timeout=5) as server:
-            rq.Queue(queue, connection=server, serializer=JSONSerializer).enqueue(
-                f"workers.jobs.{kind}.run",
-                job_id,
-                attempt,
-                job_id=f"{job_id}-{attempt}",
-                unique=True,
-                job_timeout=-1,
-                result_ttl=0,
-                failure_ttl=3600,
-            )
-    except DuplicateJobError:
-        return True  # it waits in the queue already
-    except (redis.RedisError, OSError) as error:
-        log.warning("Job %d could not be enqueued (%s); it stays due.", job_id, error)
-        return False
-    return True
+
+def queue_at(kind: str, place: str) -> str:
+    """The queue of a kind of job, or that of the one place which must do it."""
+    return f"{QUEUES[kind]}{tickets.AT}{place}" if place else QUEUES[kind]
+
+
+def waiting_order(session: Session, queue: str) -> list[str]:
+    """Tickets of a queue's due jobs, the next one first; empty while nobody has set a priority."""
+    found = session.execute(
+        select(Job.id, Job.attempt, Job.priority)
+        .where(Job.status == "due", Job.queue == queue)
+        .order_by(Job.priority.desc(), Job.id)
+    ).all()
+    if not any(row.priority for row in found):
+        return []
+    return [tickets.key_of(row.id, row.attempt + 1) for row in found]
 
 
 def claim(studio: Studio, job_id: int, attempt: int, worker: str) -> Claim | None:
@@ -251,7 +247,8 @@ def mirror(session: Session, job: Job) -> None:
     if run is None or run.job_id != job.id:
         return
     run.wanted, run.error = job.wanted, job.error
-    status = "waiting" if job.status == "due" else job.status
+    again = "crashed" if job.error else "waiting"
+    status = again if job.status == "due" else job.status
     run.ended_at = job.ended_at if job.status in OVER else None
     if run.started_at is None and job.status == "running":
         run.started_at = job.started_at
@@ -298,6 +295,7 @@ def release(studio: Studio, job_id: int, attempt: int) -> str:
             )
         else:
             job.status = "due"
+            job.error = _died(session, job)
         status = job.status
         mirror(session, job)
         events.write(
@@ -382,6 +380,14 @@ def find(session: Session, job_id: int, *, lock: bool = False) -> Job:
     return job
 
 
+def _died(session: Session, job: Job) -> str:
+    """What is known of an attempt whose worker was lost, for those who look before the next one."""
+    run_id = job.args.get("run_id")
+    last = events.last_words(session, run_id) if run_id else job.message
+    said = f" Its last words: {last.rstrip('.')}." if last else ""
+    return f"The worker of attempt {job.attempt} died.{said} It goes on when a worker is free."
+
+
 def _over(studio: Studio, job_id: int, attempt: int, status: str, **values: Any) -> bool:
     with studio.write() as session:
         job = session.get(Job, job_id, with_for_update=True)
@@ -419,6 +425,7 @@ def _row(job: Job) -> dict[str, Any]:
         "error": job.error,
         "attempt": job.attempt,
         "max_attempts": job.max_attempts,
+        "priority": job.priority,
         "worker": job.worker,
         "heartbeat_at": job.heartbeat_at,
         "created_at": job.created_at,

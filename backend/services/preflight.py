@@ -15,8 +15,7 @@ from backend.registry import policies as families
 from backend.registry import rewards as kinds
 from backend.rl.cost import RunCost, predict
 from backend.rl.recipe import RewardTerm, RunConfig, learns_from_pairs
-from backend.services import prompts, rewards, workers
-from backend.services import runs as run_rows
+from backend.services import prompts, rewards, run_rows, run_settings, workers
 from backend.services.studio import Studio
 from db import queries
 from db.tables import Iteration, Run
@@ -125,7 +124,7 @@ def _pairs_lines(studio: Studio, project_id: int, config: RunConfig) -> Iterator
     """How many judged pairs a method has to learn from that learns from nothing else."""
     if not learns_from_pairs(config):
         return
-    found, people, simulated = run_rows.judged_pairs(studio, project_id, config)
+    found, people, simulated = run_settings.judged_pairs(studio, project_id, config)
     words = {"people": "from people", "simulated": "simulated", "both": "from people or simulated"}
     value = f"{found:,} {words[config.labels]}"
     need = config.sampling.prompts_per_step

@@ -7,7 +7,7 @@ from typing import Any
 from backend.errors import InputError
 from backend.rl.probe import probe_cost
 from backend.rl.psi import psi_cost
-from backend.services import jobs, projects, prompts, runs
+from backend.services import jobs, projects, prompts, run_settings
 from backend.services.studio import Studio
 
 KINDS = ("spread", "psi")
@@ -22,7 +22,7 @@ def probe(studio: Studio, project_id: int, config: dict[str, Any], kind: str) ->
     if kind not in KINDS:
         raise InputError(f"There is no probe '{kind}'; there are: {', '.join(KINDS)}.")
     projects.get(studio, project_id)
-    settings = runs.resolve(studio, project_id, config)
+    settings = run_settings.resolve(studio, project_id, config)
     cost = psi_cost(settings) if kind == "psi" else probe_cost(settings)
     args = {
         "project_id": project_id,

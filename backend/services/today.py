@@ -12,7 +12,7 @@ from backend.services import (
     pairs,
     projects,
     rewards,
-    runs,
+    run_rows,
     samples,
     studies,
     users,
@@ -29,7 +29,7 @@ WARM_UP_S = 45.0
 def summary(studio: Studio, project_id: int, user_id: int) -> dict[str, Any]:
     """Everything the Today page shows, without leasing a pair."""
     waiting = pairs.unlabelled(studio, project_id, user_id, 1)
-    recent = runs.rows(studio, project_id, limit=FEW)["items"]
+    recent = run_rows.page(studio, project_id, limit=FEW)["items"]
     alive = workers.rows(studio)
     return {
         "project": projects.get(studio, project_id),

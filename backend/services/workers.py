@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from backend.services.studio import Studio
+from backend.services.tickets import AT
 from db.tables import Worker
 
 GONE_S = 20.0
@@ -60,9 +61,12 @@ def alive(studio: Studio, queue: str | None = None) -> list[str]:
 
 def _row(worker: Worker, now: float) -> dict[str, Any]:
     age = max(0.0, now - worker.heartbeat_at)
+    queues = worker.queue.split(",")
+    places = [queue.partition(AT)[2] for queue in queues if AT in queue]
     return {
         "name": worker.name,
-        "queue": worker.queue,
+        "queue": ",".join(queue for queue in queues if AT not in queue),
+        "place": places[0] if places else "",
         "host": worker.host,
         "pid": worker.pid,
         "state": "gone" if age > GONE_S else worker.state,

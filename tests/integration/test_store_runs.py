@@ -15,6 +15,7 @@ from backend.services import (
     records,
     rewards,
     rollouts,
+    run_rows,
     runs,
     samples,
 )
@@ -61,7 +62,7 @@ def test_a_config_that_cannot_run_is_refused_and_nothing_is_stored(
     with pytest.raises(ConfigError, match=words) as caught:
         runs.create(services, made.project, "bad", factory.config(**changes))
     assert caught.value.field == field
-    assert runs.rows(services, made.project)["total"] == 0 and jobs.due(services) == []
+    assert run_rows.page(services, made.project)["total"] == 0 and jobs.due(services) == []
 
 
 def test_a_run_follows_its_job(services: Studio) -> None:
@@ -152,12 +153,13 @@ def test_numbers_that_are_not_finite_are_stored_as_gaps_and_raise_an_alarm(
 def test_the_row_of_a_run_says_reward_gain_and_curve(services: Studio) -> None:
     made = factory.project(services)
     run = factory.trained_run(services, made, steps=3)
-    row = runs.rows(services, made.project)["items"][0]
+    row = run_rows.page(services, made.project)["items"][0]
     assert row["id"] == run and row["step"] == 3 and row["seconds_per_step"] == 2.0
     assert row["reward"] == {"verifier": 0.53}
     assert row["spark"] == [0.51, 0.52, 0.53]
     assert row["gain"] == {"name": "verifier", "value": 0.1, "se": 0.01}
-    assert runs.rows(services, made.project, status="done") == {"total": 0, "items": []}
+    none = run_rows.page(services, made.project, run_rows.Wanted("done"))
+    assert (none["total"], none["items"], none["counts"]) == (0, [], {"waiting": 1})
     assert records.nfe_of(services, run) == 3 * 100 + 2 * 40
 
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from app import api
 from app.api.live import Live
-from backend.services import runs
+from backend.services import run_settings
 from tests.integration.test_api_routes import Client
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
 from tests.workshop import Workshop, opened_for
@@ -67,7 +67,7 @@ def test_a_probe_proposes_changes_that_a_run_accepts(workshop: Workshop, client:
             "settings": {path.rsplit(".", 1)[1]: value for path, value in changes.items()},
         }
     }
-    assert runs.resolve(workshop.studio, workshop.project, laid)
+    assert run_settings.resolve(workshop.studio, workshop.project, laid)
 
 
 def test_noise_is_calibrated_by_a_job_too(workshop: Workshop, client: Client) -> None:
