@@ -1,94 +1,239 @@
-"""Training of the pocket CLIP: pictures against captions, some with one word changed.
+"""Training of the pocket encoder: facts of flawed scenes, and captions with one word changed.
 
-Each batch has 128 renders, half of them softened, noisy or shifted in colour as a model's pictures
-are.
+    python -m backend.pocket.train_encoder --device cuda --minutes 5 --out DIR
 
-The loss is the cross-entropy of the right caption among the batch's 128, of the right picture for
-each caption, and of each word of the caption among all words of its kind. The last is what a judge
-needs: each picture is told apart from some dozen near misses of its caption.
+writes `model.safetensors` (half precision) and `figures.json` to DIR. Scenes are drawn anew for
+every step on the same device (`flawed`), so nothing is seen twice and nothing is stored. The loss:
 
-Captions come from the whole language: the split is there to test the model that draws, and its
-judge must be able to read what the model has not seen.
+    facts      cross-entropy of count and shape of each colour and of the background, of large or
+               small; the distance of the mean place
+    captions   of faithful pictures alone: the right caption among all captions of the batch and
+               eight near misses, the right picture for each caption (CLIP)
+
+The weights that are kept are a running mean. Captions come from the whole language: the split is
+there to test the model that draws, and its judge must read what the model has not seen.
+Needs torch, numpy and safetensors alone.
 """
 
 from __future__ import annotations
 
+import argparse
+import copy
+import json
 import logging
+import math
 import time
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import FlowMatchEulerDiscreteScheduler
-from numpy.typing import NDArray
-from safetensors.torch import save_model
-from scipy import ndimage
+from safetensors.torch import save_file
 from torch import Tensor
 
-from backend.pocket import PIPELINE_DIR, train_model, train_vae, world
-from backend.pocket.encoder import PocketEncoder, word_ids
+from backend.pocket import flawed, world
+from backend.pocket import network as encoder
+from backend.pocket.flawed import Facts, Scenes, Words
 from backend.pocket.near import one_word_changed
+from backend.pocket.network import PocketEncoder, Sight
 
 log = logging.getLogger(__name__)
 
-BATCH = 128
-NUM_PICTURES = 16_000
-NUM_REDRAWN = 6_400
-REDRAW_FROM = (8, 7, 6, 5)
-"""Steps of a ten-step schedule at which redrawing begins: sigma .28 to .71."""
-SLOTS, WORDS = 10, 6
-"""Words of a prompt that can be changed, and the most others of a kind."""
+RATE: Final = 1.5e-3
+WARM_UP: Final = 0.03
+"""Share of the time in which the learning rate rises; then it falls to 0 along a cosine."""
+NEAR: Final = 8
+"""Near misses of each caption."""
 
 
-class NearMisses(NamedTuple):
-    """A prompt's near misses: word ids (N, 14), the slot that differs and by which word (N,)."""
-
-    ids: Tensor
-    slot: Tensor
-    word: Tensor
-
-
-def train(path: Path, *, steps: int = 800, seed: int = 0) -> dict[str, float]:
-    """Train, save to `path`, and return the figures measured."""
+def train(
+    path: Path, *, minutes: float = 5.0, device: str = "cpu", batch: int = 0, seed: int = 0
+) -> dict[str, float]:
+    """Train for some minutes, save to `path`, and return the figures measured."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    prompts = world.draw(NUM_PICTURES, seed + 9, "any")
-    renders = world.render_many(prompts, seed)
-    redrawn = redraw(prompts[:NUM_REDRAWN], renders[:NUM_REDRAWN], seed)
-    pictures = torch.from_numpy(np.concatenate([roughen(renders, rng), redrawn]))
-    prompts = prompts + prompts[:NUM_REDRAWN]
-    near = {prompt: near_misses(prompt) for prompt in prompts[:NUM_PICTURES]}
-    encoder = PocketEncoder()
-    optimiser = torch.optim.AdamW(encoder.parameters(), lr=1.5e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1.5e-3, total_steps=steps)
-    start = time.perf_counter()
-    for step in range(1, steps + 1):
-        some = torch.randint(NUM_PICTURES, (BATCH // 2,))
-        pick = torch.cat([some, NUM_PICTURES + torch.randint(NUM_REDRAWN, (BATCH // 2,))])
-        captions = [prompts[i] for i in pick.tolist()]
-        loss = _loss(encoder, pictures[pick], captions, near)
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    size = batch or (768 if device.startswith("cuda") else 96)
+    maker, network = flawed.Maker(device, seed + 1), PocketEncoder()
+    network = network.to(device, memory_format=torch.channels_last)
+    captions = Captions(device)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.98), eps=1e-7)
+    kept = copy.deepcopy(network).requires_grad_(False)
+    start, step, said = time.perf_counter(), 0, 0.0
+    while (passed := (time.perf_counter() - start) / (60 * minutes)) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = RATE * _rate(passed)
+        with torch.no_grad():
+            scenes = maker.make(size)
+        with torch.autocast(device.split(":")[0], torch.bfloat16):
+            sight = network.look(scenes.pictures)
+            told = captions.of(scenes.words)
+            near = captions.near(scenes.words, NEAR)
+            texts = network.read_words(torch.cat([told, *near]))
+        parts = _fact_losses(sight, scenes.facts)
+        parts["captions"] = _contrast(network, sight, texts, scenes)
+        loss = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        step += 1
+        if not torch.isfinite(norm):
+            continue  # half precision may overflow once; the next batch is another
         optimiser.step()
-        schedule.step()
-        if step % 100 == 0:
-            log.info("encoder step %d loss %.3f", step, loss.item())
+        _average(kept, network, min(0.999, step / (step + 20)))
+        if time.perf_counter() - said > 15:
+            said = time.perf_counter()
+            told_losses = ", ".join(f"{name} {part.item():.3f}" for name, part in parts.items())
+            log.info("step %d, %.0f %%: %s", step, 100 * passed, told_losses)
     seconds = time.perf_counter() - start
+    kept = kept.to("cpu").eval()
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_model(encoder.eval(), path)
-    return {"steps": steps, "seconds": round(seconds), **accuracy(encoder)}
+    weights = {name: value.half().contiguous() for name, value in kept.state_dict().items()}
+    save_file(weights, path)
+    network = encoder.load(path)
+    about = {"steps": step, "pictures": step * size, "seconds": round(seconds)}
+    return {**about, **accuracy(network), **fact_accuracy(network)}
 
 
-def accuracy(encoder: PocketEncoder, num: int = 192) -> dict[str, float]:
-    """Held-out pictures: the right caption first among `num` and as many near misses; pairwise."""
-    rng = np.random.default_rng(3)
+WEIGHTS: Final = {
+    "count": 1.0, "shape": 1.0, "large": 0.7, "place": 4.0, "background": 0.3, "captions": 0.3
+}  # fmt: skip
+
+
+def _fact_losses(sight: Sight, facts: Facts) -> dict[str, Tensor]:
+    """Each kind of fact, as a mean over the colours that are there; counts over pictures."""
+    there = facts.count > 0
+    some = there.sum().clamp(min=1)
+    count = F.cross_entropy(sight.count.float().flatten(0, 1), facts.count.flatten())
+    shape = -(facts.shape * F.log_softmax(sight.shape.float(), 2)).sum(2)
+    large = F.binary_cross_entropy_with_logits(sight.large.float(), facts.large, reduction="none")
+    place = (sight.place.float() - facts.place).abs().sum(2)
+    return {
+        "count": count * flawed.NUM_COLOURS,
+        "shape": (shape * there).sum() / some,
+        "large": (large * there).sum() / some,
+        "place": (place * there).sum() / some,
+        "background": F.cross_entropy(sight.background.float(), facts.background),
+    }
+
+
+def _contrast(network: PocketEncoder, sight: Sight, texts: Tensor, scenes: Scenes) -> Tensor:
+    """The right caption among the batch's and its near misses, the right picture for each."""
+    scale = network.log_scale.exp().clamp(max=50)
+    texts = texts.float()
+    faithful = scenes.faithful
+    num = len(faithful)
+    images, right = sight.vector.float()[faithful], texts[:num][faithful]
+    near = texts[num:].reshape(NEAR, num, -1)[:, faithful]
+    among = scale * images @ right.T
+    close = scale * torch.einsum("bd,kbd->bk", images, near)
+    target = torch.arange(len(images), device=images.device)
+    whole = (F.cross_entropy(among, target) + F.cross_entropy(among.T, target)) / 2
+    words = F.cross_entropy(
+        torch.cat([among.diagonal()[:, None], close], 1), torch.zeros_like(target)
+    )
+    return whole + 2 * words
+
+
+def _rate(passed: float) -> float:
+    if passed < WARM_UP:
+        return passed / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (passed - WARM_UP) / (1 - WARM_UP)))
+
+
+@torch.no_grad()
+def _average(kept: PocketEncoder, now: PocketEncoder, share: float) -> None:
+    """Move the running mean towards the present weights."""
+    old, new = list(kept.parameters()), list(now.parameters())
+    torch._foreach_lerp_(old, new, 1 - share)
+
+
+class Captions:
+    """Captions as ids of words at places, all of a batch at once."""
+
+    def __init__(self, device: str) -> None:
+        def ids(words: list[str]) -> Tensor:
+            return torch.tensor([encoder.word_id(word) for word in words], device=device)
+
+        self.counts, self.sizes = ids(list(world.COUNTS)), ids(list(world.SIZES))
+        self.colours, self.grounds = ids(list(world.COLOURS)), ids(list(world.BACKGROUNDS))
+        self.shapes = torch.stack([ids(list(world.SHAPES)), ids(list(world.SHAPES.values()))])
+        first = ids([name.split()[0] for name in world.RELATIONS])
+        second = [name.split()[1:] for name in world.RELATIONS]
+        rest = torch.tensor([encoder.word_id(w[0]) if w else 0 for w in second], device=device)
+        self.relations = torch.stack([first, rest], 1)
+        self.end = ids(["on", "a", "background"])
+
+    def of(self, words: Words) -> Tensor:
+        """(B, 14)"""
+        num = len(words.relation)
+        blank = torch.zeros(num, 6, dtype=torch.long, device=self.end.device)
+        things = [self._thing(words, i) for i in range(2)]
+        ground = self.grounds[words.background, None]
+        end = self.end.expand(num, -1)
+        end = torch.cat([end[:, :2], ground, end[:, 2:]], 1)
+        relation = self.relations[words.relation.clamp(max=len(world.RELATIONS) - 1)]
+        both = torch.cat([things[0], relation, things[1], end], 1)
+        short = torch.cat([both[:, :5], both[:, 6:], blank[:, :1]], 1)
+        both = torch.where(relation[:, 1:] > 0, both, short)
+        single = torch.cat([things[0], end, blank], 1)
+        alone = words.relation == len(world.RELATIONS)
+        return encoder.placed(torch.where(alone[:, None], single, both))
+
+    def near(self, words: Words, num: int) -> list[Tensor]:
+        """`num` captions each that differ in one word that counts. (B, 14) each"""
+        found = []
+        size, device = len(words.relation), self.end.device
+        row = torch.arange(size, device=device)
+        alone = words.relation == len(world.RELATIONS)
+        for _ in range(num):
+            slot = torch.randint(10, (size,), device=device)
+            slot = torch.where(alone & (slot >= 4) & (slot < 9), slot % 4, slot)
+            changed = replace(words)
+            for i, name in enumerate(("count", "size", "colour", "shape")):
+                column = getattr(words, name).clone()
+                for thing in range(2):
+                    mine = row[slot == 4 * thing + i]
+                    column[mine, thing] = self._other(column[mine, thing], name)
+                setattr(changed, name, column)
+            changed.relation = torch.where(
+                slot == 8, self._other(words.relation, "relation"), words.relation
+            )
+            changed.background = torch.where(
+                slot == 9, self._other(words.background, "background"), words.background
+            )
+            found.append(self.of(changed))
+        return found
+
+    def _thing(self, words: Words, i: int) -> Tensor:
+        count = words.count[:, i]
+        return torch.stack(
+            [
+                self.counts[count - 1],
+                self.sizes[words.size[:, i]],
+                self.colours[words.colour[:, i]],
+                self.shapes[(count > 1).long(), words.shape[:, i]],
+            ],
+            1,
+        )
+
+    def _other(self, value: Tensor, kind: str) -> Tensor:
+        """Another word of the kind; counts begin at 1."""
+        num, least = len(world.KINDS[kind]), int(kind == "count")
+        step = torch.randint(1, num, value.shape, device=value.device)
+        return (value - least + step) % num + least
+
+
+# ---------------------------------------------------------------- figures
+
+
+def accuracy(network: PocketEncoder, num: int = 192) -> dict[str, float]:
+    """Held-out renders: the right caption first among `num` and as many near misses; pairwise."""
     prompts = world.draw(num, 555, "heldout")
-    wrong = [others[rng.integers(len(others))] for others in map(_all_near, prompts)]
-    images = encoder.image(world.render_many(prompts, 555))
-    similarity = images @ torch.cat([encoder.text(prompts), encoder.text(wrong)]).T
+    wrong = [_all_near(prompt)[i % 7] for i, prompt in enumerate(prompts)]
+    images = network.image(world.render_many(prompts, 555))
+    similarity = images @ torch.cat([network.text(prompts), network.text(wrong)]).T
     right = similarity.argmax(1) == torch.arange(num)
     pair = similarity.diagonal() > similarity[:, num:].diagonal()
     return {
@@ -98,88 +243,47 @@ def accuracy(encoder: PocketEncoder, num: int = 192) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def redraw(prompts: list[str], pictures: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    """Give renders noise and let the pocket model finish them; (B, 64, 64, 3) uint8.
-
-    With little noise a picture still shows its prompt; with more it is more the model's own.
-    """
-    parts = train_model.load_parts(PIPELINE_DIR)
-    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
-    scheduler.set_timesteps(10)
-    generator = torch.Generator().manual_seed(seed)
-    config, drawn = parts.vae.config, []
-    for n, at in enumerate(range(0, len(prompts), 64)):
-        sigmas = scheduler.sigmas[REDRAW_FROM[n % len(REDRAW_FROM)] :]
-        latents = train_vae.encode(parts.vae, pictures[at : at + 64]).float()
-        noise = torch.randn(latents.shape, generator=generator)
-        x = (1 - sigmas[0]) * latents + sigmas[0] * noise
-        ids = [train_model.token_ids(parts, prompt) for prompt in prompts[at : at + 64]]
-        tokens, pooled = train_model.embed(parts, torch.tensor(ids))
-        with torch.autocast("cpu", torch.bfloat16):
-            for now, then in pairwise(sigmas):
-                timestep = (now * 1000).expand(len(ids))
-                velocity = parts.transformer(x, tokens, pooled, timestep, return_dict=False)[0]
-                x = x + (then - now) * velocity.float()
-            signal = parts.vae.decode(x / config.scaling_factor + config.shift_factor).sample
-        drawn.append(train_vae.to_pictures(signal))
-    return np.concatenate(drawn)
-
-
-def roughen(pictures: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Half of the pictures softened, shifted in colour and noisy; (B, 64, 64, 3) uint8."""
-    rough = pictures.copy()
-    for at in range(0, len(rough), 2):
-        picture = rough[at].astype(np.float32)
-        blur = rng.uniform(0, 1.2)
-        picture = ndimage.gaussian_filter(picture, (blur, blur, 0)) + rng.normal(0, 8, 3)
-        picture += rng.normal(0, rng.uniform(0, 10), picture.shape)
-        rough[at] = picture.clip(0, 255).astype(np.uint8)
-    return rough
-
-
-def _loss(
-    encoder: PocketEncoder, pictures: Tensor, prompts: list[str], near: dict[str, NearMisses]
-) -> Tensor:
-    """The right caption among the batch's, the right picture for each, each word among its kind."""
-    images, right = encoder.see(pictures), encoder.read(word_ids(prompts))
-    scale = encoder.log_scale.exp().clamp(max=50)
-    among = scale * images @ right.T
-    target = torch.arange(len(images))
-    whole = (F.cross_entropy(among, target) + F.cross_entropy(among.T, target)) / 2
-    own = among.diagonal()
-    misses = [some_of(near[prompt]) for prompt in prompts]
-    row = torch.cat([torch.full((len(miss.ids),), i) for i, miss in enumerate(misses)])
-    changed = encoder.read(torch.cat([miss.ids for miss in misses]))
-    logits = scale * (images[row] * changed).sum(1)
-    table = torch.full((len(images), SLOTS, WORDS), -torch.inf)
-    table[row, torch.cat([miss.slot for miss in misses]), torch.cat([m.word for m in misses])] = (
-        logits
-    )
-    there = torch.isfinite(table).any(2)
-    rivals = torch.logaddexp(
-        torch.logsumexp(table[there], 1), own[:, None].expand(-1, SLOTS)[there]
-    )
-    words = (rivals - own[:, None].expand(-1, SLOTS)[there]).mean()
-    return whole + 3 * words
-
-
-def some_of(miss: NearMisses, num_slots: int = 4) -> NearMisses:
-    """The near misses of a few slots drawn at random: as good in the mean, and much quicker."""
-    slots = miss.slot.unique()
-    keep = torch.isin(miss.slot, slots[torch.randperm(len(slots))[:num_slots]])
-    return NearMisses(miss.ids[keep], miss.slot[keep], miss.word[keep])
-
-
-def near_misses(prompt: str) -> NearMisses:
-    """Every prompt that differs in one word, with the word it differs in."""
-    changed = [
-        (slot, i, other)
-        for slot, (_, others) in enumerate(one_word_changed(prompt))
-        for i, other in enumerate(others)
-    ]
-    slot, word, others = zip(*changed, strict=True)
-    return NearMisses(word_ids(list(others)), torch.tensor(slot), torch.tensor(word))
+def fact_accuracy(network: PocketEncoder, num: int = 512) -> dict[str, float]:
+    """Flawed scenes it has not seen: how often a fact is read right, of the colours there."""
+    scenes = flawed.Maker("cpu", 999_983).make(num)
+    sight, facts = network.look(scenes.pictures), scenes.facts
+    there = facts.count > 0
+    likely = facts.shape.max(2)
+    clear = there & (likely.values > 0.8)
+    sized = there & ((facts.large - 0.5).abs() > 0.4)
+    found = {
+        "count": (sight.count.argmax(2) == facts.count)[there],
+        "absent": (sight.count.argmax(2) == 0)[~there],
+        "shape": (sight.shape.argmax(2) == likely.indices)[clear],
+        "size": ((sight.large > 0) == (facts.large > 0.5))[sized],
+        "background": sight.background.argmax(1) == facts.background,
+    }
+    return {name: round(float(right.float().mean()), 3) for name, right in found.items()}
 
 
 def _all_near(prompt: str) -> list[str]:
     return [other for _, others in one_word_changed(prompt) for other in others]
+
+
+def main() -> None:
+    """Train for some minutes on a device."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--batch", type=int, default=0, help="pictures a step; 0: as fits the device"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    figures = train(
+        args.out / "model.safetensors",
+        minutes=args.minutes, device=args.device, batch=args.batch, seed=args.seed,
+    )  # fmt: skip
+    (args.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    log.info("%s", figures)
+
+
+if __name__ == "__main__":
+    main()
