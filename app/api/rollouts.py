@@ -1,15 +1,18 @@
-"""Rollouts: groups of siblings as GRPO compares them, and one group in full."""
+"""Rollouts: groups of siblings as GRPO compares them, one in full, and from there to people."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
 
-from app.api.deps import Body, Limit, ProjectDep, StudioDep
-from backend.services import rollouts
+from app.api.deps import Body, Limit, ProjectDep, StudioDep, UserDep
+from backend.services import rollout_pairs, rollouts
+from backend.services.rollout_filter import Filter
 
 router = APIRouter(tags=["rollouts"])
+Reward = Annotated[str, Query(max_length=200)]
 
 
 class PairOf(Body):
@@ -17,24 +20,88 @@ class PairOf(Body):
 
     best: int | None = None
     worst: int | None = None
+    study_id: int | None = None
+    """Into that study; empty: into the queue."""
+
+
+class Chosen(Body):
+    """Rollouts of a run."""
+
+    rollouts: list[tuple[int, int]] = Field(min_length=1, max_length=rollout_pairs.MOST)
+    """(group, leaf) each."""
+
+
+class ToPeople(Chosen):
+    """Rollouts that people shall judge."""
+
+    study_id: int | None = None
+    """Into that study; empty: into the queue."""
+
+
+class ToPrompts(Chosen):
+    """Rollouts whose prompts become a set."""
+
+    name: str
+    """Of the new prompt set."""
+
+
+def wanted(  # noqa: PLR0913 - one for each filter
+    user: UserDep,
+    step_min: int | None = None,
+    step_max: int | None = None,
+    prompt: Annotated[str, Query(max_length=1_000)] = "",
+    kept: bool | None = None,
+    reward: Annotated[Reward, Query(description="Whose mean is bounded; empty: the total.")] = "",
+    low: float | None = None,
+    high: float | None = None,
+    far: Annotated[float | None, Query(description="Some |z| above this.")] = None,
+    flat: Annotated[bool, Query(description="Groups without spread alone.")] = False,
+    up: Annotated[Reward, Query(description="Up by this reward and down by `down`.")] = "",
+    down: Reward = "",
+    judge: Annotated[
+        str | None, Query(description="A watched reward that disagrees; empty: any.")
+    ] = None,
+    missing: Annotated[bool, Query(description="Some reward gave no value.")] = False,
+    seen: Annotated[bool | None, Query(description="Whether I have looked at it.")] = None,
+    sort: Annotated[
+        str,
+        Query(
+            description="newest, oldest, spread, mean, far, apart, judge, missing, mean:R or sd:R."
+        ),
+    ] = "newest",
+) -> Filter:
+    """The filter that a request's query says."""
+    return Filter(
+        step_min=step_min,
+        step_max=step_max,
+        prompt=prompt,
+        kept=kept,
+        reward=reward,
+        low=low,
+        high=high,
+        far=far,
+        flat=flat,
+        up=up,
+        down=down,
+        judge=judge,
+        missing=missing,
+        seen=seen,
+        user_id=user["id"],
+        sort=sort,
+    )
 
 
 @router.get("/runs/{run_id}/rollouts")
-def list_groups(  # noqa: PLR0913 - one for each filter
+def list_groups(
     run_id: int,
     studio: StudioDep,
     _project: ProjectDep,
-    step_min: int | None = None,
-    step_max: int | None = None,
-    prompt: str = "",
-    kept: bool | None = None,
-    sort: Literal["newest", "spread", "mean"] = "newest",
+    asked: Annotated[Filter, Depends(wanted)],
     after: str | None = None,
     limit: Limit = 20,
 ) -> dict[str, Any]:
     """Groups that match, with their leaves by falling advantage."""
-    wanted = rollouts.Filter(step_min, step_max, prompt, kept, sort)
-    return rollouts.page(studio, run_id, wanted, after=after, limit=limit)
+    return rollouts.page(studio, run_id, asked, after=after, limit=limit)
 
 
 @router.get("/rollouts/{group_id}")
@@ -43,9 +110,38 @@ def read_group(group_id: int, studio: StudioDep, _project: ProjectDep) -> dict[s
     return rollouts.get(studio, group_id)
 
 
+@router.get("/rollouts/{group_id}/neighbours")
+def read_neighbours(group_id: int, studio: StudioDep, _project: ProjectDep) -> list[dict[str, Any]]:
+    """Groups of the same prompt at the steps around it."""
+    return rollouts.neighbours(studio, group_id)
+
+
+@router.post("/rollouts/{group_id}/seen", status_code=204)
+def look_at(group_id: int, studio: StudioDep, user: UserDep, _project: ProjectDep) -> None:
+    """Remember that I have looked at a group."""
+    rollouts.look(studio, group_id, user["id"])
+
+
 @router.post("/rollouts/{group_id}/pair", status_code=201)
 def make_pair(
     group_id: int, body: PairOf, studio: StudioDep, _project: ProjectDep
 ) -> dict[str, int]:
-    """Queue two rollouts for people to judge."""
-    return {"pair_id": rollouts.make_pair(studio, group_id, body.best, body.worst)}
+    """Queue two rollouts for people to judge, or put them into a study."""
+    pair = rollout_pairs.make_pair(studio, group_id, body.best, body.worst, body.study_id)
+    return {"pair_id": pair}
+
+
+@router.post("/runs/{run_id}/rollouts/pairs", status_code=201)
+def send_to_people(
+    run_id: int, body: ToPeople, studio: StudioDep, _project: ProjectDep
+) -> dict[str, Any]:
+    """Queue chosen rollouts: of each prompt, by their reward, every one against the next."""
+    return rollout_pairs.send_pairs(studio, run_id, body.rollouts, body.study_id)
+
+
+@router.post("/runs/{run_id}/rollouts/prompts", status_code=201)
+def send_to_prompts(
+    run_id: int, body: ToPrompts, studio: StudioDep, _project: ProjectDep
+) -> dict[str, Any]:
+    """A new prompt set of the chosen rollouts' prompts."""
+    return rollout_pairs.send_prompts(studio, run_id, body.rollouts, body.name)

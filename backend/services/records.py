@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, NotFound
-from backend.services import events, policies
+from backend.services import events, policies, rollout_facts
 from backend.services import runs as run_rows
 from backend.services.studio import Studio
 from backend.types import EvaluationRecord, GroupRecord, IterationRecord
@@ -85,7 +85,7 @@ def iteration(
                 seconds=plain(record.seconds),
             )
         )
-        _insert_groups(session, groups, record.groups)
+        _insert_groups(session, run_id, groups, record.groups)
         session.execute(update(Run).where(Run.id == run_id).values(step=record.step))
         data = {"step": record.step}
         text = f"Iteration {record.step} was recorded."
@@ -264,7 +264,7 @@ def _forget_iteration(session: Session, run_id: int, step: int) -> None:
 
 
 def _insert_groups(
-    session: Session, rows: list[dict[str, Any]], records: Sequence[GroupRecord]
+    session: Session, run_id: int, rows: list[dict[str, Any]], records: Sequence[GroupRecord]
 ) -> None:
     if not rows:
         return
@@ -292,6 +292,9 @@ def _insert_groups(
     ]
     if nodes:
         session.execute(insert(RolloutNode), nodes)
+    trained = rollout_facts.trained_names(run_rows.find(session, run_id).config)
+    of_groups = {group_id: one.nodes for group_id, one in zip(ids, records, strict=True)}
+    rollout_facts.write(session, run_id, trained, of_groups)
 
 
 def _group(run_id: int, step: int, group: GroupRecord, sheet: Sheets) -> dict[str, Any]:

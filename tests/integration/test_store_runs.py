@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from backend.errors import ConfigError, Conflict, NotFound
+from backend.errors import ConfigError, Conflict
 from backend.services import (
     events,
     jobs,
@@ -184,46 +184,6 @@ def test_a_clone_differs_by_what_was_changed_alone(services: Studio) -> None:
     assert [line["key"] for line in changed["diff"]] == ["optim.lr", "sampling.guidance"]
     method = {"name": "flow-grpo", "settings": {}}
     assert runs.clone(services, first["id"], {"method": method})["method"] == "flow-grpo"
-
-
-def test_rollouts_are_filtered_sorted_and_paged(services: Studio) -> None:
-    made = factory.project(services)
-    run = factory.trained_run(services, made, steps=3)
-    first = rollouts.page(services, run, limit=4)
-    assert (first["total"], first["samples"]) == (6, 18)
-    assert [group["step"] for group in first["groups"]] == [3, 3, 2, 2]
-    leaves = first["groups"][0]["leaves"]
-    assert [leaf["advantage"] for leaf in leaves] == [1.0, 0.0, -1.0] and leaves[0]["total"] == 0.5
-    second = rollouts.page(services, run, limit=4, after=first["next"])
-    assert [group["step"] for group in second["groups"]] == [1, 1] and second["next"] is None
-    for sort in ("spread", "mean"):
-        wanted = rollouts.Filter(sort=sort)
-        seen, after = [], None
-        while True:
-            page = rollouts.page(services, run, wanted, after=after, limit=2)
-            seen += [group[sort] for group in page["groups"]]
-            after = page["next"]
-            if after is None:
-                break
-        assert len(seen) == 6 and seen == sorted(seen, reverse=True)
-    kept = rollouts.page(services, run, rollouts.Filter(kept=True, step_min=2, prompt="PROMPT 0"))
-    assert kept["total"] == 2
-
-
-def test_one_group_is_shown_in_full_and_its_best_and_worst_become_a_pair(services: Studio) -> None:
-    made = factory.project(services)
-    run = factory.trained_run(services, made, steps=1)
-    group = rollouts.page(services, run)["groups"][0]
-    full = rollouts.get(services, group["id"])
-    assert len(full["nodes"]) == 4 and full["nodes"][0]["seed"] == str(2**60)
-    assert full["detail"]["eta"] == 0.7 and full["detail"]["odd"] is None
-    assert len(full["groups_of_tree"]) == 2
-    pair = rollouts.make_pair(services, group["id"])
-    assert rollouts.make_pair(services, group["id"]) == pair
-    drawn = samples.page(services, made.project, limit=2)["items"]
-    assert {(item["width"], item["height"]) for item in drawn} == {(8, 8)}
-    with pytest.raises(NotFound):
-        rollouts.make_pair(services, group["id"], best=99)
 
 
 def test_preflight_says_cost_and_offers_what_helps(services: Studio) -> None:
