@@ -131,7 +131,8 @@ def next_pairs(
                 beyond = free(limit=n + len(mine))
                 fresh = [Handed(pair) for pair in beyond if pair not in taken][:wanted]
         sides = _lease(session, user_id, mine, renewed + again, fresh, now + LEASE_S)
-        chosen = again + [handed.pair_id for handed in fresh]
+    chosen = again + [handed.pair_id for handed in fresh]
+    with studio.read() as session:  # what is only told, without keeping others from their leases
         shown = {pair.pair_id: pair for pair in queries.shown_pairs(session, chosen)}
         views = _views(session, [shown[i] for i in chosen], sides, user_id, now + LEASE_S)
         done, total = queries.pair_counts(session, project_id, user_id, scope)

@@ -1,6 +1,6 @@
 """Requests nobody would write, drawn from the API's own description: none makes the server fail.
 
-A few for every operation, from the same seed each time. `PALATE_FUZZ_SECONDS=600` goes on for ten
+A few for every operation, from the same seed each time. `FUZZ_SECONDS=600` goes on for ten
 minutes with new ones.
 """
 
@@ -50,7 +50,7 @@ def test_no_request_makes_the_server_fail(app: FastAPI) -> None:
         if one.path.startswith("/api/v1/") and not one.path.endswith(STREAMS)
     ]
     assert len(asked) > 80
-    until = time.monotonic() + float(os.environ.get("PALATE_FUZZ_SECONDS", "0"))
+    until = time.monotonic() + float(os.environ.get("FUZZ_SECONDS", "0"))
     sent = 0
     for number in itertools.count():
         for operation in asked:
