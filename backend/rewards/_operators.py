@@ -181,11 +181,10 @@ def adapted(
         short = max(target[name] - mean[name], 0.0) / max(spread.get(name, 1.0), TINY)
         wanted = base[name] * (1.0 if met else short * (1.0 - missing.get(name, 0.0)))
         now = weight[name]
-        step = np.clip(
-            KEEP * now + (1 - KEEP) * wanted - now, -CHANGE * abs(now), CHANGE * abs(now)
-        )
-        ends = sorted(limit * base[name] for limit in BOUNDS)
-        moved[name] = float(np.clip(now + step, *ends))
+        most = CHANGE * abs(now)
+        step = min(max((1 - KEEP) * (wanted - now), -most), most)
+        low, high = sorted(limit * base[name] for limit in BOUNDS)
+        moved[name] = min(max(now + step, low), high)
     return moved
 
 

@@ -190,9 +190,8 @@ def test_pareto_asks_for_no_exchange_rate() -> None:
     assert found.argmin() == 3 and found[3] < -0.7 and found.sum() == pytest.approx(0)
     more = {"a": 1000 * values["a"], "b": values["b"]}
     assert total(more, terms, manner=PARETO).tolist() == found.tolist()
-    penalty = total(
-        {"a": -values["a"], "b": values["b"]}, [Term("a", -1.0), Term("b")], manner=PARETO
-    )
+    turned, less = {"a": -values["a"], "b": values["b"]}, [Term("a", -1.0), Term("b")]
+    penalty = total(turned, less, manner=PARETO)
     assert penalty.tolist() == found.tolist()
 
 
@@ -222,7 +221,7 @@ def test_shares_of_every_manner_add_up_and_sum_to_zero() -> None:
             assert result.total[group == g].sum() == pytest.approx(0, abs=1e-9)
 
 
-# --- gates, confidence, difficulty ------------------------------------------------------------------
+# --- gates, confidence, difficulty --------------------------------------------------------------
 
 
 def test_a_shut_gate_leaves_a_sample_out_and_scores_nobody() -> None:
