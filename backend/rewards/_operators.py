@@ -104,7 +104,8 @@ def fronts(value_KN: Floats, tolerance_K: Floats) -> Ints:
     """
     gap = value_KN[:, :, None] - value_KN[:, None, :]
     over = np.nan_to_num(gap, nan=0.0) > tolerance_K[:, None, None]
-    beats = over.any(axis=0) & ~over.any(axis=0).T
+    better = np.asarray(over.any(axis=0))
+    beats = better & ~better.T
     front, left = np.zeros(value_KN.shape[1], dtype=np.int64), np.arange(value_KN.shape[1])
     level = 0
     while left.size:

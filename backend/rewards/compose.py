@@ -38,11 +38,13 @@ from backend.rewards import _operators
 from backend.rewards._groups import TINY, centred, ranked, slots, spread
 from backend.rewards._groups import mean as group_mean
 from backend.rewards._groups import std as group_std
-from backend.rewards._terms import PLAIN, Combine, check, refuse
+from backend.rewards._terms import PLAIN as PLAIN
+from backend.rewards._terms import Combine, check
 from backend.rewards._terms import Manner as Manner
 from backend.rewards._terms import Scale as Scale
 from backend.rewards._terms import Term as Term
 from backend.rewards._terms import needs_base as needs_base
+from backend.rewards._terms import refuse as refuse
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -28,13 +28,13 @@ Letters: N nodes · L leaves · I items.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.rewards.compose import Composed, Scale, Term, compose
+from backend.rewards.compose import PLAIN, Composed, Manner, Scale, Term, compose
 from backend.rl.tree import Bools, Ints, Shape
 
 Floats = NDArray[np.float64]
@@ -139,15 +139,17 @@ def siblings(shape: Shape, credit: Credit) -> Ints:
     return np.unique(columns, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def assign(
+def assign(  # noqa: PLR0913 - the settings of composition are passed on one by one
     shape: Shape,
     values: Mapping[str, Floats],
     terms: Sequence[Term],
     credit: Credit,
     *,
     scale: Scale,
-    floor: float,
+    floor: float | Mapping[str, float],
     clip: float,
+    renormalise: bool = False,
+    manner: Manner = PLAIN,
     log_prob_N: Floats | None = None,
 ) -> Credited:
     """Advantages from the leaves' rewards, each (L,), NaN where missing.
@@ -155,9 +157,20 @@ def assign(
     `log_prob_N` weighs the branches of value "softmax".
     """
     items = partition(shape, credit)
-    if credit.value != "leaf":
-        values = {n: _edge_values(shape, v, credit, log_prob_N) for n, v in values.items()}
-    composed = compose(values, items.group_I, terms, scale=scale, floor=floor, clip=clip)
+    values = item_values(shape, values, credit, log_prob_N)
+    if credit.value != "leaf" and manner.doubt:
+        doubt = item_values(shape, manner.doubt, replace(credit, value="mean"), None)
+        manner = replace(manner, doubt=doubt)
+    composed = compose(
+        values,
+        items.group_I,
+        terms,
+        scale=scale,
+        floor=floor,
+        clip=clip,
+        renormalise=renormalise,
+        manner=manner,
+    )
     leaf_N = np.full(len(shape), np.nan)
     spoken = items.item_N[shape.leaf]
     used = (spoken >= 0) & composed.used[spoken]
@@ -170,6 +183,15 @@ def assign(
     edge_N[~shape.trained] = np.nan
     edge_N[_pruned(shape, leaf_N, credit)] = np.nan
     return Credited(edge_N, leaf_N, items, composed)
+
+
+def item_values(
+    shape: Shape, values: Mapping[str, Floats], credit: Credit, log_prob_N: Floats | None
+) -> Mapping[str, Floats]:
+    """Each reward's values of what is compared, (I,), from those of the leaves, (L,)."""
+    if credit.value == "leaf":
+        return values
+    return {name: _edge_values(shape, v, credit, log_prob_N) for name, v in values.items()}
 
 
 def _key(shape: Shape, node: Ints, credit: Credit) -> Ints:
