@@ -16,7 +16,8 @@ from app.api.live import Live
 from backend import recipes
 from backend.registry import methods, policies
 from backend.rl.recipe import RewardTerm, RunConfig
-from backend.services import plans, preflight, probes, run_rows, run_shelf, runs
+from backend.services import glances, plans, preflight, probes, run_rows, run_shelf, runs
+from backend.services.preflight.mend import mend
 from backend.services.run_rows import Wanted
 
 router = APIRouter(tags=["runs"])
@@ -42,8 +43,23 @@ class NewProbe(Body):
     """Empty takes the open project."""
     config: dict[str, Any]
     """Settings of the run that is being written."""
-    kind: Literal["spread", "psi"] = "spread"
-    """Where forks make the reward differ, or how much noise each step bears."""
+    kind: Literal["spread", "psi", "step"] = "spread"
+    """Where forks make the reward differ, how much noise each step bears, or what a step takes."""
+
+
+class Mend(Body):
+    """A fix of the preflight that makes something."""
+
+    what: Literal["prompt_set", "heldout_set", "apart"]
+    prompt_set: str = ""
+    heldout_set: str = ""
+
+
+class Terms(Body):
+    """Rewards to look at before they are trained on."""
+
+    terms: list[dict[str, Any]] = Field(max_length=50)
+    """As a run's config has them."""
 
 
 class NewRun(Body):
@@ -132,6 +148,19 @@ def run_schema(method: str = "g2rpo", family: str = "sd3") -> dict[str, Any]:
 def run_preflight(body: Settings, studio: StudioDep, project: ProjectDep) -> dict[str, Any]:
     """What a run would cost and what would fail, each line with the change that helps."""
     return preflight.check(studio, project, body.config)
+
+
+@router.post("/runs/preflight/mend")
+def mend_run(body: Mend, studio: StudioDep, project: ProjectDep) -> dict[str, Any]:
+    """Make what a fix of the preflight offers; answers with the changes of the config."""
+    return mend(studio, project, body.what, body.prompt_set, body.heldout_set)
+
+
+@router.post("/runs/glance")
+def glance(body: Terms, studio: StudioDep, project: ProjectDep) -> dict[str, Any]:
+    """What rewards say of the project's newest samples; workers are asked what is not known."""
+    terms = [RewardTerm.read(term) for term in body.terms]
+    return {name: seen.plain() for name, seen in glances.ask(studio, project, terms).items()}
 
 
 @router.post("/runs/plan")

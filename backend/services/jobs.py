@@ -29,6 +29,7 @@ QUEUES = {
     "study": "generate",
     "choose": "score",
     "score": "score",
+    "glance": "score",
     "judge": "score",
     "simulate": "score",
     "learn": "score",

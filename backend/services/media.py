@@ -112,11 +112,12 @@ class Media:
         """Free space where media are written; None when that is not a local disk."""
         if self.folder is None:
             return None
-        folder = self.folder
-        while not folder.exists():
-            folder = folder.parent
-        status = os.statvfs(folder)
+        status = os.statvfs(_nearest(self.folder))
         return status.f_bavail * status.f_frsize
+
+    def is_writable(self) -> bool:
+        """Whether a local folder lets us write; of another store only writing would tell."""
+        return self.folder is None or os.access(_nearest(self.folder), os.W_OK)
 
     def _local(self, name: str) -> Path:
         assert self.folder is not None
@@ -182,6 +183,13 @@ class Media:
         finally:
             partial.unlink(missing_ok=True)
         return copy
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the first above it that exists."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
 
 
 def sniff(head: bytes) -> str:

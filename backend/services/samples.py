@@ -198,11 +198,11 @@ def is_being_drawn(studio: Studio, policy_id: int) -> bool:
 def files(
     studio: Studio, project_id: int, *, policy_id: int | None = None, limit: int | None = None
 ) -> list[SampleFile]:
-    """Samples with their prompts for scoring, newest first."""
+    """Pictures with their prompts for scoring, newest first."""
     query = (
         select(Sample.id, Prompt.text, Sample.media)
         .join(Prompt, Prompt.id == Sample.prompt_id)
-        .where(Sample.project_id == project_id)
+        .where(Sample.project_id == project_id, Sample.text.is_(None))
         .order_by(Sample.id.desc())
         .limit(limit)
     )
