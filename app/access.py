@@ -71,6 +71,7 @@ LEAST: dict[str, str] = {
             f"{API}/recipes",
             f"{API}/run-schema",
             f"{API}/runs",
+            f"{API}/alarm-rules",
             f"{API}/rollouts",
             f"{API}/comparisons",
             f"{API}/boards",

@@ -25,6 +25,8 @@ Pictures = NDArray[np.uint8]
 """Pictures as uint8 (B, h, w, 3), RGB."""
 
 Wanted = Literal["run", "pause", "stop"]
+HALT = "halt"
+"""What a job's row wants when it is to end at once, in the middle of an update: a harder "stop"."""
 
 Training = Literal["lora", "full"]
 """What of a network trains: a LoRA put on it, or all its own weights."""
@@ -311,11 +313,27 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Orders:
+    """What people have asked of a run besides its end, as it holds before the next update."""
+
+    changes: tuple[tuple[str, Any], ...] = ()
+    """(dotted setting, value) of every change that holds, in the order they were asked for."""
+    sample: bool = False
+    """Draw the fixed prompts now."""
+    checkpoint: bool = False
+    """Keep the whole state now."""
+
+
 class Control(Protocol):
     """How people reach a running loop; asked before every update."""
 
     def wanted(self) -> Wanted:
         """What people want of the run now."""
+        ...
+
+    def orders(self, step: int) -> Orders:
+        """What holds after `step` updates; the same for the same step, however often it runs."""
         ...
 
     def progress(self, done: int, total: int, message: str) -> None:
@@ -334,3 +352,5 @@ class TrainResult:
     """Of the last evaluation."""
     best_step: int | None = None
     """The step to deliver, where the run watched a reward and that is not the last one."""
+    lacking: bool = False
+    """Whether it paused by itself because a reward failed too often."""

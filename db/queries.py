@@ -918,7 +918,8 @@ def recent_step_seconds(session: Session, run_ids: Sequence[int], recent: int) -
 def evaluation_metrics(
     session: Session, run_ids: Sequence[int]
 ) -> dict[int, list[tuple[int, dict[str, Any]]]]:
-    """(step, metrics) of every evaluation of each run, by rising step; no pictures."""
+    """(step, metrics) of every evaluation of each run, by rising step; no pictures, nor what was
+    only drawn."""
     found: dict[int, list[tuple[int, dict[str, Any]]]] = {}
     rows = session.execute(
         select(Evaluation.run_id, Evaluation.step, Evaluation.metrics)
@@ -926,5 +927,6 @@ def evaluation_metrics(
         .order_by(Evaluation.run_id, Evaluation.step)
     )
     for run_id, step, metrics in rows:
-        found.setdefault(run_id, []).append((step, metrics))
+        if metrics:
+            found.setdefault(run_id, []).append((step, metrics))
     return found

@@ -26,7 +26,7 @@ from backend.rl.loop import train
 from backend.rl.recipe import RunConfig
 from backend.rl.shards import whole
 from backend.rl.team import Accelerated, Alone, Team
-from backend.types import CheckpointState, EvaluationRecord, IterationRecord
+from backend.types import CheckpointState, EvaluationRecord, IterationRecord, Orders
 from tests.tiny_sd3 import PROMPTS, load_tiny
 
 
@@ -59,6 +59,9 @@ class Recorder:
 
     def wanted(self) -> str:
         return "run"
+
+    def orders(self, step: int) -> Orders:
+        return Orders()
 
     def progress(self, done: int, total: int, message: str) -> None:
         pass

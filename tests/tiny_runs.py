@@ -18,7 +18,7 @@ from backend.rl.recipe import RunConfig, learns_from_pairs
 from backend.services import policies, records
 from backend.services.records import Sheets
 from backend.services.studio import Studio
-from backend.types import CheckpointState, EvaluationRecord, IterationRecord, Wanted
+from backend.types import CheckpointState, EvaluationRecord, IterationRecord, Orders, Wanted
 from db.tables import Run
 from tests.tiny_sd3 import PROMPTS, load_tiny
 from workers.sheets import strip
@@ -60,6 +60,9 @@ class _Desk:
 
     def wanted(self) -> Wanted:
         return "run"
+
+    def orders(self, step: int) -> Orders:
+        return Orders()
 
     def progress(self, done: int, total: int, message: str) -> None:
         pass

@@ -16,7 +16,7 @@ from typing import Any, cast
 from backend.errors import PalateError
 from backend.services import jobs
 from backend.services.studio import Studio
-from backend.types import Wanted
+from backend.types import HALT, Wanted
 from workers import models
 from workers.queues import worker_name
 from workers.stop import STOP
@@ -56,13 +56,18 @@ class JobFrame:
 
     def wanted(self) -> Wanted:
         """What people asked of the job; "pause" when this process must end or has lost the job."""
+        wish = self.wish()
+        return "stop" if wish == HALT else cast(Wanted, wish)
+
+    def wish(self) -> str:
+        """As `wanted`, and HALT where the job is not to finish what it is at."""
         if STOP.is_set() or self.is_lost:
             return "pause"
         now = time.monotonic()
         if now - self._asked_at > ASK_S:
             self._asked_at = now
             self._wanted = jobs.wanted(self.studio, self.job_id, self.attempt)
-        return cast(Wanted, self._wanted)
+        return self._wanted
 
     def progress(self, done: int, total: int, message: str) -> None:
         """Say how far the work is; the last step is always written."""
@@ -124,7 +129,7 @@ def _finish(frame: JobFrame, result: dict[str, Any]) -> None:
         return
     if ended == "done":
         jobs.finish(studio, job_id, attempt, result)
-    elif jobs.wanted(studio, job_id, attempt) == "run":  # not people, but this process must end
-        jobs.hand_back(studio, job_id, attempt)
+    elif ended == "paused" and jobs.wanted(studio, job_id, attempt) == "run":
+        jobs.hand_back(studio, job_id, attempt)  # not people, but this process must end
     else:
         jobs.end(studio, job_id, attempt, ended)

@@ -17,7 +17,7 @@ from typing import Any
 
 from backend.errors import PalateError
 from backend.services import jobs
-from backend.types import CheckpointState, EvaluationRecord, IterationRecord, Wanted
+from backend.types import CheckpointState, EvaluationRecord, IterationRecord, Orders, Wanted
 from workers import models
 from workers.frame import Interrupted, JobFrame, sentence
 from workers.launch import INTERRUPTED, Notes
@@ -34,6 +34,10 @@ class Follower:
     def wanted(self) -> Wanted:
         """The first process's wish counts."""
         return "run"
+
+    def orders(self, step: int) -> Orders:
+        """The first process's count."""
+        return Orders()
 
     def progress(self, done: int, total: int, message: str) -> None:
         """Told by the first process."""

@@ -26,6 +26,7 @@ from app.api import (
     runs,
     samples,
     sign_in,
+    steering,
     studies,
 )
 
@@ -39,6 +40,7 @@ NOUNS = (
     imports,
     rewards,
     runs,
+    steering,
     rollouts,
     comparisons,
     boards,

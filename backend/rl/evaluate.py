@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.rl import style
 from backend.rl.randomness import seed_of
 from backend.rl.recipe import EvaluationSettings
 from backend.rl.sampler import Field, draw
@@ -67,7 +69,29 @@ def evaluate(
             first = np.array(baseline[name], dtype=np.float64)
             metrics |= _mean_and_error(value - first, f"gain/{name}", f"gain_se/{name}")
     metrics["diversity"] = _diversity_of(field, held, sigmas)
-    samples = [
+    metrics |= style.figures(images)
+    record = EvaluationRecord(step, metrics, _samples(held, images, values), field.nfe.total())
+    return record, {name: [_or_none(v) for v in value] for name, value in values.items()}
+
+
+def show(
+    field: Field,
+    held: HeldOut,
+    rewards: Mapping[str, Scorer],
+    sigmas: Sequence[float],
+    *,
+    step: int,
+) -> EvaluationRecord:
+    """Only the pictures of the fixed prompts, as every evaluation draws them; no figures."""
+    prompts, seeds = held.prompts[: held.fixed], held.seeds[: held.fixed]
+    images = draw(field, prompts, seeds, sigmas)
+    values = {name: reward.score(images, prompts).values for name, reward in rewards.items()}
+    return EvaluationRecord(step, {}, _samples(held, images, values), field.nfe.total())
+
+
+def _samples(held: HeldOut, images: Pictures, values: Mapping[str, Floats]) -> list[dict[str, Any]]:
+    """The fixed prompts with their pictures and what each reward says of them."""
+    return [
         {
             "prompt": held.prompts[i],
             "seed": held.seeds[i],
@@ -76,8 +100,6 @@ def evaluate(
         }
         for i in range(held.fixed)
     ]
-    record = EvaluationRecord(step, metrics, samples, field.nfe.total())
-    return record, {name: [_or_none(v) for v in value] for name, value in values.items()}
 
 
 def diversity(images: Pictures) -> float:

@@ -45,6 +45,7 @@ def train(
     trainer = Trainer(config, policy, rewards, data, sink, team)
     trainer.restore(resume) if resume is not None else trainer.begin()
     status: Literal["done", "paused", "stopped"] = "done"
+    lacking = False
     while trainer.step < config.num_steps and not trainer.out_of_time():
         done, total = trainer.step, config.num_steps
         control.progress(done, total, f"update {done + 1} of {total}")
@@ -52,12 +53,16 @@ def train(
         if wanted != "run":
             status = "paused" if wanted == "pause" else "stopped"
             break
+        trainer.heed(trainer.team.agree(control.orders(done)))
         trainer.iterate()
-        measured = trainer.step % config.evaluation.every == 0
+        measured = trainer.step % trainer.config.evaluation.every == 0
         if measured:
             trainer.evaluate()
         if trainer.step % config.checkpoint_every == 0 or (measured and config.early_stop.gold):
             trainer.checkpoint()  # the best evaluation must be there to be delivered
+        if lacking := trainer.is_lacking():
+            status = "paused"
+            break
         if measured and trainer.is_cheating():
             status = "stopped"
             break
@@ -66,4 +71,4 @@ def train(
     trainer.checkpoint()
     control.progress(trainer.step, config.num_steps, status)
     best = trainer.history.best_step
-    return TrainResult(status, trainer.step, trainer.nfe, trainer.metrics, best)
+    return TrainResult(status, trainer.step, trainer.nfe, trainer.metrics, best, lacking)

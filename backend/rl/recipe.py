@@ -13,7 +13,12 @@ from pydantic import Field
 
 from backend.config import Config
 from backend.errors import ConfigError
+from backend.hooks import check_address
 from backend.registry import methods, policies, rewards
+from backend.rl.alarms import RULES
+from backend.rl.composing import Compose as Compose
+from backend.rl.composing import RewardTerm as RewardTerm
+from backend.rl.composing import check_compose
 from backend.rl.credit import Credit
 from backend.rl.kernels import compile_kernel
 from backend.rl.objectives import Objective
@@ -62,34 +67,6 @@ class PolicyChoice(Config):
     """Key of a file in backend/policies."""
     config: dict[str, Any] = Field(default_factory=dict)
     """The family's own settings."""
-
-
-class RewardTerm(Config):
-    """One reward in the sum that is trained, or one that is only watched."""
-
-    name: str
-    """Name in charts and tables; once in a run."""
-    kind: str
-    """Key of a file in backend/rewards."""
-    weight: float = 1.0
-    """Weight in the sum of normalised rewards; negative turns a reward into a penalty."""
-    only: str = ""
-    """Only prompts that contain these words are asked about; empty asks about all of them."""
-    transform: Literal["none", "log", "rank", "sign"] = "none"
-    """Applied to the raw value before it is normalised in its group."""
-    config: dict[str, Any] = Field(default_factory=dict)
-    """The reward's own settings."""
-
-
-class Compose(Config):
-    """How rewards are normalised in their group and added up."""
-
-    scale: Literal["batch", "group", "none"] = "batch"
-    """Divide by the spread of the whole batch (survives vanishing groups), of the group, or not."""
-    floor: float = Field(1e-3, ge=0)
-    """A group whose spread is below this teaches nothing: it is skipped and counted."""
-    clip: float = Field(5.0, gt=0)
-    """Advantages are cut at plus and minus this."""
 
 
 class Sampling(Config):
@@ -187,6 +164,15 @@ class EarlyStop(Config):
     """How far under its best the watched reward must be."""
 
 
+class Alarms(Config):
+    """What an alarm does besides being shown."""
+
+    stop_on: list[str] = Field(default_factory=list)
+    """Alarms that end the run after the update in which they fire, by the name of their rule."""
+    webhook: str = ""
+    """An address that is told of every new alarm: https, or http on this machine."""
+
+
 class RunConfig(Config):
     """A whole run."""
 
@@ -212,6 +198,8 @@ class RunConfig(Config):
     """Held-out evaluation."""
     early_stop: EarlyStop = EarlyStop()
     """When the run ends by itself, before its reward is cheated."""
+    alarms: Alarms = Alarms()
+    """What an alarm does besides being shown."""
     labels: Literal["people", "simulated", "both"] = "people"
     """Whose judgements a method that learns from stored pairs is given."""
     processes: int = Field(1, ge=1, le=64)
@@ -246,6 +234,7 @@ class RunConfig(Config):
         _check_plan(config)
         _check_objective(config)
         _check_rewards(config)
+        _check_alarms(config.alarms)
         return config
 
 
@@ -315,6 +304,17 @@ def _check_rewards(config: RunConfig) -> None:
         raise ConfigError(
             "All rewards have weight 0, so nothing would be learned.", field="rewards"
         )
+    check_compose(config.rewards, config.compose)
+
+
+def _check_alarms(alarms: Alarms) -> None:
+    unknown = [name for name in alarms.stop_on if name not in RULES]
+    if unknown:
+        raise ConfigError(
+            f"There is no alarm '{unknown[0]}' to stop on; there are: {', '.join(RULES)}.",
+            field="alarms.stop_on",
+        )
+    check_address(alarms.webhook, "alarms.webhook")
 
 
 def _check_objective(config: RunConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from backend.registry import rewards
 from backend.rewards.compose import Term
 from backend.rewards.interface import Scores
 from backend.rl.credit import Credit, Credited, Floats, Group, partition
@@ -19,6 +21,10 @@ from backend.rl.sampler import Rollouts, decode
 from backend.rl.tree import Ints, Shape, TreePlan
 from backend.rl.update import Pass
 from backend.types import GroupRecord, NodeRecord, Pictures, Policy
+
+_ALARMING = ("loss", "kl", "ratio_mean", "ratio_max_dev")
+"""Figures that always exist after an update: without a finite value they are kept as what they are,
+for a gap in the chart and an alarm."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class Iteration:
 
     def raw(self) -> Floats:
         """Σ w·raw / Σ|w| over the rewards present on each leaf, (L,): in the rewards' units."""
-        terms = {term.name: term.weight for term in self.terms if term.name in self.scores}
+        terms = {t.name: t.weight for t in self.terms if t.name in self.scores and t.role == "sum"}
         value_KL = np.stack([self.scores[name].values for name in terms])
         weight_KL = np.where(np.isfinite(value_KL), np.array(list(terms.values()))[:, None], 0.0)
         size = np.abs(weight_KL).sum(axis=0)
@@ -114,7 +120,8 @@ def trunk_nodes(shape: Shape, groups: Sequence[Group]) -> frozenset[int]:
 
 
 def iteration_metrics(it: Iteration) -> dict[str, float]:
-    """The flat figures of one iteration; a figure that does not exist is left out, never NaN."""
+    """The flat figures of one iteration. A figure that does not exist is left out; one of the
+    update that has no finite value stays, so that people are told."""
     shape, credited = it.forest.shape, it.credited
     ended = shape.outcome
     leaf_tree = shape.tree[shape.leaf][ended]
@@ -135,9 +142,45 @@ def iteration_metrics(it: Iteration) -> dict[str, float]:
             [diversity(it.images[g.leaves[ended[g.leaves]]]) for g in credited.groups if it.owns(g)]
         ),
     }
+    metrics |= _at_bound(it) | _agreement(it)
     if it.seen is not None:
         metrics |= _update_metrics(it.seen, it.forest.shape, it.config)
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return {n: value for n, value in metrics.items() if math.isfinite(value) or n in _ALARMING}
+
+
+def _at_bound(it: Iteration) -> dict[str, float]:
+    """Share of the samples that stand at an end of their reward's range.
+
+    A reward that only compares inside a group always has a best and a worst; it is left out.
+    """
+    found = {}
+    for term in it.config.rewards:
+        ends = [end for end in getattr(rewards.get(term.kind), "RANGE", ()) if end is not None]
+        relative = any(t.relative for t in it.terms if t.name == term.name)
+        values = it.scores[term.name].values[it.forest.shape.outcome]
+        values = values[np.isfinite(values)]
+        if ends and not relative and len(values):
+            found[f"bound/{term.name}"] = float(np.isclose(values[:, None], ends).any(1).mean())
+    return found
+
+
+def _agreement(it: Iteration) -> dict[str, float]:
+    """Correlation inside a group between two trained rewards, mean over groups where both vary."""
+    names = [term.name for term in it.config.rewards if term.name in it.scores]
+    ended, found = it.forest.shape.outcome, {}
+    for one, other in itertools.combinations(names, 2):
+        a, b = it.scores[one].values, it.scores[other].values
+        inside = [g.leaves[ended[g.leaves]] for g in it.credited.groups]
+        value = _finite_mean([_correlation(a[leaves], b[leaves]) for leaves in inside])
+        found[f"agreement/{one}|{other}"] = value
+    return found
+
+
+def _correlation(a: Floats, b: Floats) -> float:
+    both = np.isfinite(a) & np.isfinite(b)
+    if both.sum() < 3 or a[both].std() < 1e-9 or b[both].std() < 1e-9:
+        return math.nan
+    return float(np.corrcoef(a[both], b[both])[0, 1])
 
 
 def group_records(it: Iteration, groups: Sequence[Group], policy: Policy) -> list[GroupRecord]:
@@ -220,12 +263,20 @@ def _leaf_rewards(it: Iteration, leaf: int, node: int) -> dict[str, dict[str, An
     for name, stage in it.credited.composed.stages.items():
         columns = {"shaped": stage.shaped, "z": stage.z, "weight": stage.weight}
         columns["share"] = stage.share
+        if stage.factor is not None:
+            columns["factor"] = stage.factor
         found[name] = {
             "raw": _or_none(it.scores[name].values[leaf]),
             **{key: _or_none(c[item]) if item >= 0 else None for key, c in columns.items()},
-            "status": it.scores[name].status[leaf],
+            "status": _status(it, name, leaf, item),
         }
     return found
+
+
+def _status(it: Iteration, name: str, leaf: int, item: int) -> str:
+    """Whether there is a value, or why not; a value that a gate has no use for says so."""
+    gated, said = it.credited.composed.gated, it.scores[name].status[leaf]
+    return "skipped_gate" if said == "ok" and gated is not None and gated[item] else said
 
 
 def _detail(it: Iteration, group: Group) -> dict[str, Any]:

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 from torch.optim import AdamW
 
 from backend.errors import CheckpointError, ConfigError, MethodError, RewardError
-from backend.rewards.compose import Term
 from backend.rewards.interface import Checked, Scores, checked
 from backend.rl import checkpoint as files
-from backend.rl.collect import Clock, Collected, Collector, Data, Pairs
-from backend.rl.credit import Floats, assign
+from backend.rl.collect import Clock, Collected, Collector, Data
+from backend.rl.composing import without_later
+from backend.rl.composition import Composition
+from backend.rl.credit import Floats
 from backend.rl.early_stop import History
-from backend.rl.evaluate import Baseline, HeldOut, evaluate
+from backend.rl.evaluate import Baseline, HeldOut, evaluate, show
 from backend.rl.objectives import others_needed
 from backend.rl.randomness import seed_of
 from backend.rl.recipe import RewardTerm, RunConfig, method_of, plans_at, read_method, shape_at
 from backend.rl.records import Iteration, group_records, iteration_metrics, recorded_groups
 from backend.rl.sampler import Field
+from backend.rl.steering import changed
 from backend.rl.team import Alone, Team
 from backend.rl.update import Pass, Totals, accumulate, clip_gradient, merge_passes, prepare
-from backend.types import CheckpointState, IterationRecord, Policy, Scorer, Sink
+from backend.types import CheckpointState, IterationRecord, Orders, Policy, Scorer, Sink
 
-_RESUMABLE = {"num_steps", "minutes", "checkpoint_every", "record_groups", "recipe", "evaluation"}
+_RESUMABLE = {
+    "num_steps",
+    "minutes",
+    "checkpoint_every",
+    "record_groups",
+    "recipe",
+    "evaluation",
+    "alarms",
+}
 """Settings that may differ when a run goes on; all others are part of what its checkpoint means."""
 _NO_MATTER = {"processes", "scoring"}
 """Settings that change who does the work, not what is done."""
@@ -45,19 +56,22 @@ class Trainer:
         sink: Sink,
         team: Team | None = None,
     ) -> None:
-        self.config, self.policy, self.sink = config, policy, sink
+        self.given = self.config = config
+        self.changes: tuple[tuple[str, Any], ...] = ()
+        self.policy, self.sink = policy, sink
         self.team = team or Alone()
         settings, method = read_method(config), method_of(config)
         self.credit, self.objective = method.credit(settings), method.objective(settings)
         self.rewards = {t.name: checked(_one_of(rewards, t.name), t.name) for t in _all(config)}
-        self.terms = _terms(config, self.rewards)
+        relative = {name: reward.shape == "groupwise" for name, reward in self.rewards.items()}
+        self.composition = Composition(config, relative)
         self.held = HeldOut.of(data.heldout, config.evaluation)
         self.step = self.nfe = 0
         self.spent = 0.0
         self.baseline: Baseline | None = None
         self.metrics: dict[str, float] = {}
         self.history = History(config.early_stop, config.rewards)
-        self.evaluated_at = self.saved_at = -1
+        self.evaluated_at = self.sampled_at = self.saved_at = -1
         self._prepare_policy()
         if config.sampling.release_encoders:
             judged = data.pairs.prompts if data.pairs else []
@@ -107,7 +121,13 @@ class Trainer:
     def begin(self) -> None:
         """Measure the base, and make the first checkpoint, so that a run can always go on."""
         self.evaluate()
+        self._know_base()
         self.checkpoint()
+
+    def _know_base(self) -> None:
+        """Rewards that are measured against the base are told what they said of it."""
+        if self.composition.needs_base:
+            self.composition.base = self.team.agree(self.baseline) or {}
 
     def restore(self, saved: CheckpointState) -> None:
         """Go on from a checkpoint of the same settings."""
@@ -127,6 +147,9 @@ class Trainer:
         self.baseline, self.metrics = saved.state["baseline"], saved.state["metrics"]
         self.history.rows = list(saved.state["history"])
         self.evaluated_at = int(saved.state["evaluated_at"])
+        self.sampled_at = int(saved.state.get("sampled_at", -1))
+        self.composition.load(saved.state.get("composition", {}))
+        self._know_base()
         self.sink.log("info", f"Resumed after update {self.step}.", {})
 
     def checkpoint(self) -> None:
@@ -142,6 +165,8 @@ class Trainer:
             "metrics": self.metrics,
             "history": self.history.rows,
             "evaluated_at": self.evaluated_at,
+            "sampled_at": self.sampled_at,
+            "composition": self.composition.state(),
         }
         self.sink.checkpoint(
             CheckpointState(
@@ -167,9 +192,26 @@ class Trainer:
             self.sink.log("warning", found, {"best_step": self.history.best_step})
         return bool(found)
 
+    def is_lacking(self) -> bool:
+        """Whether a reward has failed for too long to go on; said once."""
+        found = self.composition.lacking(self.step)
+        if found:
+            self.sink.log("warning", found, {})
+        return bool(found)
+
     def _fingerprint(self) -> str:
-        left_out = _RESUMABLE | _NO_MATTER
-        return files.fingerprint(self.config.model_dump(mode="json", exclude=left_out))
+        settings = self.given.model_dump(mode="json", exclude=_RESUMABLE | _NO_MATTER)
+        return files.fingerprint(without_later(settings))
+
+    def heed(self, orders: Orders) -> None:
+        """Do as people asked: their changes hold from the next update on."""
+        if orders.changes != self.changes:
+            self.changes, self.config = orders.changes, changed(self.given, orders.changes)
+            self.composition.heed(self.config)
+        if orders.sample:
+            self.sample()
+        if orders.checkpoint:
+            self.checkpoint()
 
     # --- one evaluation, one iteration -----------------------------------------------------------
 
@@ -177,17 +219,15 @@ class Trainer:
         """Held-out rewards of the weights that will be delivered, once a step."""
         if self.evaluated_at == self.step:
             return
-        self.evaluated_at, settings = self.step, self.config.evaluation
-        sigmas = self.policy.schedule(settings.num_steps or self.config.sampling.num_steps)
-        averaged = EMA in self._decays(self.step)
-        with self.policy.using(EMA) if averaged else nullcontext(), self.team.whole():
+        self.evaluated_at = self.step
+        with self._delivered():
             if self.team.rank:
                 return  # the first process measures for all
             record, values = evaluate(
                 self._field(),
                 self.held,
                 self.rewards,
-                sigmas,
+                self._sigmas(),
                 step=self.step,
                 baseline=self.baseline,
             )
@@ -197,6 +237,29 @@ class Trainer:
         self.history.add(self.step, record.metrics)
         self.nfe += record.nfe
         self.sink.evaluation(record)
+
+    def sample(self) -> None:
+        """Pictures of the fixed prompts now, unless an evaluation of this step has drawn them."""
+        if self.step in (self.evaluated_at, self.sampled_at) or not self.held.fixed:
+            return
+        self.sampled_at = self.step
+        with self._delivered():
+            if self.team.rank:
+                return
+            record = show(self._field(), self.held, self.rewards, self._sigmas(), step=self.step)
+        self.nfe += record.nfe
+        self.sink.evaluation(record)
+
+    @contextmanager
+    def _delivered(self) -> Iterator[None]:
+        """Within it the network runs the weights that will be delivered."""
+        averaged = EMA in self._decays(self.step)
+        with self.policy.using(EMA) if averaged else nullcontext(), self.team.whole():
+            yield
+
+    def _sigmas(self) -> list[float]:
+        num = self.config.evaluation.num_steps or self.config.sampling.num_steps
+        return self.policy.schedule(num)
 
     def iterate(self) -> None:
         """One update of the policy."""
@@ -208,23 +271,18 @@ class Trainer:
         with self.policy.using(self.objective.behaviour), self.team.whole():
             got = self.collector.collect(field, self.step, plans, shape, chosen, clock)
         self._check_scored(got.scores)
-        values, compose = {n: s.values for n, s in got.scores.items()}, self.config.compose
-        credited = assign(
-            shape,
-            values,
-            self.terms,
-            self.credit,
-            scale=compose.scale,
-            floor=compose.floor,
-            clip=compose.clip,
-            log_prob_N=got.forest.log_prob_N,
-        )
+        terms = self.composition.terms(self.step)
+        log_prob_N = got.forest.log_prob_N
+        credited = self.composition.assign(shape, got.scores, terms, self.credit, log_prob_N)
         on = self.objective.on
         clock.lap("credit")
         seen, figures = self._update(
             field, got, credited.edge_N if on == "edges" else credited.leaf_N
         )
+        figures |= self.composition.observe(got.scores, credited, self.step)
         self.step += 1
+        for text in self.composition.news():
+            self.sink.log("info", f"Update {self.step}: {text}", {})
         clock.lap("update")
         for name, reward in self._learning():
             asked = [i for i, status in enumerate(got.scores[name].status) if status != "n/a"]
@@ -237,7 +295,7 @@ class Trainer:
             self.config,
             plans,
             got.prompts,
-            self.terms,
+            terms,
             on,
             got.forest,
             got.images,
@@ -321,16 +379,6 @@ class Trainer:
         """Rewards that learn during the run."""
         trained = [term.name for term in self.config.rewards]
         return [(n, r) for n, r in self.rewards.items() if n in trained and r.learns]
-
-
-def _terms(config: RunConfig, rewards: Mapping[str, Checked]) -> list[Term]:
-    """The rewards of the sum; stored pairs have one value, who won."""
-    if not config.rewards:
-        return [Term(Pairs.REWARD, relative=True)]
-    return [
-        Term(t.name, t.weight, t.transform, relative=rewards[t.name].shape == "groupwise")
-        for t in config.rewards
-    ]
 
 
 def _factor(groups: Mapping[str, float], name: str) -> float:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from backend.errors import Conflict, InputError, NotFound
 from backend.services import events, tickets
 from backend.services.studio import Studio
+from backend.types import HALT
 from db.tables import Job, Run
 
 log = logging.getLogger(__name__)
@@ -35,16 +36,18 @@ QUEUES = {
     "learn": "score",
     "references": "score",
     "import_rows": "score",
+    "import_rollouts": "score",
+    "notify": "score",
     "probe": "train",
     "train": "train",
 }
 """The queue of each kind of job."""
-MAX_ATTEMPTS = {"train": 20, "judge": 5, "import_rows": 5}
+MAX_ATTEMPTS = {"train": 20, "judge": 5, "import_rows": 5, "import_rollouts": 5}
 """A run goes on from its last checkpoint, an import behind its last row, and pictures can be judged
 again: dying workers cost them little."""
 TAKEN = "Its answer was taken."
 """The message of a job that only its orderer knows, when it is over."""
-OBEYED = {"stop": "stopped", "pause": "paused"}
+OBEYED = {"stop": "stopped", HALT: "stopped", "pause": "paused"}
 """The status of a job that did as people wished."""
 OVER = ("done", "failed", "stopped")
 PROGRESS_TEXT = 500
@@ -236,7 +239,7 @@ def want(studio: Studio, job_id: int, wish: str) -> dict[str, Any]:
 def ask(session: Session, job: Job, wish: str) -> None:
     """Put a wish on a job's row; what does not run yet obeys at once."""
     job.wanted = wish
-    waits = job.status == "due" or (job.status == "paused" and wish == "stop")
+    waits = job.status == "due" or (job.status == "paused" and wish in ("stop", HALT))
     if waits and wish in OBEYED:
         job.status, job.ended_at = OBEYED[wish], time.time()
     mirror(session, job)

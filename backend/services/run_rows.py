@@ -109,16 +109,16 @@ def of(session: Session, runs: Sequence[Run]) -> list[dict[str, Any]]:
         curves[run_id].append((step, found))
     seconds = queries.recent_step_seconds(session, ids, RECENT)
     evaluated = queries.evaluation_metrics(session, ids)
-    work = _jobs(session, runs)
+    work, warned = _jobs(session, runs), alarms.of_runs(session, runs)
     owners = dict(
         session.execute(
             select(User.id, User.name).where(User.id.in_({run.owner_id for run in runs}))
         ).all()
     )
     return [
-        _row(run, curves[run.id], seconds.get(run.id), evaluated.get(run.id, []))
+        _row(run, curves[run.id], seconds.get(run.id), evaluated.get(run.id, []), warned[run.id])
         | work.get(run.job_id or 0, NO_WORK)
-        | {"owner": owners.get(run.owner_id, "")}
+        | {"owner": owners.get(run.owner_id or 0, "")}
         for run in runs
     ]
 
@@ -144,13 +144,14 @@ def _row(
     curve: list[tuple[int, dict[str, Any]]],
     seconds: float | None,
     evaluations: list[tuple[int, dict[str, Any]]],
+    found: list[dict[str, Any]],
 ) -> dict[str, Any]:
     trained = [term["name"] for term in run.config.get("rewards", [])]
-    watched = [term["name"] for term in run.config.get("watch", []) if not _statistic(term)]
     first = trained[0] if trained else ""
     last = curve[-1][1] if curve else {}
     newest = evaluations[-1][1] if evaluations else {}
-    gain = newest.get(f"gain/{first}")
+    watched = [term["name"] for term in run.config.get("watch", [])]
+    judge = next((name for name in watched if f"gain/{name}" in newest), "")
     left = run.num_steps - run.step
     return {
         "id": run.id,
@@ -164,9 +165,8 @@ def _row(
         "num_steps": run.num_steps,
         "reward": {name: last.get(f"reward/{name}") for name in trained},
         "spark": [found.get(f"reward/{first}") for _step, found in curve],
-        "gain": None
-        if gain is None
-        else {"name": first, "value": gain, "se": newest.get(f"gain_se/{first}")},
+        "gain": _gain(newest, first),
+        "judge": _gain(newest, judge),
         "created_at": run.created_at,
         "started_at": run.started_at,
         "ended_at": run.ended_at,
@@ -181,8 +181,16 @@ def _row(
         "note": run.note,
         "hidden": run.hidden,
         "job_id": run.job_id,
-        "alarms": alarms.of_run(run.id, trained, watched, curve, evaluations, _history(run)),
+        "alarms": [*alarms.stopped(run.id, _history(run), evaluations), *found],
     }
+
+
+def _gain(metrics: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """Change of a held-out reward from the base, with its standard error."""
+    value = metrics.get(f"gain/{name}")
+    if value is None:
+        return None
+    return {"name": name, "value": value, "se": metrics.get(f"gain_se/{name}")}
 
 
 def _history(run: Run) -> History | None:
@@ -195,8 +203,3 @@ def _history(run: Run) -> History | None:
 def _method_title(name: str) -> str:
     """As its file says; a method whose file is gone keeps its key."""
     return registry.methods.get(name).TITLE if name in registry.methods.names() else name
-
-
-def _statistic(term: dict[str, Any]) -> bool:
-    """A plain image statistic: its fall says nothing about quality."""
-    return bool(getattr(registry.rewards.get(term["kind"]), "STATISTIC", False))

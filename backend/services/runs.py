@@ -14,10 +14,11 @@ from backend.rl.recipe import RunConfig
 from backend.services import events, jobs, policies, run_rows, run_settings
 from backend.services.studio import Studio
 from backend.services.version import code_version
+from backend.types import HALT
 from db import queries
 from db.tables import Checkpoint, Evaluation, Iteration, Job, Run
 
-WISHES = ("run", "pause", "stop")
+WISHES = ("run", "pause", "stop", HALT)
 NOTE = 2_000
 """Characters of a note that are kept."""
 
@@ -111,7 +112,8 @@ def clone(
 
 
 def want(studio: Studio, run_id: int, wish: str) -> dict[str, Any]:
-    """Ask a run to `stop`, to `pause`, or to `run` on from its last checkpoint."""
+    """Ask a run to `stop` or `pause` after its update, to `halt` in mid-update, or to `run` on from
+    its last checkpoint."""
     if wish not in WISHES:
         raise InputError(f"A run can be asked to {', '.join(WISHES)}, not to '{wish}'.")
     enqueue = None
@@ -132,7 +134,7 @@ def want(studio: Studio, run_id: int, wish: str) -> dict[str, Any]:
             raise Conflict(f"Run {run_id} is paused already.")
         else:
             jobs.ask(session, job, wish)
-            text = {"run": "go on", "pause": "pause", "stop": "stop"}[wish]
+            text = {"run": "go on", "pause": "pause", "stop": "stop", HALT: "stop at once"}[wish]
             data = {"status": run.status, "wanted": run.wanted}
             events.write(
                 session, f"The run was asked to {text}.", run_id=run.id, kind="status", data=data

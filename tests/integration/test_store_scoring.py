@@ -16,7 +16,7 @@ from backend.errors import ConfigError, RewardError
 from backend.rewards.interface import Scores, checked
 from backend.services import jobs, preflight, projects, workers
 from backend.services.studio import Studio
-from backend.types import Wanted
+from backend.types import Orders, Wanted
 from workers import models, remote_scorer
 from workers.frame import Interrupted, JobFrame
 from workers.jobs import judge
@@ -34,6 +34,9 @@ class Wish:
 
     def wanted(self) -> Wanted:
         return self.wish
+
+    def orders(self, step: int) -> Orders:
+        return Orders()
 
     def progress(self, done: int, total: int, message: str) -> None:
         pass

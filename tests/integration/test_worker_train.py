@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from backend.services import jobs, policies, records, rollouts, runs
+from backend.services import jobs, orders, policies, records, rollouts, runs
+from db.tables import RunOrder
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
 from tests.workshop import Workshop, opened_for
 
@@ -147,6 +148,34 @@ def test_a_paused_run_waits_and_goes_on_to_the_same_bits(
     assert runs.get(studio, run_id)["step"] == step
     runs.want(studio, run_id, "run")
     assert outcome(workshop, finished(workshop, run_id)) == undisturbed
+
+
+def test_a_run_changed_and_cut_off_in_an_update_goes_on_to_the_bits_of_one_left_alone(
+    workshop: Workshop,
+) -> None:
+    studio, run_id = workshop.studio, start(workshop)
+    until_step(workshop, run_id, 2)
+    orders.change(studio, run_id, "optim.lr", 0.05, "Ada")
+    orders.ask(studio, run_id, "sample", "Ada")
+    workshop.until(lambda: orders.rows(studio, run_id)["orders"][-1]["step"] is not None)
+    heeded = orders.rows(studio, run_id)["orders"]
+    runs.want(studio, run_id, "halt")
+    workshop.until(lambda: runs.get(studio, run_id)["status"] == "stopped")
+    row = runs.get(studio, run_id)
+    assert row["step"] <= UPDATES and row["tuned_policy_id"]
+    runs.want(studio, run_id, "run")
+    told = outcome(workshop, finished(workshop, run_id))
+    left_alone = runs.create(studio, workshop.project, "again", row["config"])["id"]
+    with studio.write() as session:
+        for order in heeded:
+            detail = {key: order[key] for key in ("key", "value", "was") if key in order}
+            kind, step = order["kind"], order["step"]
+            session.add(RunOrder(run_id=left_alone, kind=kind, detail=detail, step=step))
+    assert outcome(workshop, finished(workshop, left_alone)) == told
+    rates = told["series"]["lr"]
+    assert rates[heeded[0]["step"]] == 0.05 and rates[heeded[0]["step"] - 1] == 0.01
+    drawn = [e["step"] for e in told["evaluations"] if not e["metrics"]]
+    assert drawn in ([heeded[1]["step"]], []), "an evaluation of that step has drawn them already"
 
 
 def test_a_stopped_run_delivers_what_it_has(workshop: Workshop) -> None:

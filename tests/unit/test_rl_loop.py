@@ -21,7 +21,7 @@ from backend.rl.cost import predict
 from backend.rl.loop import train
 from backend.rl.recipe import RunConfig, plans_at
 from backend.rl.tree import grow
-from backend.types import CheckpointState, EvaluationRecord, IterationRecord, TrainResult
+from backend.types import CheckpointState, EvaluationRecord, IterationRecord, Orders, TrainResult
 from tests.tiny_sd3 import PROMPTS, load_tiny
 
 SATURATION = saturation.load(saturation.Config())
@@ -51,6 +51,9 @@ class Memory:
 
     def wanted(self) -> str:
         return "pause" if self.pause_after == len(self.iterations) else "run"
+
+    def orders(self, step: int) -> Orders:
+        return Orders()
 
     def progress(self, done: int, total: int, message: str) -> None:
         assert 0 <= done <= total

@@ -16,7 +16,7 @@ from backend.rewards.interface import Scores
 from backend.rl.collect import Data
 from backend.rl.loop import train
 from backend.rl.recipe import RunConfig
-from backend.types import CheckpointState
+from backend.types import CheckpointState, Orders
 from tests.tiny_sd3 import PROMPTS, load_tiny
 
 METHODS = {
@@ -69,6 +69,9 @@ class Notes:
 
     def wanted(self) -> str:
         return "run"
+
+    def orders(self, step: int) -> Orders:
+        return Orders()
 
     def progress(self, done: int, total: int, message: str) -> None:
         pass

@@ -10,7 +10,14 @@ from typing import Any
 
 from backend.errors import PalateError
 from backend.rl.recipe import RunConfig
-from backend.types import CheckpointState, EvaluationRecord, IterationRecord, Policy, Wanted
+from backend.types import (
+    CheckpointState,
+    EvaluationRecord,
+    IterationRecord,
+    Orders,
+    Policy,
+    Wanted,
+)
 from workers import bare
 from workers.bench.lab import SATURATION, Lab
 from workers.frame import sentence
@@ -82,6 +89,10 @@ class Notes:
     def wanted(self) -> Wanted:
         """Always to go on."""
         return "run"
+
+    def orders(self, step: int) -> Orders:
+        """Nobody asks for anything."""
+        return Orders()
 
     def progress(self, done: int, total: int, message: str) -> None:
         """Told by the evaluations."""

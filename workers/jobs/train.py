@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backend.errors import CheckpointError, NotFound
-from backend.services import jobs, labels, policies, records, rewards, runs
+from backend.services import alarms, jobs, labels, policies, records, rewards, runs
 from backend.services.records import Fence
 from backend.services.studio import Studio
 from backend.types import CheckpointState
 from workers import launch, models, remote_scorer
 from workers.frame import Interrupted, JobFrame, run_job
+from workers.lookout import Lookout, Watched
 from workers.remote_scorer import Desk, RemoteScorer
 from workers.sheets import stack
 from workers.sink import StoreSink
+from workers.steering import Steering
 
 if TYPE_CHECKING:
     from backend.rl.collect import Data
@@ -50,12 +52,16 @@ def trained(frame: JobFrame, team: Team) -> dict[str, Any]:
     remote_scorer.forget_leftovers(studio, run_id)
     saved = last_checkpoint(studio, run_id)
     records.rewind(studio, run_id, saved.step if saved else -1, fence=fence)
+    alarms.rewind(studio, run_id, saved.step if saved else -1)
     start = policies.spec(studio, runs.get(studio, run_id)["policy_id"])
-    sink = StoreSink(studio, run_id, fence)
+    steering = Steering(frame, run_id)
+    sink = Watched(StoreSink(studio, run_id, fence), Lookout(studio, run_id, config, steering))
     task = _Task(run_id, frame.job_id, config, data, saved, start)
-    result = _train(studio, team.agree(task), team, sink, frame)
+    result = _train(studio, team.agree(task), team, sink, steering)
+    if result.lacking:  # as if somebody had asked, or another worker would take it up at once
+        runs.want(studio, run_id, "pause")
     if result.status != "paused":
-        adapter, step = sink.delivered, result.step
+        adapter, step = sink.store.delivered, result.step
         if config.early_stop.gold and result.best_step:
             adapter, step = records.adapter_at(studio, run_id, result.best_step), result.best_step
         records.save_tuned_policy(studio, run_id, adapter, step, fence=fence)
@@ -93,9 +99,10 @@ def _train(studio: Studio, task: _Task, team: Team, sink: Sink, control: Control
         else RemoteScorer(desk, term.name, term.kind, term.config)
         for term in terms
     }
+    policy = models.fresh(start.family, start.config, start.adapter)
     return train(
         task.config,
-        policy=models.fresh(start.family, start.config, start.adapter),
+        policy=control.hurried(policy) if isinstance(control, Steering) else policy,
         rewards=scorers,
         data=task.data,
         sink=sink,
