@@ -165,7 +165,7 @@ class Composition:
         return figures
 
     def _figures(self, credited: Credited, step: int) -> dict[str, float]:
-        composed, found = credited.composed, {}
+        composed, found = credited.composed, dict[str, float]()
         shares = {n: s.share for n, s in composed.stages.items() if np.isfinite(s.share).any()}
         if len(shares) > 1:
             told = _operators.influence(shares)

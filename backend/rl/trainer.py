@@ -127,7 +127,8 @@ class Trainer:
     def _know_base(self) -> None:
         """Rewards that are measured against the base are told what they said of it."""
         if self.composition.needs_base:
-            self.composition.base = self.team.agree(self.baseline) or {}
+            known = self.team.agree(self.baseline)
+            self.composition.base = known or {}
 
     def restore(self, saved: CheckpointState) -> None:
         """Go on from a checkpoint of the same settings."""
