@@ -94,6 +94,31 @@ def import_pairs(
     _bring(home, project, file, pictures, "pairs")
 
 
+@importing.command("rollouts")
+def import_rollouts(
+    folder: Annotated[
+        Path, typer.Argument(help="A folder of rows and pictures, a file of rows, or a ZIP.")
+    ],
+    name: Annotated[
+        str, typer.Option(help="Name of the run they become.", show_default="the folder's")
+    ] = "",
+    pictures: Pictures = None,
+    project: Project = "",
+    home: Home = None,
+) -> None:
+    """Import rollouts that another trainer logged (flow_grpo, TRL's completions), as a run.
+
+    Ends with code 2 when some rows could not be read.
+    """
+    from backend.services import rollout_imports, sources
+
+    with sentences(), opened(home) as studio:
+        title = name or folder.resolve().stem
+        with sources.opened(folder, pictures=pictures, beside=True) as parts:
+            done = rollout_imports.bring(studio, _project(studio, project), title, parts)
+        _told(done)
+
+
 def _bring(
     home: Path | None,
     project: str,
@@ -116,13 +141,18 @@ def _bring(
             done = imports.bring(studio, project_id, parts, How(what, form, annotator), say=say)
         if sys.stderr.isatty():
             typer.echo("", err=True)
-        for problem in done.problems[:TOLD]:
-            typer.echo("{file}, line {line}, {column}: {reason}.".format(**problem), err=True)
-        if done.broken > TOLD:
-            typer.echo(f"... and {done.broken - TOLD:,} more.", err=True)
-        typer.echo(done.sentence())
-        if done.broken:
-            raise typer.Exit(2)
+        _told(done)
+
+
+def _told(done: Any) -> None:
+    """Say what came in and what could not be read."""
+    for problem in done.problems[:TOLD]:
+        typer.echo("{file}, line {line}, {column}: {reason}.".format(**problem), err=True)
+    if done.broken > TOLD:
+        typer.echo(f"... and {done.broken - TOLD:,} more.", err=True)
+    typer.echo(done.sentence())
+    if done.broken:
+        raise typer.Exit(2)
 
 
 def export(  # noqa: PLR0913 - every argument is an option of the command

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api.deps import ProjectDep, StudioDep, UserDep
 from backend.errors import InputError
 from backend.preferences import formats
-from backend.services import audit, exports, imports, sources, studies
+from backend.services import audit, exports, imports, rollout_imports, sources, studies
 from backend.services.imports import How
 
 router = APIRouter(tags=["labels"])
@@ -123,6 +123,26 @@ async def import_as_job(
         how = How(what, format, annotator, study_id)
         job = imports.order(studio, project, path, how, filename)
         return {"job_id": job}
+
+    return await _uploaded(request, ordered, MAX_UPLOAD_BYTES)
+
+
+@router.post("/imports/rollouts", status_code=202)
+async def import_rollouts(
+    request: Request,
+    studio: StudioDep,
+    project: ProjectDep,
+    name: Annotated[str, Query(max_length=200, description="Of the run that they become.")],
+    filename: Name = "",
+) -> dict[str, int]:
+    """Import what another trainer drew, by a worker: the body is a ZIP of its rows and pictures.
+
+    Answers with a job; its `result` counts what came in, names the run, and lists the rows that
+    could not be read. The same files again add nothing.
+    """
+
+    def ordered(path: Path) -> dict[str, int]:
+        return {"job_id": rollout_imports.order(studio, project, path, name, filename)}
 
     return await _uploaded(request, ordered, MAX_UPLOAD_BYTES)
 

@@ -31,8 +31,8 @@ SOMEBODY = "imported"
 LABELS, PAIRS = "labels", "pairs"
 KEPT_PROBLEMS = 1_000
 """Faults that are told in full; the others are counted."""
-KIND = "import_rows"
-"""The kind of job that imports."""
+KIND, ROLLOUTS = "import_rows", "import_rollouts"
+"""The kinds of jobs that import: rows of labels or pairs, and what another trainer drew."""
 
 
 @dataclass
@@ -285,7 +285,7 @@ def tidy(studio: Studio, over: int | None = None) -> None:
 
     `over` is the job that ends now.
     """
-    rows = jobs.of_kind(studio, KIND)
+    rows = [row for kind in (KIND, ROLLOUTS) for row in jobs.of_kind(studio, kind)]
     ended = [row for row in rows if row["status"] in jobs.OVER or row["id"] == over]
     wanted = {row["args"].get("upload") for row in rows if row not in ended}
     for name in {row["args"].get("upload") for row in ended} - wanted:

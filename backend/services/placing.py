@@ -89,15 +89,15 @@ def lay(
     called = dict(zip(keys, names, strict=False))
     fresh = {one: row[1:] for one, row in zip(keys, rows, strict=True) if one not in found}
     if fresh:
-        prompt_ids = _prompts(session, project_id, [one[0] for one in fresh], added)
-        wanted = {(prompt_ids[one[0]], name) for one in fresh for name in one[1:]}
+        of_prompt = prompt_ids(session, project_id, [one[0] for one in fresh], added)
+        wanted = {(of_prompt[one[0]], name) for one in fresh for name in one[1:]}
         sample_ids = _samples(session, project_id, wanted, pictures, added)
         made = [
             {
                 "project_id": project_id,
-                "prompt_id": prompt_ids[one[0]],
-                "sample_a_id": sample_ids[prompt_ids[one[0]], a],
-                "sample_b_id": sample_ids[prompt_ids[one[0]], b],
+                "prompt_id": of_prompt[one[0]],
+                "sample_a_id": sample_ids[of_prompt[one[0]], a],
+                "sample_b_id": sample_ids[of_prompt[one[0]], b],
                 "source": source,
                 "chooser": "import",
                 "settled": source == IMPLICIT,
@@ -142,7 +142,7 @@ def _pairs(
     }
 
 
-def _prompts(
+def prompt_ids(
     session: Session, project_id: int, texts: Iterable[str], added: Added
 ) -> dict[str, int]:
     """Ids of prompts by their texts, made when no set of the project has them."""

@@ -17,7 +17,7 @@ from typing import IO, Any, Final, Generic, TypeVar
 
 from backend.errors import InputError
 from backend.preferences.formats import _containers, _writers, imagereward, jsonl
-from backend.preferences.formats._containers import Entry
+from backend.preferences.formats._containers import Entry, records
 from backend.preferences.formats._rows import (
     EVERYTHING,
     PREFERRED,
@@ -28,6 +28,7 @@ from backend.preferences.formats._rows import (
     Problem,
     Row,
     contents,
+    picture,
     text,
 )
 from backend.preferences.formats._writers import MIME, SUFFIXES
@@ -41,6 +42,8 @@ __all__ = [
     "MIME",
     "PREFERRED",
     "SUFFIXES",
+    "Entry",
+    "Fault",
     "Item",
     "Losses",
     "PairRow",
@@ -52,9 +55,11 @@ __all__ = [
     "described",
     "items",
     "pair_items",
+    "picture",
     "read",
     "read_pairs",
     "readable",
+    "records",
     "writable",
     "write",
     "written",
