@@ -62,9 +62,16 @@ def newest_label(session: Session) -> int:
     return session.scalar(select(func.max(Label.id))) or 0
 
 
-def label_ids(session: Session, beyond: int) -> list[int]:
-    """Ids of all labels of the store above that one."""
-    return list(session.scalars(select(Label.id).where(Label.id > beyond)))
+def label_ids(session: Session, beyond: int, upto: int | None = None) -> list[int]:
+    """Ids of all labels of the store above that one, up to another."""
+    query = select(Label.id).where(Label.id > beyond)
+    return list(session.scalars(query if upto is None else query.where(Label.id <= upto)))
+
+
+def num_labels(session: Session, beyond: int, upto: int) -> int:
+    """How many labels of the store have an id above one, up to another."""
+    query = select(func.count()).where(Label.id > beyond, Label.id <= upto)
+    return session.scalar(query) or 0
 
 
 def labels(session: Session, project_id: int, first: int, last: int) -> Iterator[Sequence[Any]]:

@@ -13,8 +13,10 @@ chance of at most α (Ville 1939; Wald 1945 for two simple hypotheses).
         the rate q_m of all others at that lead m of the majority. Attention checks join in with
         q = .9:  Λ = Π ½ / (q if right, else 1 − q)                                   α = .02
     fails-checks  the same over attention checks alone                                α = .001
-    drifts  agreement with the rest of the newest 100 answers held against it is lower than
-        before by 3.3 standard errors; a fixed test, so α = .0005 holds for one look only
+    drifts  the newest 100 answers held against the rest agree less than all before them. Tested at
+        every 50th such answer, whenever one looks; the k-th test has α_k = α · 6 / (π² k²), all
+        of them together α (alpha spending, Lan and DeMets 1983). The test is Fisher's: as if
+        which of the answers agree were drawn without order, P(X ≤ x) hypergeometric.  α = .002
 
 Who is found out is no majority: the flags are worked out a second time with those people's votes
 left out. Speed alone is no flag: who is quick and agrees is good.
@@ -23,16 +25,16 @@ left out. Speed alone is no flag: who is quick and agrees is good.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.preferences import agreement
 from backend.preferences.intervals import wilson
-from backend.preferences.ledger import NONE, TIE, Answers, Codes, Ints, Mask
+from backend.preferences.ledger import NONE, Answers, Codes, Ints
+from backend.preferences.tallies import Tallies
 
 SIDE_ALPHA: Final = 0.001
 RANDOM_ALPHA: Final = 0.02
@@ -42,12 +44,13 @@ LEANING: Final = 0.05
 """How far beyond ½ the whole interval of the share of left must lie."""
 PASSING: Final = 0.9
 """How often someone attentive passes a check, at least."""
-LEADS: Final = 4
-"""Leads of a majority that are told apart; larger ones count as this."""
 USUAL: Final = (0.55, 0.98)
 """Bounds of q_m: nothing can be learned from a majority nobody follows."""
-NEWEST: Final = 100
-DRIFT_Z: Final = 3.3
+HUNDRED: Final = 100
+"""The newest answers, which are held against all before them."""
+STEP: Final = 50
+"""At every so many answers a drift is looked for."""
+DRIFT_ALPHA: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +63,37 @@ class Flag:
     text: str
     """A sentence for the page."""
     evidence: float
-    """log₁₀ Λ, or the z of a drift."""
+    """log₁₀ Λ, or −log₁₀ of the chance of a drift."""
 
 
 def of(
-    answers: Answers,
-    checks: Answers | None = None,
-    expected: Codes | None = None,
-    *,
-    held: agreement.Held | None = None,
+    answers: Answers, checks: Answers | None = None, expected: Codes | None = None
 ) -> list[Flag]:
     """The flags of all annotators, by id and strength.
 
     checks, expected: the attention checks and the right answer of each (`Ledger.expected`).
-    held: `agreement.matches` of the answers, where they are known.
     """
+
+    def without(guilty: list[int]) -> Tallies:
+        return Tallies.of(answers, silent=guilty)
+
+    return raised(Tallies.of(answers), without, checks, expected)
+
+
+def raised(
+    tallies: Tallies,
+    without: Callable[[list[int]], Tallies],
+    checks: Answers | None = None,
+    expected: Codes | None = None,
+) -> list[Flag]:
+    """The same of tallies; `without` gives those in which some annotators are nobody's majority."""
     passed = _Checks.of(checks, expected)
-    first = list(_flags(answers, held or agreement.matches(answers), passed))
-    guilty = [flag.annotator for flag in first if flag.kind != "drifts"]
+    first = list(_flags(tallies, passed))
+    guilty = sorted({flag.annotator for flag in first if flag.kind != "drifts"})
     if guilty:
-        trusted = ~np.isin(answers.annotator_ids[answers.annotator], guilty)
         # A person cleared without the votes of the guilty is cleared; one found earlier stays found
         # only if found again.
-        first = list(_flags(answers, agreement.matches(answers, trusted), passed))
+        first = list(_flags(without(guilty), passed))
     return sorted(first, key=lambda flag: (flag.annotator, -flag.evidence))
 
 
@@ -125,17 +136,11 @@ def pass_rates(checks: Answers, expected: Codes) -> dict[int, tuple[int, int]]:
     return {who: (tally.passed.get(who, 0), num) for who, num in sorted(tally.num.items())}
 
 
-def _flags(answers: Answers, held: agreement.Held, checks: _Checks) -> Iterator[Flag]:
-    slots, who = agreement.compact(answers.annotator)
-    decided = answers.choice < TIE
-    num = np.bincount(who[decided], minlength=len(slots))
-    left = np.bincount(who[decided & answers.on_left], minlength=len(slots))
-    at, agrees, lead = held
-    random = _random_evidence(who[at], agrees, np.minimum(lead, LEADS), len(slots))
-    common = np.bincount(who[at], minlength=len(slots))
-    equal = np.bincount(who[at][agrees], minlength=len(slots))
-    fallen = _drifts(answers.label[at], who[at], agrees, len(slots))
-    known = {int(answers.annotator_ids[slot]): k for k, slot in enumerate(slots)}
+def _flags(tallies: Tallies, checks: _Checks) -> Iterator[Flag]:
+    num, left = tallies.sides()
+    right, common = tallies.leads()
+    random = _random_evidence(right, common)
+    known = {int(tallies.ids[slot]): slot for slot in tallies.slots}
     for person in sorted(known.keys() | checks.num.keys()):
         k = known.get(person)
         if k is not None:
@@ -143,17 +148,14 @@ def _flags(answers: Answers, held: agreement.Held, checks: _Checks) -> Iterator[
             yield from side
             if not any(flag.kind.startswith("always") for flag in side):
                 evidence = float(random[k]) + checks.evidence(person)
-                yield from _random(person, evidence, int(equal[k]), int(common[k]))
-            yield from _drift(person, *fallen[k])
+                yield from _random(person, evidence, int(right[k].sum()), int(common[k].sum()))
+            yield from _drift(person, *tallies.newest(k, HUNDRED, STEP))
         yield from _failed(person, checks)
 
 
-def _random_evidence(who: Ints, agrees: Mask, lead: Ints, people: int) -> NDArray[np.float64]:
-    """ln Λ of each annotator (K,); the usual rates are those of all the others."""
-    cell = who * (LEADS + 1) + lead
-    size = people * (LEADS + 1)
-    num = np.bincount(cell, minlength=size).reshape(people, LEADS + 1)
-    right = np.bincount(cell[agrees], minlength=size).reshape(people, LEADS + 1)
+def _random_evidence(right: Ints, num: Ints) -> NDArray[np.float64]:
+    """ln Λ of each annotator (K,), of answers that agree and all held, by lead (K, LEADS); the
+    usual rates are those of all the others."""
     usual = (right.sum(axis=0) - right + 1) / (num.sum(axis=0) - num + 2)
     usual = np.clip(usual, *USUAL)
     fits = right * np.log(usual) + (num - right) * np.log(1 - usual)
@@ -187,33 +189,42 @@ def _failed(person: int, checks: _Checks) -> Iterator[Flag]:
         yield Flag(person, "fails-checks", text, evidence / math.log(10))
 
 
-def _drift(person: int, before: float, now: float, z: float) -> Iterator[Flag]:
-    if z <= -DRIFT_Z:
+def _drift(person: int, look: int, now: int, many: int, before: int) -> Iterator[Flag]:
+    """`look`: which test it is, 0 for none; of the newest hundred `now` agree, of the `many` before
+    it `before`."""
+    if not look or now * many >= before * HUNDRED:
+        return
+    p = falls_by_chance(now, before, many)
+    if p <= DRIFT_ALPHA * 6 / (math.pi * look) ** 2:
         text = (
-            f"Agreed with the others in {round(100 * before)} % before, and in {round(100 * now)} "
-            f"% of the newest {NEWEST} answers that can be compared."
+            f"Agreed with the others in {round(100 * before / many)} % before, and in {now} % of "
+            f"{HUNDRED} newer answers that can be compared."
         )
-        yield Flag(person, "drifts", text, -z)
+        yield Flag(person, "drifts", text, -math.log10(max(p, 1e-300)))
 
 
-def _drifts(label: Ints, who: Ints, agrees: Mask, people: int) -> list[tuple[float, float, float]]:
-    """(agreement before, agreement of the newest 100, z of their difference) of each annotator."""
-    # Small whole numbers are sorted by radix, and only the newest of each person need be found.
-    order = np.argsort(who.astype(np.uint16) if people < 2**16 else who, kind="stable")
-    num = np.bincount(who, minlength=people)
-    found = []
-    for end, size in zip(np.cumsum(num), num, strict=True):
-        mine = order[end - size : end]
-        if size < 2 * NEWEST:
-            found.append((math.nan, math.nan, 0.0))
-            continue
-        newest = mine[np.argpartition(label[mine], size - NEWEST)[size - NEWEST :]]
-        right, recent = int(agrees[mine].sum()), int(agrees[newest].sum())
-        both = right / size
-        error = math.sqrt(max(both * (1 - both), 1e-9) * (1 / (size - NEWEST) + 1 / NEWEST))
-        before, now = (right - recent) / (size - NEWEST), recent / NEWEST
-        found.append((before, now, (now - before) / error))
-    return found
+def falls_by_chance(now: int, before: int, many: int) -> float:
+    """The chance that of `before` + `now` answers that agree so few, or fewer, fall among the last
+    hundred of all `many` + 100, if order meant nothing: Fisher's one-sided test.
+
+    Example: 60 of the last 100 after 180 of 200: 4e-9.
+    """
+    agree = before + now
+    whole = _choose(many + HUNDRED, HUNDRED)
+    least = max(0, agree - many)
+    return min(
+        1.0,
+        sum(
+            math.exp(_choose(agree, k) + _choose(many + HUNDRED - agree, HUNDRED - k) - whole)
+            for k in range(least, now + 1)
+            if HUNDRED - k <= many + HUNDRED - agree
+        ),
+    )
+
+
+def _choose(num: int, of: int) -> float:
+    """ln of the binomial coefficient."""
+    return math.lgamma(num + 1) - math.lgamma(of + 1) - math.lgamma(num - of + 1)
 
 
 def _tally(ids: Ints) -> dict[int, int]:

@@ -9,7 +9,7 @@ label known already is left alone, and a retraction may come before what it take
 
 Choices are in the terms of the candidates (`A`, `B`, `TIE`, `BOTH_BAD`, `SKIP`), not of the screen;
 `left` says which of the two stood on the left. Ids become slots, small numbers from 0 in the order
-of arrival. A label takes about 40 bytes.
+of arrival. A label takes about 40 bytes, and 12 more once answers were asked for.
 """
 
 from __future__ import annotations
@@ -38,6 +38,13 @@ NUM_VERDICTS: Final = 4
 """All but skip, which is no verdict."""
 OVERALL: Final = ""
 """The question itself, as against one of its aspects."""
+
+_LOGGED: Final = 50_000
+"""Pairs that are remembered as changed; who looks less often reads all anew."""
+_FEW: Final = 4
+"""A quarter of all pairs, or fewer, are looked up."""
+_PEOPLE: Final = 2**24
+"""More than the annotators of a ledger."""
 
 _SHOWN: Final = {"left": (A, B), "right": (B, A), "a": (A, A), "b": (B, B)}
 _PLAIN: Final = {"tie": TIE, "both_bad": BOTH_BAD, "skip": SKIP}
@@ -159,9 +166,13 @@ class Answers:
 
     def where(self, mask: Mask) -> Answers:
         """Those of the answers that the mask (M,) keeps."""
+        return self.rows(mask)
+
+    def rows(self, at: Mask | Ints) -> Answers:
+        """Those of the answers at these places."""
         fixed = ("pair_ids", "annotator_ids", "source_ids")
         names = [f.name for f in fields(self) if f.name not in fixed]
-        return replace(self, **{name: getattr(self, name)[mask] for name in names})
+        return replace(self, **{name: getattr(self, name)[at] for name in names})
 
 
 class Ledger:
@@ -186,6 +197,8 @@ class Ledger:
         self._aspects: list[str] = []
         self._early: set[int] = set()
         self._order: Slots = np.zeros(0, dtype=np.int32)
+        self._ordered: Ints = np.zeros(0, dtype=np.int64)
+        self._log: list[tuple[int, Ints]] = []
         self._last = 0
         self.version = 0
         """Grows with every change."""
@@ -197,6 +210,11 @@ class Ledger:
     def last_id(self) -> int:
         """The greatest id of a row seen so far, a retraction's too."""
         return self._last
+
+    @property
+    def pair_ids(self) -> Ints:
+        """The pair in each slot."""
+        return self._pair_keys.ids
 
     @property
     def aspects(self) -> list[str]:
@@ -269,9 +287,19 @@ class Ledger:
             propensity=np.where(labels.propensity[fresh] > 0, labels.propensity[fresh], 1.0),
             **{_aspect(name): aspects.get(name, silent) for name in self._aspects},
         )
-        self._retract(labels.retracts[~is_judgement])
+        taken = self._retract(labels.retracts[~is_judgement])
         self._last = max(self._last, int(labels.id.max()))
         self.version += 1
+        self._log.append((self.version, np.union1d(slots, taken)))
+        while len(self._log) > 1 and sum(len(pairs) for _, pairs in self._log) > _LOGGED:
+            self._log.pop(0)
+
+    def changed_since(self, version: int) -> Ints | None:
+        """Slots of the pairs whose answers may have changed; None where that is not known."""
+        missed = [pairs for at, pairs in self._log if at > version]
+        if version < self.version and (not self._log or self._log[0][0] > version + 1):
+            return None
+        return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *missed]))
 
     def answers(
         self,
@@ -298,31 +326,39 @@ class Ledger:
             raise InputError(
                 f"No label speaks of '{aspect}'; known are {', '.join(self._aspects) or 'none'}."
             )
-        choice = labels[_aspect(aspect) if aspect else "choice"]
-        pick = labels["stands"] & (choice >= 0) & (choice < NUM_VERDICTS)
-        pick &= self._wanted_pairs(groups, pairs, facts)[labels["pair"]]
+        wanted = self._wanted_pairs(groups, pairs, facts)
+        # Of few pairs the rows are looked up; of many all rows are looked at as they lie.
+        few = len(wanted) * _FEW < self._pairs.size
+        rows = self._rows_of(wanted) if few else slice(None)
+        choice = labels[_aspect(aspect) if aspect else "choice"][rows]
+        pick = labels["stands"][rows] & (choice >= 0) & (choice < NUM_VERDICTS)
+        if not isinstance(rows, np.ndarray):
+            is_wanted = np.zeros(self._pairs.size, dtype=np.bool_)
+            is_wanted[wanted] = True
+            pick &= is_wanted[labels["pair"]]
         if annotators is not None or without:
-            pick &= self._wanted_people(annotators, without)[labels["annotator"]]
-        for group, annotator in barred:
-            self._bar(pick, group, annotator)
+            pick &= self._wanted_people(annotators, without)[labels["annotator"][rows]]
         if between is not None:
-            pick &= (labels["t_answer"] >= between[0]) & (labels["t_answer"] < between[1])
-        at = self._newest(pick)
+            t_answer = labels["t_answer"][rows]
+            pick &= (t_answer >= between[0]) & (t_answer < between[1])
+        for group, annotator in barred:
+            pick &= ~self._is_barred(rows, group, annotator)
+        at = self._newest(pick, rows)
         pair = labels["pair"][at]
         return Answers(
             label=self._label_keys.ids[at],
             pair=pair,
             annotator=labels["annotator"][at],
-            choice=choice[at],
+            choice=labels[_aspect(aspect) if aspect else "choice"][at],
             left=labels["left"][at],
             a=self._pairs["a"][pair],
             b=self._pairs["b"][pair],
             seconds=labels["seconds"][at],
             t_answer=labels["t_answer"][at].astype(np.int64),
             weight=(1 / labels["propensity"][at]).astype(np.float32),
-            pair_ids=self._pair_keys.ids.copy(),
-            annotator_ids=self._annotator_keys.ids.copy(),
-            source_ids=self._source_keys.ids.copy(),
+            pair_ids=self._pair_keys.ids,
+            annotator_ids=self._annotator_keys.ids,
+            source_ids=self._source_keys.ids,
         )
 
     def expected(self, checks: Answers) -> Codes:
@@ -343,55 +379,86 @@ class Ledger:
                 right[repeats] = np.where(known[at] == asked, before.choice[at], NONE)
         return right
 
-    def _retract(self, ids: Ints) -> None:
+    def _retract(self, ids: Ints) -> Ints:
+        """Take labels back; returns the pairs they were about."""
         ids = np.union1d(ids, np.fromiter(self._early, np.int64, len(self._early)))
         slots = self._label_keys.find(ids)
-        self._labels["stands"][slots[slots >= 0]] = False
         self._early = {int(i) for i in ids[slots < 0]}
+        slots = slots[slots >= 0]
+        slots = slots[self._labels["stands"][slots]]
+        self._labels["stands"][slots] = False
+        return np.asarray(self._labels["pair"][slots], dtype=np.int64)
 
     def _wanted_pairs(
         self, groups: Sequence[int] | None, pairs: ArrayLike | None, facts: bool
-    ) -> Mask:
-        is_fact = (self._pairs["expected"] != NONE) | (self._pairs["same_as"] != 0)
+    ) -> Ints:
+        """Slots of the pairs that are meant, ascending."""
+        named: Ints | slice = slice(None)
+        if pairs is not None:
+            named = np.unique(self._pair_keys.find(np.asarray(pairs, dtype=np.int64)))
+            named = named[named >= 0]
+        is_fact = (self._pairs["expected"][named] != NONE) | (self._pairs["same_as"][named] != 0)
         wanted = is_fact if facts else ~is_fact
         if groups is not None:
-            wanted = wanted & np.isin(self._pairs["group"], np.asarray(groups))
-        if pairs is not None:
-            named = np.zeros(self._pairs.size, dtype=np.bool_)
-            slots = self._pair_keys.find(np.asarray(pairs, dtype=np.int64))
-            named[slots[slots >= 0]] = True
-            wanted = wanted & named
-        return np.asarray(wanted)
+            wanted = wanted & np.isin(self._pairs["group"][named], np.asarray(groups))
+        at = np.flatnonzero(wanted)
+        return at if isinstance(named, slice) else np.asarray(named[at], dtype=np.int64)
 
     def _wanted_people(self, only: Sequence[int] | None, without: Sequence[int]) -> Mask:
         ids = self._annotator_keys.ids
         wanted = np.ones(len(ids), np.bool_) if only is None else np.isin(ids, np.asarray(only))
         return np.asarray(wanted & ~np.isin(ids, np.asarray(without, dtype=np.int64)))
 
-    def _bar(self, pick: Mask, group: int, annotator: int) -> None:
-        """Take the rows of an annotator about pairs of a group out of the mask."""
+    def _is_barred(self, rows: Ints | slice, group: int, annotator: int) -> Mask:
+        """Which of the rows are an annotator's about pairs of a group."""
         slot = int(self._annotator_keys.find(np.array([annotator]))[0])
-        own = np.flatnonzero(self._labels["annotator"] == slot)
-        pick[own[self._pairs["group"][self._labels["pair"][own]] == group]] = False
+        barred = self._labels["annotator"][rows] == slot
+        own = np.flatnonzero(barred)
+        barred[own] = self._pairs["group"][self._labels["pair"][rows][own]] == group
+        return np.asarray(barred)
 
-    def _newest(self, pick: Mask) -> Ints:
-        """The rows of the mask sorted by pair and annotator, the last one of each."""
-        order = self._sorted()
-        at = order[pick[order]]
+    def _newest(self, pick: Mask, rows: Ints | slice) -> Ints:
+        """The picked rows sorted by pair and annotator, the last one of each."""
+        at: NDArray[Any]
+        if isinstance(rows, slice):
+            order = self._sorted()
+            at = order[pick[order]]
+        else:
+            at = rows[pick]
         pair, annotator = self._labels["pair"][at], self._labels["annotator"][at]
         is_last = (pair[1:] != pair[:-1]) | (annotator[1:] != annotator[:-1])
         return np.asarray(at[np.append(is_last, True)[: len(at)]], dtype=np.int64)
 
+    def _rows_of(self, pairs: Ints) -> Ints:
+        """The rows about pairs (slots, ascending), by pair, annotator and id."""
+        order = self._sorted()
+        first = np.searchsorted(self._ordered, pairs * _PEOPLE)
+        many = np.searchsorted(self._ordered, (pairs + 1) * _PEOPLE) - first
+        ends = np.cumsum(many)
+        place = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(first - ends + many, many)
+        return np.asarray(order[place], dtype=np.int64)
+
     def _sorted(self) -> Slots:
-        """All rows by pair, annotator and id; sorted anew only where there are more."""
-        size = self._labels.size
-        if len(self._order) != size:
-            rows = np.argsort(self._label_keys.ids) if self._label_keys.late else np.arange(size)
-            people = np.int64(self._annotator_keys.size)
-            key = self._labels["pair"][rows] * people + self._labels["annotator"][rows]
-            # Key and place in one number: sorting numbers is many times quicker than argsort.
-            place = np.sort(key * size + np.arange(size)) % size
-            self._order = rows[place].astype(np.int32)
+        """All rows by pair, annotator and id; what is new is put in its place among the others."""
+        size, known = self._labels.size, len(self._order)
+        if known == size:
+            return self._order
+        rows = np.arange(known, size)
+        if self._label_keys.late:
+            rows = rows[np.argsort(self._label_keys.ids[rows])]
+        key = self._labels["pair"][rows] * np.int64(_PEOPLE) + self._labels["annotator"][rows]
+        by_key = np.argsort(key, kind="stable")
+        rows, key = rows[by_key], key[by_key]
+        place = np.searchsorted(self._ordered, key, side="right")
+        if self._label_keys.late:  # a label with a smaller id may come after one with a greater
+            ids = self._label_keys.ids
+            for i in np.flatnonzero(np.searchsorted(self._ordered, key) < place):
+                while place[i] and self._ordered[place[i] - 1] == key[i]:
+                    if ids[self._order[place[i] - 1]] < ids[rows[i]]:
+                        break
+                    place[i] -= 1
+        self._order = np.insert(self._order, place, rows.astype(np.int32))
+        self._ordered = np.insert(self._ordered, place, key)
         return self._order
 
 

@@ -23,6 +23,7 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy.orm import Session
 
+from backend.preferences.followed import Ask, Followed
 from backend.preferences.ledger import NONE, TIE, A, B, Codes, Ints, Labels, Ledger, Pairs, code
 from backend.services.studio import Studio
 from db import ledgers as queries
@@ -36,6 +37,8 @@ CHUNK: Final = 50_000
 MOST_LEDGERS: Final = 8
 """Projects kept warm in a process; of more, the one not asked for longest is let go."""
 MOST_FIGURES: Final = 64
+MOST_FOLLOWED: Final = 16
+"""Questions of studies whose answers are followed: 50 bytes for each answer."""
 PEOPLE: Final = "person"
 SIMULATED: Final = "simulated"
 
@@ -60,6 +63,7 @@ class Warm:
     _seen: set[int] = field(default_factory=set)
     _top: int = 0
     _figures: OrderedDict[Any, tuple[Any, Any]] = field(default_factory=OrderedDict)
+    _followed: OrderedDict[Any, Followed] = field(default_factory=OrderedDict)
     _votes: OrderedDict[int, tuple[Any, Ledger]] = field(default_factory=OrderedDict)
 
     def ids(self, kind: str) -> list[int]:
@@ -81,6 +85,15 @@ class Warm:
         while len(self._figures) > MOST_FIGURES:
             self._figures.popitem(last=False)
         return known[1]
+
+    def followed(self, key: Any, ask: Ask) -> Followed:
+        """The answers that `ask` gives, kept under the key and followed while the ledger grows."""
+        if key not in self._followed:
+            self._followed[key] = Followed(self.ledger, ask)
+        self._followed.move_to_end(key)
+        while len(self._followed) > MOST_FOLLOWED:
+            self._followed.popitem(last=False)
+        return self._followed[key]
 
     def votes_of(self, session: Session, reward_id: int) -> Ledger:
         """A ledger of what a reward says of every pair whose two samples it has scored.
@@ -110,19 +123,30 @@ class Warm:
     def refresh(self, session: Session) -> None:
         """Add what is new in the store."""
         self._add_pairs(session, int(self.pairs[-1, 0]) if len(self.pairs) else 0)
-        top = self._top or queries.newest_label(session)
-        ids = queries.label_ids(session, top - BEHIND)
-        fresh = [label for label in ids if label not in self._seen]
+        fresh = self._fresh(session)
         if fresh:
             first = min(fresh) if self._top else 0
             rows = queries.labels(session, self.project_id, first, max(fresh))
             while chunk := list(islice(rows, CHUNK)):
                 self._add_labels(session, chunk)
-            self._top, self._seen = max(top, *fresh), set(ids)
+            self._top = max(self._top, *fresh)
+            self._seen = {label for label in self._seen.union(fresh) if label > self._top - BEHIND}
         known = queries.annotators(session)
         self.names = {user: name for user, name, _kind in known}
         self.kinds = {user: kind for user, _name, kind in known}
         self.barred = [(row.study_id, row.user_id) for row in queries.exclusions(session)]
+
+    def _fresh(self, session: Session) -> list[int]:
+        """Ids of labels that are new, those that came late among them; the first time the newest
+        few alone."""
+        if not self._top:
+            return queries.label_ids(session, queries.newest_label(session) - BEHIND)
+        fresh, behind = queries.label_ids(session, self._top), self._top - BEHIND
+        # Labels are never deleted: as many as before are the same as before.
+        if queries.num_labels(session, behind, self._top) != len(self._seen):
+            late = queries.label_ids(session, behind, self._top)
+            fresh += [label for label in late if label not in self._seen]
+        return fresh
 
     def _add_pairs(self, session: Session, beyond: int) -> None:
         rows = queries.pairs(session, self.project_id, beyond)

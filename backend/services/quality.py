@@ -16,9 +16,11 @@ import numpy as np
 
 from backend.errors import InputError
 from backend.preferences import agreement, flags
+from backend.preferences.followed import Followed
 from backend.preferences.intervals import Share, wilson
-from backend.preferences.ledger import NONE, OVERALL, TIE, Answers, Codes
+from backend.preferences.ledger import NONE, OVERALL, Answers, Codes, Ints
 from backend.preferences.studies import StudyConfig
+from backend.preferences.tallies import Band, Tallies
 from backend.services import ledgers, pair_views, studies
 from backend.services.ledgers import PEOPLE, SIMULATED, Warm
 from backend.services.studio import Studio
@@ -103,30 +105,34 @@ def disputed(
 def _figures(
     warm: Warm, study_id: int, kind: str, asked: list[str], out: list[int]
 ) -> dict[str, Any]:
-    everybody = _answers(warm, study_id, kind, OVERALL, barred=False)
-    trusted = ~np.isin(everybody.annotator_ids[everybody.annotator], out)
-    answers = everybody.where(trusted) if out else everybody
+    everybody = _followed(warm, study_id, kind, OVERALL, barred=False)
+    counted = everybody.tallies(out=out)
     checks = _answers(warm, study_id, kind, OVERALL, barred=False, facts=True)
     right = warm.ledger.expected(checks)
-    held = agreement.matches(answers)
-    raised = flags.of(answers, *_without(checks, right, out), held=held)
+    theirs, known_right = _without(checks, right, out)
+    raised = flags.raised(
+        counted, lambda guilty: everybody.tallies(out=out, silent=guilty), theirs, known_right
+    )
+    whole = counted
     if out:
-        raised += [flag for flag in flags.of(everybody, checks, right) if flag.annotator in out]
-    decided = answers.choice < TIE
-    whole = agreement.matches(everybody, trusted) if out else held
-    trusted_checks, trusted_right = _without(checks, right, out)
-    known = trusted_right != NONE
-    passed = int((trusted_checks.choice[known] == trusted_right[known]).sum())
+        whole = everybody.tallies(silent=out)
+        alone = flags.raised(
+            everybody.tallies(), lambda guilty: everybody.tallies(silent=guilty), checks, right
+        )
+        raised += [flag for flag in alone if flag.annotator in out]
+    sided, left = counted.sides()
+    known = known_right != NONE
+    passed = int((theirs.choice[known] == known_right[known]).sum())
     return {
-        "answers": len(answers),
-        "pairs": int((np.bincount(answers.pair) > 0).sum()) if len(answers) else 0,
-        "aspects": [_aspect(warm, study_id, kind, aspect, answers) for aspect in ["", *asked]],
-        "left": plain(wilson(int((answers.on_left & decided).sum()), int(decided.sum()))),
+        "answers": counted.answers,
+        "pairs": counted.pairs,
+        "aspects": [_aspect(warm, study_id, kind, aspect) for aspect in [OVERALL, *asked]],
+        "left": plain(wilson(int(left.sum()), int(sided.sum()))),
         "checks": plain(wilson(passed, int(known.sum()))),
-        "people": _people(everybody, whole, checks, right, raised, out),
-        "matrix": _matrix(answers),
-        "speed": [_band(band) for band in agreement.by_speed(answers, held=held)],
-        "days": [_band(band) for band in agreement.by_day(answers, held=held)],
+        "people": _people(whole, checks, right, raised, out),
+        "matrix": _matrix(counted),
+        "speed": [_band(band) for band in counted.by_speed()],
+        "days": [_band(band) for band in counted.by_day()],
     }
 
 
@@ -138,6 +144,7 @@ def _answers(
     *,
     barred: bool = True,
     facts: bool = False,
+    pairs: Ints | None = None,
 ) -> Answers:
     """Answers of a study; of an aspect that nobody has spoken of yet, none."""
     annotators: list[int] | None = warm.ids(kind)
@@ -149,21 +156,38 @@ def _answers(
         annotators=annotators,
         barred=warm.barred_from(study_id) if barred else (),
         facts=facts,
+        pairs=pairs,
     )
 
 
-def _aspect(warm: Warm, study_id: int, kind: str, aspect: str, overall: Answers) -> dict[str, Any]:
-    answers = _answers(warm, study_id, kind, aspect) if aspect else overall
-    counts = agreement.counts(answers)
-    found = agreement.alpha(counts)
+def _followed(
+    warm: Warm, study_id: int, kind: str, aspect: str, *, barred: bool = True
+) -> Followed:
+    """The same, followed from one look to the next."""
+    out = tuple(sorted(warm.barred_from(study_id))) if barred else None
+    return warm.followed(
+        ("quality", study_id, kind, aspect, out),
+        lambda pairs: _answers(warm, study_id, kind, aspect, barred=barred, pairs=pairs),
+    )
+
+
+def _aspect(warm: Warm, study_id: int, kind: str, aspect: str) -> dict[str, Any]:
+    patterns, times = _followed(warm, study_id, kind, aspect).patterns().table()
     return {
         "aspect": aspect,
+        **alpha_of(agreement.alpha_of(patterns, times)),
+        "disputed": int(times[(patterns > 0).sum(axis=1) > 1].sum()),
+    }
+
+
+def alpha_of(found: agreement.Alpha) -> dict[str, Any]:
+    """{alpha, low, high, pairs, answers}; unknown numbers null."""
+    return {
         "alpha": finite(found.value),
         "low": finite(found.low),
         "high": finite(found.high),
         "pairs": found.pairs,
         "answers": found.answers,
-        "disputed": int(((counts > 0).sum(axis=1) > 1).sum()),
     }
 
 
@@ -180,8 +204,7 @@ def _without(checks: Answers, right: Codes, out: list[int]) -> tuple[Answers, Co
 
 
 def _people(
-    answers: Answers,
-    held: agreement.Held,
+    tallies: Tallies,
     checks: Answers,
     right: Codes,
     raised: Iterable[flags.Flag],
@@ -203,7 +226,7 @@ def _people(
             "checks": plain(wilson(*passed.get(person.annotator, (0, 0)))),
             "flags": of_person.get(person.annotator, []),
         }
-        for person in agreement.people(answers, held=held)
+        for person in tallies.people()
     ]
     rows.sort(key=lambda row: (not row["flags"] and row["id"] not in out, -row["answers"]))
     return rows[:MOST_PEOPLE]
@@ -216,12 +239,8 @@ def _silent(person: int) -> dict[str, Any]:
     return {"id": person, "answers": 0, **shares, "ties": None, "median_s": None, "flags": []}
 
 
-def _matrix(answers: Answers) -> dict[str, Any]:
-    num = np.bincount(answers.annotator, minlength=1)
-    most = np.argsort(-num, kind="stable")[:MOST_IN_MATRIX]
-    if (num > 0).sum() > MOST_IN_MATRIX:
-        answers = answers.where(np.isin(answers.annotator, most))
-    found = agreement.matrix(answers)
+def _matrix(tallies: Tallies) -> dict[str, Any]:
+    found = tallies.matrix(most=MOST_IN_MATRIX)
     cells = [
         [
             plain_of(found.share[i, j], found.low[i, j], found.high[i, j], int(found.num[i, j]))
@@ -232,7 +251,7 @@ def _matrix(answers: Answers) -> dict[str, Any]:
     return {"people": found.annotators, "cells": cells}
 
 
-def _band(band: agreement.Band) -> dict[str, Any]:
+def _band(band: Band) -> dict[str, Any]:
     return {
         "start": band.start,
         "end": band.end,

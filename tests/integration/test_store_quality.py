@@ -195,6 +195,28 @@ def test_figures_are_those_of_the_answers_and_say_what_is_not_known(services: St
     assert quality.figures(services, panel.study, simulated=True)["answers"] == 1
 
 
+def test_figures_that_follow_the_labels_are_those_of_all_labels(services: Studio) -> None:
+    panel = Panel(services, prompts=10, people=5)
+    rng, said = random.Random(3), list[int]()
+    for turn in range(6):
+        for _ in range(12):
+            person, pair = rng.choice(panel.people), rng.choice(panel.pairs)
+            aspects = {"aspects": {"count": rng.choice(["left", "tie"])}} if turn % 2 else {}
+            choice = rng.choice(["a", "b", "b", "tie", "both_bad", "skip"])
+            said.append(panel.say(person, choice, pair, rng.choice("ab"), answers=aspects))
+        for old in rng.sample(said, 2):
+            with services.read() as session:
+                label = session.get_one(Label, old)
+            panel.say(label.user_id, "retract", label.pair_id, retracts=old)
+        if turn == 2:
+            exclusions.exclude(services, panel.me, panel.study, panel.people[0])
+        if turn == 4:
+            exclusions.restore(services, panel.me, panel.study, panel.people[0])
+        followed, kept = quality.figures(services, panel.study), ledgers._warm.pop(services.store)
+        assert quality.figures(services, panel.study) == followed, turn
+        ledgers._warm[services.store] = kept
+
+
 def test_the_board_is_that_of_the_votes_meant_and_leads_to_their_pairs(services: Studio) -> None:
     panel = Panel(services)
     ann, ben, _ = panel.people

@@ -12,6 +12,7 @@ import pytest
 from backend.preferences import agreement, flags
 from backend.preferences.agreement import alpha
 from backend.preferences.ledger import BOTH_BAD, TIE, A, Answers, B, Ints, Labels, Ledger, Pairs
+from backend.preferences.tallies import Tallies
 
 # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", examples A, B and C; 0: missing.
 BINARY = ([1, 2, 1, 1, 1, 1, 1, 1, 2, 1], [2, 2, 2, 1, 1, 2, 1, 1, 1, 1])
@@ -113,7 +114,7 @@ def test_alpha_equals_the_published_numbers_and_the_library(
     found = alpha(counts)
     assert found.value == pytest.approx(value, abs=1e-6)
     patterns, times = agreement._patterns(counts)
-    own = agreement._alphas(patterns, times[None])[0]
+    own = agreement._alphas(agreement._coincidences(patterns), times[None], "nominal")[0]
     library = krippendorff.alpha(value_counts=counts, level_of_measurement="nominal")
     assert own == pytest.approx(library, abs=1e-12)
     assert found.low < found.value < found.high
@@ -145,12 +146,47 @@ def test_the_interval_of_alpha_covers_the_true_value_as_often_as_it_says() -> No
     assert 0.93 <= np.mean([each.low <= truth <= each.high for each in found]) <= 0.97
 
 
+ORDINAL = (  # Krippendorff 2011, example with four coders: α = .815 of ordinal values
+    [1, 2, 3, 3, 2, 1, 4, 1, 2, 0, 0, 0],
+    [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, 0, 3],
+    [0, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, 0],
+    [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, 0],
+)
+
+
+def test_marks_are_ordinal_and_near_misses_weigh_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = _counts(ORDINAL)
+    found = alpha(counts, level="ordinal")
+    assert found.value == pytest.approx(0.815, abs=5e-4) and found.value > alpha(counts).value
+    assert found.low < found.value < found.high
+    monkeypatch.setattr(agreement, "LIBRARY_PAIRS", 0)
+    assert alpha(counts, level="ordinal").value == pytest.approx(found.value, abs=1e-12)
+    near = alpha(np.array([[0, 1, 1, 0, 0], [0, 0, 0, 1, 1]] * 20), level="ordinal")
+    far = alpha(np.array([[1, 0, 0, 0, 1], [1, 0, 0, 0, 1]] * 20), level="ordinal")
+    assert near.value > 0.5 > 0 > far.value
+
+
+def test_best_and_worst_of_four_agree_by_the_pairs_they_imply() -> None:
+    alike = agreement.alpha_of_fours([[(0, 3), (0, 3)], [(1, 2), (1, 2)]])
+    assert (alike.value, alike.pairs, alike.answers) == (1, 2, 4)
+    against = agreement.alpha_of_fours([[(0, 3), (3, 0)]] * 30)
+    assert against.value < -0.9 and against.low <= against.value <= against.high
+    rng = np.random.default_rng(0)
+    by_chance = [[tuple(rng.permutation(4)[:2].tolist()) for _ in "ab"] for _ in range(400)]
+    found = agreement.alpha_of_fours(by_chance)
+    assert found.low < 0 < found.high, "whole items are drawn, whose pairs hang together"
+    counts = np.array([agreement._implied(item) for item in by_chance]).reshape(-1, 2)
+    assert found.value == pytest.approx(alpha(counts).value, abs=1e-12)
+    lone = agreement.alpha_of_fours([[(0, 1)], []])
+    assert math.isnan(lone.value) and lone.pairs == 0
+
+
 # ---------------------------------------------------------------- people
 
 
 def test_agreement_of_two_people_is_counted_on_the_pairs_both_judged() -> None:
     rows = [(1, 7, "left"), (1, 8, "left"), (2, 7, "tie"), (2, 8, "both_bad"), (3, 7, "left")]
-    found = agreement.matrix(_answers(*rows, (3, 9, "left"), (4, 9, "tie")))
+    found = Tallies.of(_answers(*rows, (3, 9, "left"), (4, 9, "tie"))).matrix()
     assert found.annotators == [7, 8, 9]
     assert found.num.tolist() == [[0, 2, 1], [2, 0, 0], [1, 0, 0]]
     assert found.share[0, 1] == 0.5 and found.share[0, 2] == 1 and math.isnan(found.share[1, 2])
@@ -159,7 +195,7 @@ def test_agreement_of_two_people_is_counted_on_the_pairs_both_judged() -> None:
 
 def test_a_person_is_held_against_the_majority_of_the_others_only() -> None:
     rows = [(1, 7, "left"), (1, 8, "left"), (1, 9, "right"), (2, 7, "left"), (2, 8, "right")]
-    found = {row.annotator: row for row in agreement.people(_answers(*rows))}
+    found = {row.annotator: row for row in Tallies.of(_answers(*rows)).people()}
     assert (found[9].agreement.value, found[9].agreement.num) == (0, 1)
     assert (found[7].agreement.value, found[7].agreement.num) == (0, 1)  # pair 1: the others tie
     assert found[7].left.value == 1 and found[8].left.value == 0.5 and found[7].answers == 2
@@ -177,13 +213,14 @@ def test_disputes_come_with_the_greatest_disagreement_first() -> None:
 
 def test_bands_of_speed_and_days_hold_every_answer_once() -> None:
     answers = _team(3, ["good"] * 4 + ["fast"], 600).answers()
-    by_speed, by_day = agreement.by_speed(answers), agreement.by_day(answers)
+    tallies = Tallies.of(answers)
+    by_speed, by_day = tallies.by_speed(), tallies.by_day()
     assert sum(band.answers for band in by_speed) == sum(b.answers for b in by_day) == len(answers)
     assert by_speed[0].median_s < 0.7 and len(by_speed) == 6 and len(by_day) == 3
     assert by_day[1].start == 86_400 and by_day[1].end == 172_800
     assert all(0.6 < band.agreement.value < 0.95 for band in by_speed + by_day)
-    assert agreement.by_day(answers.where(answers.pair < 0)) == []
-    assert agreement.by_speed(answers.where(answers.pair < 0)) == []
+    nothing = Tallies.of(answers.where(answers.pair < 0))
+    assert nothing.by_day() == nothing.by_speed() == nothing.people() == []
 
 
 # ---------------------------------------------------------------- flags
@@ -219,8 +256,42 @@ def test_a_fast_but_good_annotator_is_never_flagged_over_a_long_day() -> None:
     for seed in range(5):
         ledger = _team(seed, ["fast", *["good"] * 4], 1000)
         assert _flags(ledger) == []
-        row = agreement.people(ledger.answers())[0]
+        row = Tallies.of(ledger.answers()).people()[0]
         assert row.median_s == pytest.approx(0.6, rel=0.05) and row.agreement.low > 0.6
+
+
+def test_a_drift_is_told_of_honest_people_as_seldom_as_is_said() -> None:
+    """800 honest people, each looked at after every 50 of 1,000 answers."""
+    rng, told = np.random.default_rng(5), 0
+    for _person in range(800):
+        agrees = np.cumsum(rng.random(1_000) < rng.uniform(0.6, 0.95))
+        for end in range(200, 1_001, 50):
+            before = int(agrees[end - 101])
+            now = int(agrees[end - 1]) - before
+            look = (end - 200) // 50 + 1
+            told += any(flags._drift(1, look, now, end - 100, before))
+    assert told <= 800 * flags.DRIFT_ALPHA + 3 * math.sqrt(800 * flags.DRIFT_ALPHA)
+    by_hand = math.comb(300, 100)
+    tail = sum(math.comb(240, k) * math.comb(60, 100 - k) for k in range(40, 61))
+    assert flags.falls_by_chance(60, 180, 200) == pytest.approx(tail / by_hand)
+
+
+def test_tallies_kept_while_answers_come_and_go_are_those_of_all_answers() -> None:
+    whole = _team(4, ["good", "left", "random", "good"], 300).answers()
+    kept, gone = Tallies(silent=[3], out=[4]), whole.pair % 7 == 0
+    kept.change(whole, +1)
+    kept.change(whole.where(gone), -1)
+    kept.change(whole.where(whole.pair % 14 == 0), +1)
+    left = whole.where(~gone | (whole.pair % 14 == 0))
+    fresh = Tallies(silent=[3], out=[4])
+    fresh.change(left, +1)
+    assert kept.people() == fresh.people() and len(kept.people()) == 3
+    assert kept.by_speed() == fresh.by_speed() and kept.by_day() == fresh.by_day()
+    assert kept.pairs == fresh.pairs and kept.newest(0, 20, 10) == fresh.newest(0, 20, 10)
+    assert np.array_equal(kept.matrix().num, fresh.matrix().num)
+    assert np.array_equal(kept.matrix().share, fresh.matrix().share, equal_nan=True)
+    kept.change(left, -1)
+    assert kept.people() == [] and kept.pairs == 0
 
 
 def test_failed_checks_a_lean_and_a_drift_are_told_with_their_numbers() -> None:
