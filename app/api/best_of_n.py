@@ -23,6 +23,7 @@ def read_best_of_n(
     pictures: Annotated[
         int, Query(ge=1, le=10**9, description="Drawn after training, for equal calls.")
     ] = 1_000,
+    depth: Annotated[int | None, Query(ge=1, description="The N to go up to.")] = None,
 ) -> dict[str, Any]:
     """The curve of the picked pictures against N, the picks themselves, and runs beside it."""
     return best_of_n.report(
@@ -33,4 +34,5 @@ def read_best_of_n(
         reward_id=reward_id,
         gold_id=gold_id,
         pictures=pictures,
+        depth=depth,
     )

@@ -44,14 +44,16 @@ def report(
     reward_id: int,
     gold_id: int | None = None,
     pictures: int = 1_000,
+    depth: int | None = None,
 ) -> dict[str, Any]:
     """Everything the page shows of a policy's pictures of a prompt set.
 
-    {settings, depth, prompts_used, left_out, unscored, unscored_gold, curves: {selecting, gold,
-    people}, verdicts, calls_per_picture, pictures, runs, prompts}. A curve has {value, low, high}
-    for N = 1 … depth, `selecting` and `gold` also {gain, gain_se} over N = 1. Pictures drawn with
-    other settings than most are left out. `pictures` is how many are drawn once training is over,
-    for the runs' N at equal calls.
+    {settings, depth, depths, prompts_used, left_out, unscored, unscored_gold, curves: {selecting,
+    gold, people}, verdicts, calls_per_picture, pictures, runs, prompts}. A curve has {value, low,
+    high} for N = 1 … depth, `selecting` and `gold` also {gain, gain_se} over N = 1. Pictures drawn
+    with other settings than most are left out. `depth` is the N to go up to, else that which uses
+    most pictures; `depths` says how many prompts have enough for each. `pictures` is how many are
+    drawn once training is over, for the runs' N at equal calls.
     """
     with studio.read() as session:
         policies.find(session, policy_id)
@@ -65,16 +67,23 @@ def report(
         runs = _runs(session, project_id, policy_id, select_by, gold_by)
     chosen = scores.get(reward_id, {})
     ranked = [_ranked(one, chosen) for one in drawn.values()]
-    depth = estimator.depth_of([len(one.rows) for one in ranked if one.rows])
+    counts = [len(one.rows) for one in ranked if one.rows]
+    depth = min(depth or estimator.depth_of(counts), max(counts, default=0))
     used = [one for one in ranked if depth and len(one.rows) >= depth]
     gold = scores.get(gold_id, {}) if gold_id else {}
-    columns = {"selecting": chosen, "gold": gold if gold_id else None, "people": people or None}
+    shown = {row.id for one in used for row in one.rows}
+    columns = {
+        "selecting": chosen,
+        "gold": gold if gold_id else {},
+        "people": people if shown & people.keys() else {},
+    }
     calls = _calls(settings)
     total = sum(len(one.rows) for one in drawn.values())
     return {
         "settings": settings,
         "other_settings": others,
         "depth": depth,
+        "depths": [[n, sum(count >= n for count in counts)] for n in sorted(set(counts))],
         "prompts_used": len(used),
         "left_out": len(drawn) - len(used),
         "pictures_drawn": total,
@@ -84,7 +93,7 @@ def report(
             name: _curve(used, chosen, values, depth, is_gain=name != "people") if values else None
             for name, values in columns.items()
         },
-        "verdicts": verdicts,
+        "verdicts": verdicts if shown & people.keys() else 0,
         "calls_per_picture": calls,
         "pictures": pictures,
         "runs": [

@@ -15,6 +15,7 @@ const SHORT = { left: "A", right: "B", tie: "tie", both_bad: "both bad", skip: "
 
 /** @param {HTMLElement} main @param {any} page */
 export async function mount(main, page) {
+  if (page.query.has("sources")) return (await import("/static/js/board.js")).mount(main, page);
   const id = Number(page.query.get("id"));
   return id ? one(main, page, id) : list(main, page);
 }
@@ -33,7 +34,7 @@ async function list(main, page) {
     fill(table, rows.length ? comparisons(rows) : empty({ title: "Nothing compared yet", text: "A comparison draws the same prompts with the same seeds, once by the base and once by the tuned model. Then you judge the pictures without knowing whose they are." }));
   };
   const [policies, sets] = await Promise.all([api("policies"), api("prompt-sets")]).catch((error) => { fill(side, el("div", { class: "sec" }, note("Models and prompts are not there", error.message))); return [[], []]; });
-  fill(side, create(page, policies, sets));
+  fill(side, look(policies), create(page, policies, sets));
   await refresh().catch((error) => fill(table, el("div", { class: "sec" }, note("The comparisons are not there", error.message))));
   return poll(refresh, 3);
 }
@@ -54,6 +55,16 @@ function comparisons(rows) {
 }
 
 const count = (votes) => Object.entries(votes || {}).reduce((sum, [name, n]) => sum + (name === "skip" ? 0 : n), 0);
+
+/** The way to a board: the newest tuned model beside its base, to begin with. */
+function look(policies) {
+  const base = policies.find((policy) => !policy.run_id);
+  const other = policies.filter((policy) => policy.run_id).at(-1) || policies.filter((policy) => policy !== base).at(-1);
+  const first = [base, other].filter(Boolean).map((policy) => `policy:${policy.id}`);
+  return el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h2", null, "Look")), el("p", { class: "meta muted" }, "Two to six models, checkpoints or imported pictures on the same prompts and seeds: side by side, wipe, flicker, difference, grid."),
+    el("div", { class: "row", style: "margin-top:8px" }, el("a", { class: "btn", href: `/compare?sources=${first.join(",")}`, "data-testid": "open-board" }, icon("compare"), "Open a board"),
+      el("a", { class: "btn quiet", href: "/best-of-n" }, "Best of N")));
+}
 
 function create(page, policies, sets) {
   const tuned = policies.filter((policy) => policy.run_id);
@@ -221,6 +232,7 @@ async function one(main, page, id) {
       el("button", { type: "button", "aria-pressed": String(state.mode === mode), "data-testid": `mode-${mode}`, onclick: () => setMode(mode) }, label, mode === "wipe" && kbd("v")))),
     state.mode === "blind" && [el("span", { class: "vsep" }), el("span", { class: "pill muted" }, icon("eyeoff"), "names hidden")], el("span", { class: "grow" }),
     el("span", { class: "meta muted" }, `${fmt.count(row.num_prompts, "prompt")}, same seeds`),
+    state.mode !== "blind" && open() && el("a", { class: "btn quiet sm", href: `/compare?sources=policy:${row.base_policy_id},policy:${row.tuned_policy_id}&set=${row.prompt_set_id}&seed=${row.seed}&prompt=${state.at}` }, icon("zoom"), "Look closer"),
     button("Copy link", { kind: "quiet", size: "sm", icon: "link", onclick: async (e) => { await navigator.clipboard?.writeText(location.href); /** @type {any} */ (e.target).textContent = "Copied"; } }));
   }
 

@@ -4,33 +4,29 @@
  */
 import { el } from "/static/js/lib.js";
 import { fit } from "/static/js/views.js";
+import { Wipe } from "/static/js/wipe.js";
 
 const GAP = 8;
-const STEP = 2;
 const phone = matchMedia("(max-width: 640px)");
 
 export class Stage {
-  /** @param {{tags?: [string, string] | null, onpick?: (side: "left"|"right") => void, onwipe?: (at: number) => void}} [options] */
-  constructor({ tags = null, onpick, onwipe } = {}) {
+  /** @param {{tags?: [string, string] | null, onpick?: (side: "left"|"right") => void}} [options] */
+  constructor({ tags = null, onpick } = {}) {
     const frame = (side, tag) => el("div", { class: "frame", "data-side": side, "data-testid": `img-${side}`,
       onpointerup: (e) => { if (phone.matches && e.pointerType === "touch" && !this.zoomed) onpick?.(side); } },
     el("div", { class: "shown" }), tag && el("span", { class: "tag" }, tag));
     this.left = frame("left", tags?.[0]);
     this.right = frame("right", tags?.[1]);
-    this.grip = el("div", { class: "grip", role: "slider", tabindex: "0", "aria-label": "Wipe", "aria-valuemin": 0, "aria-valuemax": 100, "data-testid": "wipe",
-      onkeydown: (e) => this.key(e) }, el("i"), el("i"));
-    this.print = el("span", { class: "at tn" });
-    this.wipeUi = el("div", { class: "wipe-ui", hidden: true, onpointerdown: (e) => this.drag(e) }, el("div", { class: "edge" }), this.grip, this.print);
+    this.wipe = new Wipe({ onmove: (at) => this.node.style.setProperty("--cut", `${at}%`) });
+    this.wipeUi = this.wipe.node;
     this.node = el("div", { class: "pair stage", onpointermove: (e) => this.follow(e) }, this.left, this.right, this.wipeUi);
-    this.onwipe = onwipe;
     this.view = "side";
-    this.at = 50;
     this.size = { width: 1, height: 1 };
     this.resize = new ResizeObserver(() => this.place());
     this.resize.observe(this.node);
     this.again = () => this.place();
     phone.addEventListener("change", this.again);
-    this.wipeTo(50);
+    this.wipe.to(50);
   }
 
   dispose() {
@@ -106,41 +102,6 @@ export class Stage {
     this.node.style.setProperty("--zy", `${(100 * (e.clientY - box.top)) / box.height}%`);
   }
 
-  // wipe ----------------------------------------------------------------------------------------------------
-
-  /** @param {number} at share of the left picture that shows, in percent */
-  wipeTo(at) {
-    this.at = Math.max(0, Math.min(100, Math.round(at)));
-    this.node.style.setProperty("--cut", `${this.at}%`);
-    this.grip.setAttribute("aria-valuenow", String(this.at));
-    this.grip.setAttribute("aria-valuetext", `${this.at} % left, ${100 - this.at} % right`);
-    this.print.textContent = `${this.at} %`;
-    this.onwipe?.(this.at);
-  }
-
-  /** @param {number} steps */
-  nudge(steps) { this.wipeTo(this.at + steps * STEP); }
-
-  /** @param {KeyboardEvent} e */
-  key(e) {
-    const move = { ArrowLeft: -1, ArrowRight: 1, PageDown: -5, PageUp: 5 }[e.key];
-    if (move) this.nudge(move * (e.shiftKey ? 5 : 1));
-    else if (e.key === "Home") this.wipeTo(0);
-    else if (e.key === "End") this.wipeTo(100);
-    else return;
-    e.preventDefault();
-  }
-
-  /** @param {PointerEvent} e */
-  drag(e) {
-    const box = this.wipeUi.getBoundingClientRect();
-    const to = (event) => this.wipeTo((100 * (event.clientX - box.left)) / box.width);
-    const end = () => { this.wipeUi.removeEventListener("pointermove", to); };
-    this.wipeUi.setPointerCapture(e.pointerId);
-    this.wipeUi.addEventListener("pointermove", to);
-    this.wipeUi.addEventListener("pointerup", end, { once: true });
-    this.wipeUi.addEventListener("pointercancel", end, { once: true });
-    to(e);
-    this.grip.focus({ preventScroll: true });
-  }
+  /** @param {number} steps of the wipe's edge */
+  nudge(steps) { this.wipe.nudge(steps); }
 }

@@ -282,6 +282,46 @@ def test_a_comparison_is_made_and_shown(
     assert client.post("/comparisons", {**body, "tuned_policy_id": made.policy}, 422)["error"]
 
 
+def test_a_board_is_read_drawn_and_chosen_from(
+    client: Client, services: Studio, made: factory.Made
+) -> None:
+    base = f"policy:{made.policy}"
+    listed = client.get("/boards/sources")
+    assert [row["id"] for row in listed["policies"]] == [made.policy]
+    board = client.get(f"/boards/cells?source={base}&prompt={made.prompt_ids[0]}&steps=7&seed=3")
+    cell = board["cells"][0]
+    assert cell["can_draw"] and cell["picture"] is None
+    wanted = [cell[name] for name in ("source", "prompt_id", "seed", "steps", "guidance")]
+    assert client.post("/boards/draw", {"cells": [wanted]}, 202)["missing"] == 1
+    assert client.post("/boards/draw", {"cells": [["what", *wanted[1:]]]}, 422)["error"]
+    assert client.post("/boards/policy", {"source": base})["id"] == made.policy
+    assert client.get("/boards/cells?source=x&prompt=1", 422)["error"]
+
+    reward = client.post("/rewards", {"name": "light", "kind": "brightness", "config": {}}, 201)
+    asked = f"policy_id={made.policy}&prompt_set_id={made.prompt_set}&reward_id={reward['id']}"
+    assert client.get(f"/best-of-n?{asked}")["unscored"] == len(made.samples)
+
+
+def test_a_large_picture_has_small_copies(client: Client, services: Studio) -> None:
+    import io
+
+    from PIL import Image
+
+    large, small = (services.media.put(factory.png(1, side)) for side in (600, 64))
+    reply = client("GET", f"/media/{large}?side=256")
+    assert reply.headers["content-type"] == "image/webp"
+    assert Image.open(io.BytesIO(reply.content)).size == (256, 256)
+    assert len(reply.content) < len(services.media.read(large)) / 4
+    again = client(
+        "GET", f"/media/{large}?side=256", headers={"If-None-Match": reply.headers["etag"]}
+    )
+    assert again.status_code == 304
+    assert client("GET", f"/media/{small}?side=256").content == services.media.read(small)
+    assert client("GET", f"/media/{large}?side=250").status_code == 422
+    text = services.media.put(b"no picture")
+    assert client("GET", f"/media/{text}?side=128").status_code == 404
+
+
 def test_media_are_cached_for_ever_and_never_run(
     client: Client, services: Studio, made: factory.Made
 ) -> None:

@@ -14,7 +14,8 @@ from redis import Redis
 
 from backend.errors import ConfigError
 from backend.pocket import world
-from backend.services import events, jobs, labels, pairs, prompts, rewards, samples, users
+from backend.services import boards, events, jobs, labels, pairs, prompts, rewards, samples, users
+from backend.services.boards import Board, Cell
 from backend.services.samples import NewSample
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
 from tests.workshop import Workshop, opened_for
@@ -66,6 +67,22 @@ def test_pictures_are_drawn_paired_and_scored(workshop: Workshop) -> None:
     best = rewards.scored_samples(studio, reward["id"], order="high", limit=1)[0]
     light = [_light(studio.media.read(row["url"].removeprefix("/media/"))) for row in drawn]
     assert best["sample"]["id"] == drawn[int(np.argmax(light))]["id"]
+
+
+def test_missing_cells_of_a_board_are_drawn_as_any_other_job_would(workshop: Workshop) -> None:
+    studio, project = workshop.studio, workshop.project
+    workshop.done("generate", generate(workshop, samples_per_prompt=1, make_pairs=False, seed=0))
+    ids = [prompt_id for prompt_id, _text in prompts.texts(studio, workshop.prompt_set_id)]
+    source = f"policy:{workshop.policy_id}"
+    board = Board(sources=[source], prompt_ids=ids[:2], seeds=["0", "0.1"], steps=[3, 2])
+    found = boards.cells(studio, project, board)["cells"]
+    missing = [Cell(*(c[name] for name in Cell._fields)) for c in found if not c["picture"]]
+    assert len(missing) == 6, "what generate drew is the seed 0, step 3 of the board"
+    asked = boards.draw(studio, project, missing)
+    assert workshop.end_of(asked["job_id"])["result"] == {"samples": 6, "nfe": 14}
+    again = boards.cells(studio, project, board)["cells"]
+    assert all(cell["picture"] for cell in again)
+    assert len({cell["picture"]["url"] for cell in again}) == 8
 
 
 def test_simulated_annotators_judge_pairs_that_people_are_still_asked_about(
