@@ -221,22 +221,24 @@ def flow_loss(parts: Parts, latents: Tensor, ids: Tensor) -> Tensor:
 def sample(
     parts: Parts, prompts: list[str], seed: int, *, steps: int = 10, batch: int = 64
 ) -> np.ndarray:
-    """Draw a picture for each prompt without guidance; (B, 64, 64, 3) uint8."""
+    """Draw a picture a prompt, without guidance, where the parts are; (B, 64, 64, 3) uint8."""
+    device = parts.transformer.device
     generator = torch.Generator().manual_seed(seed)
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
     scheduler.set_timesteps(steps)
     pictures = []
     for at in range(0, len(prompts), batch):
         ids = torch.tensor([token_ids(parts, prompt) for prompt in prompts[at : at + batch]])
+        ids = ids.to(device)
         side = models.LATENT_SIDE
         shape = (len(ids), models.LATENT_CHANNELS, side, side)
-        x = torch.randn(shape, generator=generator)
+        x = torch.randn(shape, generator=generator).to(device)
         tokens, pooled = embed(parts, ids)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             for now, then in zip(scheduler.sigmas[:-1], scheduler.sigmas[1:], strict=True):
-                timestep = (now * 1000).expand(len(ids))
+                timestep = (now * 1000).to(device).expand(len(ids))
                 velocity = parts.transformer(x, tokens, pooled, timestep, return_dict=False)[0]
-                x = x + (then - now) * velocity.float()
+                x = x + float(then - now) * velocity.float()
             config = parts.vae.config
             signal = parts.vae.decode(x / config.scaling_factor + config.shift_factor).sample
         pictures.append(train_vae.to_pictures(signal))
