@@ -176,7 +176,7 @@ def export(  # noqa: PLR0913 - every argument is an option of the command
 ) -> None:
     """Write the labels of a project in a format, and say what has no place in it."""
     from backend.preferences.formats import Losses
-    from backend.services import exports, studies
+    from backend.services import audit, exports, studies
 
     with sentences(), opened(home) as studio:
         if what != "labels":
@@ -184,6 +184,7 @@ def export(  # noqa: PLR0913 - every argument is an option of the command
         project_id, losses = _project(studio, project), Losses()
         which: dict[str, Any] = {"simulated": simulated, "implicit": implicit, "inside": inside}
         which["scope"] = studies.scope_of(study, None) if study is not None else None
+        audit.note_alone(studio, None, "export", f"exported labels as {form}", project=project_id)
         if form == exports.FOLDER:
             if out is None:
                 raise InputError("'datasets' is a folder; name it with --out.")

@@ -119,14 +119,15 @@ def alpha_of_fours(
 ) -> Alpha:
     """α of who is better of two, as the best and the worst of four imply it.
 
-    Each ballot orders five of the six pairs of its item and says nothing of the sixth. The pairs of
+    Each ballot orders five of the six pairs of its item and says nothing of the sixth. Which of two
+    is called the first means nothing, so each pair counts in both orders: chance is ½. The pairs of
     an item hang together, so whole items are drawn. Items are alike that got the same ballots.
     """
     alike = Counter(tuple(sorted(ballots)) for ballots in items if len(ballots) > 1)
     kinds = sorted(alike)
     times = np.array([alike[kind] for kind in kinds], dtype=np.int64)
-    units = np.array([_implied(kind) for kind in kinds], dtype=np.int64).reshape(-1, 6, 2)
-    found = _coincidences(units.reshape(-1, 2)).reshape(-1, 6, 2, 2).sum(axis=1)
+    units = np.array([_implied(kind) for kind in kinds], dtype=np.int64).reshape(-1, 12, 2)
+    found = _coincidences(units.reshape(-1, 2)).reshape(-1, 12, 2, 2).sum(axis=1)
     rows = None
     if times.sum() <= LIBRARY_PAIRS:
         rows = np.repeat(units, times, axis=0).reshape(-1, 2)
@@ -167,9 +168,9 @@ class Patterns:
 
 
 def _implied(ballots: Sequence[Ballot]) -> list[list[int]]:
-    """How often the first and the second of each two of four is better, (6, 2)."""
+    """How often the first and the second of each two of four is better, in both orders, (12, 2)."""
     found = []
-    for i, j in itertools.combinations(range(4), 2):
+    for i, j in itertools.permutations(range(4), 2):
         first = sum(best == i or worst == j for best, worst in ballots)
         second = sum(best == j or worst == i for best, worst in ballots)
         found.append([first, second])

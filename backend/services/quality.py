@@ -21,7 +21,7 @@ from backend.preferences.intervals import Share, wilson
 from backend.preferences.ledger import NONE, OVERALL, Answers, Codes, Ints
 from backend.preferences.studies import StudyConfig
 from backend.preferences.tallies import Band, Tallies
-from backend.services import ledgers, pair_views, studies
+from backend.services import ledgers, marks, pair_views, studies
 from backend.services.ledgers import PEOPLE, SIMULATED, Warm
 from backend.services.studio import Studio
 from db import ledgers as queries
@@ -38,23 +38,30 @@ def figures(studio: Studio, study_id: int, *, simulated: bool = False) -> dict[s
     """All figures of a study's people, or of its simulated annotators.
 
     {study, answers, pairs, aspects, left, checks, people, matrix, speed, days}; shares are {value,
-    low, high, num}, unknown numbers null.
+    low, high, num}, unknown numbers null. Of studies of one picture or of four there are agreement
+    and people alone.
     """
     with studio.read() as session:
         study = studies.find(session, study_id)
         about = {"id": study.id, "name": study.name, "kind": study.kind, "status": study.status}
-        asked = StudyConfig.read(study.config).aspects
-        project = study.project_id
+        config = StudyConfig.read(study.config)
+        asked, project = config.aspects, study.project_id
         out = {
             row.user_id: {"by": row.made_by, "at": row.created_at}
             for row in queries.exclusions(session, study_id)
         }
-    if about["kind"] not in OF_PAIRS:
-        return {"study": about, "answers": 0, "pairs": 0, "aspects": [], "people": []}
     kind = SIMULATED if simulated else PEOPLE
     with ledgers.opened(studio, project) as warm:
-        key = ("quality", study_id, kind, tuple(asked), tuple(sorted(out)))
-        found = warm.figures(key, lambda: _figures(warm, study_id, kind, asked, list(out)))
+        key = ("quality", study_id, kind, config.model_dump_json(), tuple(sorted(out)))
+
+        def work_out() -> dict[str, Any]:
+            if about["kind"] in OF_PAIRS:
+                return _figures(warm, study_id, kind, asked, list(out))
+            with studio.read() as session:
+                said = marks.given(session, study_id, kind)
+            return _marks(str(about["kind"]), config, said, set(out))
+
+        found = warm.figures(key, work_out)
         names = warm.names
         silent = (set(out) & set(warm.ids(kind))) - {row["id"] for row in found["people"]}
         people = [
@@ -136,6 +143,25 @@ def _figures(
     }
 
 
+def _marks(kind: str, config: StudyConfig, said: marks.Given, out: set[int]) -> dict[str, Any]:
+    """The same of answers that are no choice between two."""
+    counted = [one for one in said if one[1] not in out]
+    none = plain(wilson(0, 0))
+    return {
+        "answers": len(counted),
+        "pairs": len({item for item, *_rest in counted}),
+        "aspects": [
+            {**row, **alpha_of(row.pop("found"))} for row in marks.aspects(kind, config, counted)
+        ],
+        "left": none,
+        "checks": none,
+        "people": [{**_silent(row["id"]), **row} for row in marks.people(said)[:MOST_PEOPLE]],
+        "matrix": {"people": [], "cells": []},
+        "speed": [],
+        "days": [],
+    }
+
+
 def _answers(
     warm: Warm,
     study_id: int,
@@ -175,6 +201,7 @@ def _aspect(warm: Warm, study_id: int, kind: str, aspect: str) -> dict[str, Any]
     patterns, times = _followed(warm, study_id, kind, aspect).patterns().table()
     return {
         "aspect": aspect,
+        "level": "nominal",
         **alpha_of(agreement.alpha_of(patterns, times)),
         "disputed": int(times[(patterns > 0).sum(axis=1) > 1].sum()),
     }

@@ -10,6 +10,7 @@ import { matrixTable } from "/static/js/share_matrix.js";
 import { share } from "/static/js/views.js";
 
 const REFRESH_S = 15;
+const LEVELS = { nominal: "any two different answers disagree alike", ordinal: "marks in their order", "pairs implied": "by the pairs that best and worst imply" };
 const VIEWS = { people: "People", each: "Each two", disputed: "Disputed" };
 
 /** @param {HTMLElement} main @param {any} page */
@@ -56,17 +57,15 @@ export async function mount(main, page) {
   function drawBar() {
     const counted = found.people.filter((person) => !person.excluded && person.answers).length;
     fill(ui.bar, el("div", { class: "seg", role: "group", "aria-label": "Whose answers" }, [[false, "People"], [true, "Simulated"]].map(([simulated, word]) => el("button", { type: "button", "aria-pressed": String(state.simulated === simulated), "data-id": `by-${word}`, onclick: () => { state.simulated = simulated; setQuery({ by: simulated ? "simulated" : null }); refresh(); } }, word))),
-      el("span", { class: "meta muted not-phone", "data-testid": "quality-count" }, `${fmt.count(found.answers, "answer")} about ${fmt.count(found.pairs, "pair")} by ${fmt.int(counted)}`), el("span", { class: "grow" }),
+      el("span", { class: "meta muted not-phone", "data-testid": "quality-count" }, `${fmt.count(found.answers, "answer")} about ${fmt.count(found.pairs, isOdd() ? "item" : "pair")} by ${fmt.int(counted)}`), el("span", { class: "grow" }),
       done.length > 0 && el("button", { type: "button", class: "btn quiet", "data-testid": "undo", onclick: undo }, icon("undo"), "Undo", keys.hint("quality.undo")),
       el("a", { class: "btn quiet", href: `/studies/${id}` }, "Study"), el("a", { class: "btn quiet", href: `/leaderboard?study=${id}${state.simulated ? "&by=simulated" : ""}` }, "Leaderboard"));
   }
 
   function drawNothing() {
-    const odd = !["images", "texts"].includes(found.study.kind);
     fill(ui.figures);
     fill(ui.head, el("h2", null, "People"));
-    fill(ui.body, el("div", { class: "sec" }, el("p", { class: "muted", "data-testid": "empty" }, odd ? "Agreement is worked out for choices between two. This study asks about one picture or about four at a time; its answers are in the export."
-      : state.simulated ? "No simulated annotator has judged an item of this study." : "Nobody has judged an item of this study yet. Agreement needs items that two people have judged."), !odd && !state.simulated && el("p", { style: "margin-top:12px" }, el("a", { class: "btn primary", href: `/label/${id}` }, "Label this study"))));
+    fill(ui.body, el("div", { class: "sec" }, el("p", { class: "muted", "data-testid": "empty" }, state.simulated ? "No simulated annotator has judged an item of this study." : "Nobody has judged an item of this study yet. Agreement needs items that two people have judged."), !state.simulated && el("p", { style: "margin-top:12px" }, el("a", { class: "btn primary", href: `/label/${id}` }, "Label this study"))));
   }
 
   // figures ---------------------------------------------------------------------------------------------------
@@ -74,17 +73,20 @@ export async function mount(main, page) {
   function drawFigures() {
     fill(ui.figures, el("section", { class: "sec", "aria-label": "Agreement" }, el("div", { class: "sec-h" }, el("h2", { class: "grow" }, "Agreement"), el("span", { class: "meta muted" }, "Krippendorff’s α, 95 %")),
       el("ul", { class: "alphas" }, found.aspects.map(alphaRow)), el("p", { class: "meta muted" }, sentence(found.aspects[0]))),
-    el("section", { class: "sec", "aria-label": "Checks and sides" }, el("dl", { class: "kv" }, el("dt", null, "attention checks passed"), el("dd", { "data-testid": "checks" }, found.checks.num ? [share(found.checks.value, found.checks.low, found.checks.high), el("span", { class: "faint" }, ` of ${fmt.int(found.checks.num)}`)] : el("span", { class: "faint" }, "none asked")),
+    !isOdd() && el("section", { class: "sec", "aria-label": "Checks and sides" }, el("dl", { class: "kv" }, el("dt", null, "attention checks passed"), el("dd", { "data-testid": "checks" }, found.checks.num ? [share(found.checks.value, found.checks.low, found.checks.high), el("span", { class: "faint" }, ` of ${fmt.int(found.checks.num)}`)] : el("span", { class: "faint" }, "none asked")),
       el("dt", null, "left chosen"), el("dd", { "data-testid": "left-share" }, found.left.num ? share(found.left.value, found.left.low, found.left.high) : el("span", { class: "faint" }, "–")))),
     plot("Quick and slow answers", "agreement with the rest", found.speed.map((band) => ({ ...band, label: fmt.span((band.start + band.end) / 2) })), "time taken"),
     plot("Day by day", "agreement with the rest", found.days.map((band) => ({ ...band, label: fmt.clock(band.start) })), "day, UTC"));
   }
 
+  /** One picture, or four: no choices between two, so no sides, no matrix and no pairs. */
+  function isOdd() { return !["images", "texts"].includes(found.study.kind); }
+
   function alphaRow(row) {
     const known = row.alpha !== null;
     return el("li", { "data-testid": "alpha", "data-aspect": row.aspect }, el("span", { class: row.aspect ? "clip" : "strong clip" }, row.aspect || "the question"), intervalLine(row.alpha, row.low, row.high, { from: -0.2, to: 1, chance: 0, width: 80, bold: !row.aspect }),
-      el("span", { class: "num nowrap", title: known ? `95 %: ${num(row.low)} to ${num(row.high)}, from ${fmt.count(row.pairs, "pair")} judged twice or more` : "Not known: fewer than two verdicts, or all the same" }, el("b", { class: "strong", "data-testid": "alpha-value" }, num(row.alpha)), known && row.low !== null && el("span", { class: "faint" }, ` ${num(row.low)} to ${num(row.high)}`)),
-      row.disputed ? el("button", { type: "button", class: "btn sm", "data-testid": "to-disputed", "data-id": `disputed-${row.aspect}`, "aria-label": `${fmt.count(row.disputed, "disputed pair")} about ${row.aspect || "the question"}`, onclick: () => show("disputed", row.aspect) }, fmt.int(row.disputed), el("span", { class: "not-phone" }, "disputed")) : el("span", { class: "faint meta" }, row.pairs ? "no dispute" : "no overlap"));
+      el("span", { class: "num nowrap", title: known ? `95 %: ${num(row.low)} to ${num(row.high)}, from ${fmt.count(row.pairs, isOdd() ? "item" : "pair")} judged twice or more, ${LEVELS[row.level]}` : "Not known: fewer than two verdicts, or all the same" }, el("b", { class: "strong", "data-testid": "alpha-value" }, num(row.alpha)), known && row.low !== null && el("span", { class: "faint" }, ` ${num(row.low)} to ${num(row.high)}`)),
+      row.disputed && isOdd() ? el("a", { class: "btn sm", href: `/studies/${id}?items=disputed`, "data-testid": "to-disputed-items" }, fmt.int(row.disputed), el("span", { class: "not-phone" }, "disputed")) : row.disputed ? el("button", { type: "button", class: "btn sm", "data-testid": "to-disputed", "data-id": `disputed-${row.aspect}`, "aria-label": `${fmt.count(row.disputed, "disputed pair")} about ${row.aspect || "the question"}`, onclick: () => show("disputed", row.aspect) }, fmt.int(row.disputed), el("span", { class: "not-phone" }, "disputed")) : el("span", { class: "faint meta" }, row.pairs ? "no dispute" : "no overlap"));
   }
 
   function plot(title, word, bands, xWord) {
@@ -103,6 +105,7 @@ export async function mount(main, page) {
 
   function drawMiddle() {
     const counts = { people: found.people.length, each: null, disputed: found.aspects.find((row) => row.aspect === state.aspect)?.disputed ?? found.aspects[0].disputed };
+    if (isOdd()) { fill(ui.head, el("h2", null, "People")); fill(ui.body, people()); return; }
     fill(ui.head, el("div", { class: "seg", role: "group", "aria-label": "What to look at" }, Object.entries(VIEWS).map(([view, word]) => el("button", { type: "button", "aria-pressed": String(state.view === view), "data-testid": `view-${view}`, "data-id": `view-${view}`, onclick: () => show(view) }, word, counts[view] !== null && el("span", { class: "faint" }, fmt.int(counts[view]))))),
       state.view === "disputed" && found.aspects.length > 1 && el("select", { class: "sel sm", "aria-label": "About which aspect", "data-testid": "disputed-aspect", onchange: (e) => show("disputed", e.target.value) }, found.aspects.map((row) => el("option", { value: row.aspect, selected: row.aspect === state.aspect }, row.aspect || "the question"))));
     if (state.view === "disputed") fill(ui.body, pairsGrid(`quality/disputed?study_id=${id}${state.aspect ? `&aspect=${encodeURIComponent(state.aspect)}` : ""}${state.simulated ? "&simulated=true" : ""}`, { none: "People agree on every pair that two of them have judged.", testid: "disputed", word: placeWord }));

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from backend.errors import InputError
 from backend.preferences.formats import Losses, _writers
 from backend.services import exports, imports, labels, projects, sources
-from backend.services.studio import Studio
+from backend.services.studio import Studio, open_studio
+from backend.settings import read_settings
 from db import queries
+from db.tables import Audit
 from tests import factory
 from workers.cli import app
 
@@ -110,6 +113,9 @@ def test_the_command_line_exports_and_imports(home: Path, tmp_path: Path) -> Non
     assert "rows.jsonl, line 2, character 1: is not JSON" in done.output
     done = run.invoke(app, ["export", "--format", "imagereward", "--out", str(tmp_path / "o.json")])
     assert done.exit_code == 0 and "Written without: annotators (1), comments (1)" in done.output
+    with open_studio(read_settings(home=home)).read() as session:
+        noted = session.execute(sa.select(Audit.who, Audit.action, Audit.text)).one()
+    assert tuple(noted) == ("command line", "export", "exported labels as imagereward")
     (out,) = json.loads((tmp_path / "o.json").read_text())
     assert out["ranking"] == [1, 1] and len(out["generations"]) == 2
     done = run.invoke(app, ["import", "labels", str(tmp_path / "o.json")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from backend.services import (
     leaderboard,
     ledgers,
     pair_views,
+    pairs,
     policies,
     quality,
     rewards,
@@ -215,6 +217,49 @@ def test_figures_that_follow_the_labels_are_those_of_all_labels(services: Studio
         followed, kept = quality.figures(services, panel.study), ledgers._warm.pop(services.store)
         assert quality.figures(services, panel.study) == followed, turn
         ledgers._warm[services.store] = kept
+
+
+def test_marks_and_the_best_of_four_have_an_agreement_of_their_own(services: Studio) -> None:
+    made = factory.project(services, num_prompts=3, per_prompt=4)
+    people = [users.create(services, f"p{n}")["id"] for n in range(3)]
+
+    def ask(kind: str, **config: object) -> tuple[int, list[int]]:
+        asked = StudyConfig.read({"overlap": 3, **config})
+        wanted = NewStudy(kind, kind, asked, sample_ids=tuple(made.samples))
+        study = int(studies.create(services, made.project, wanted)["id"])
+        with services.read() as session:
+            items = session.scalars(
+                sa.select(Pair.id).where(Pair.study_id == study).order_by(Pair.id)
+            )
+            return study, list(items)
+
+    def say(person: int, item: int, choice: str, **answers: object) -> None:
+        given = replace(factory.label(item, choice), answers=answers)
+        labels.store(services, person, given)
+
+    single, items = ask("single", checklist=["Sharp?"])
+    for number, item in enumerate(items):
+        for person, mark in zip(people, (1 + number % 5, 1 + number % 5, 5), strict=True):
+            say(person, item, "rated", rating=mark, checklist={"Sharp?": mark > 2})
+    found = quality.figures(services, single)
+    assert [row["level"] for row in found["aspects"]] == ["ordinal", "nominal"]
+    assert found["aspects"][1]["aspect"] == "Sharp?" and found["answers"] == 36
+    question = found["aspects"][0]
+    assert question["low"] < question["alpha"] < question["high"] < 0.9
+    assert question["disputed"] == sum(number % 5 != 4 for number in range(12))
+    exclusions.exclude(services, users.local(services), single, people[2])
+    alike = quality.figures(services, single)
+    assert alike["aspects"][0]["alpha"] == 1 and alike["answers"] == 24
+    assert [row["id"] for row in alike["people"] if row["excluded"]] == [people[2]]
+
+    four, items = ask("best_worst")
+    for item in items:
+        for person in people[:2]:
+            order = pairs.slots(item, person, 4)
+            best, worst = ("abcd"[order.index(sample)] for sample in (0, 3))
+            say(person, item, "ranked", best=best, worst=worst)
+    (row,) = quality.figures(services, four)["aspects"]
+    assert (row["alpha"], row["pairs"], row["level"]) == (1, 3, "pairs implied")
 
 
 def test_the_board_is_that_of_the_votes_meant_and_leads_to_their_pairs(services: Studio) -> None:
