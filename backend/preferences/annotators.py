@@ -9,10 +9,10 @@ Rao and Kupper) with three numbers more for every annotator k:
     ε lapse rate, Beta(1.5, 9): with this chance left or right is pressed without looking
 
 Fitted together with θ by expectation and maximisation (Dempster et al. 1977): r, the chance that a
-label was a lapse given all else, then θ and δ with weights 1 − r, then γ, then ε; l is that of a
-crowd without lapses. Someone who always chooses left gets a large δ, after which their answers have
-little left to say; someone absent two times in five gets a large ε, and those answers that
-contradict the rest count least.
+label was a lapse given all else, then θ and δ with weights 1 − r, then γ, then ε; when these stand
+still, l and the precisions of θ by the evidence, and again. Someone who always chooses left gets a
+large δ, after which their answers have little left to say; someone absent two times in five gets a
+large ε, and those answers that contradict the rest count least.
 Source: annotators with their own confusion, Dawid and Skene 1979; reliability in Bradley–Terry,
 Chen et al. 2013 (Crowd-BT), here with lapses and sides.
 
@@ -44,7 +44,13 @@ LAPSE: Final = (1.5, 9.0)
 """Beta prior of ε, with its mode at .06."""
 SIDE_PRECISION: Final = 1.0
 ROUNDS: Final = 40
+STEPS: Final = 3
+"""Rounds of a fit that goes on from another: enough for a label more, at every label."""
+TURNS: Final = 6
+"""How often l and the precisions are fitted anew, at most."""
 WARM_UP: Final = 100
+TOLERANCE: Final = 2e-3
+"""Of θ, γ and ε, in units of choice noise: under it nothing moves any more."""
 _SHARPNESS: Final = (0.1, 10.0)
 
 
@@ -59,6 +65,8 @@ class Crowd:
     covariance: Floats
     """(D, D) of θ, the annotators' numbers held fixed."""
     tie: float
+    precision: Floats
+    """(D + K,) of the prior of θ and of the sides."""
     sharpness: Floats
     """(K,) γ."""
     lapse: Floats
@@ -88,10 +96,12 @@ def fit(
     *,
     mean_D: Floats | None = None,
     weight_M: Floats | None = None,
+    start: Crowd | None = None,
 ) -> Crowd:
     """θ and each annotator's sharpness, lapse rate and side bias.
 
     x_MD: differences x_a − x_b; outcome 1, 0, −1: a, tie, b; block and mean as for `bt.fit`.
+    start: a fit of nearly the same labels, from which to go on; new people begin in the middle.
     """
     if not len(x_MD) == len(outcome_M) == len(side_M) == len(annotator_M):
         raise InputError(
@@ -102,32 +112,47 @@ def fit(
     size, num_features = len(ids), x_MD.shape[1]
     given = np.ones(len(x_MD)) if weight_M is None else weight_M
     sides = np.zeros((len(x_MD), size))
-    sides[np.arange(len(x_MD)), who] = side_M
-    mean = np.zeros(num_features) if mean_D is None else mean_D
-    mean = np.append(mean, np.zeros(size))
-    sharpness, lapse = np.ones(size), np.full(size, LAPSE[0] / sum(LAPSE))
-    # Precisions, θ and l of a crowd without lapses; each annotator's δ is a block of one.
-    blocks = np.append(block_D, block_D.max(initial=0) + 1 + np.arange(size))
-    start = bt.fit(np.hstack([x_MD, sides]), outcome_M, blocks, mean_D=mean, weight_M=given)
-    precision = np.append(start.precision[:num_features], np.full(size, SIDE_PRECISION))
-    value, tie, covariance = start.theta, start.tie, start.covariance
+    sides[np.arange(len(who)), who] = side_M
+    mean = np.append(np.zeros(num_features) if mean_D is None else mean_D, np.zeros(size))
+    block = np.append(block_D, block_D.max(initial=0) + 1 + np.arange(size))
+    if start is None:
+        both = np.hstack([x_MD, sides])
+        begun = bt.fit(both, outcome_M, block, mean_D=mean, weight_M=given, before=bt.CAREFUL)
+        value, tie, precision = begun.theta, begun.tie, begun.precision
+        sharpness, lapse = np.ones(size), np.full(size, LAPSE[0] / sum(LAPSE))
+    else:
+        value, sharpness, lapse = _go_on(start, ids)
+        tie, precision = start.tie, start.precision
+    precision = np.append(precision[:num_features], np.full(size, SIDE_PRECISION))
     lapsed = np.zeros(len(x_MD))
-    for _ in range(ROUNDS):
-        before = np.concatenate([value, sharpness, lapse])
-        pull = x_MD @ value[:num_features]
-        lean = value[num_features:][who] * side_M
-        lapsed = _lapsed(sharpness[who] * pull + lean, outcome_M, tie, lapse[who])
-        kept = given * (1 - lapsed)
-        x = np.hstack([sharpness[who][:, None] * x_MD, sides])
-        value, covariance = bt.mode(x, outcome_M, precision, mean, value, tie, kept)
-        pull = x_MD @ value[:num_features]
-        lean = value[num_features:][who] * side_M
-        sharpness = _sharpen(sharpness, pull, lean, outcome_M, tie, kept, who)
-        total = np.bincount(who, given, size)
-        absent = np.bincount(who, given * lapsed, size)
-        lapse = (absent + LAPSE[0] - 1) / (total + sum(LAPSE) - 2)
-        if np.abs(np.concatenate([value, sharpness, lapse]) - before).max() < 1e-3:
+    any_tie = bool((outcome_M == bt.TIE).any())
+    for _ in range(TURNS if start is None else 1):
+        for _ in range(ROUNDS if start is None else STEPS):
+            before = np.concatenate([value, sharpness, lapse])
+            pull = x_MD @ value[:num_features]
+            lean = value[num_features:][who] * side_M
+            lapsed = _lapsed(sharpness[who] * pull + lean, outcome_M, tie, lapse[who])
+            kept = given * (1 - lapsed)
+            x = np.hstack([sharpness[who][:, None] * x_MD, sides])
+            value, expected = bt.mode(x, outcome_M, precision, mean, value, tie, kept)
+            pull = x_MD @ value[:num_features]
+            lean = value[num_features:][who] * side_M
+            sharpness = _sharpen(sharpness, pull, lean, outcome_M, tie, kept, who)
+            total = np.bincount(who, given, size)
+            absent = np.bincount(who, given * lapsed, size)
+            lapse = (absent + LAPSE[0] - 1) / (total + sum(LAPSE) - 2)
+            if np.abs(np.concatenate([value, sharpness, lapse]) - before).max() < TOLERANCE:
+                break
+        if any_tie:
+            tie = bt.fit_tie(sharpness[who] * pull + lean, outcome_M, given * (1 - lapsed))
+        fresh = bt.evidence_step(value - mean, expected, precision, block, bt.CAREFUL)
+        fresh[num_features:] = SIDE_PRECISION
+        done = np.abs(np.log(fresh / precision)).max() < 0.05
+        precision = fresh
+        if done:
             break
+    felt = sharpness[who] * pull + lean
+    covariance = _covariance(x, given, lapsed, felt, outcome_M, tie, precision)
     middle = float(np.median(sharpness))
     theta, side = middle * value[:num_features], value[num_features:]
     sharpness = sharpness / middle
@@ -136,12 +161,24 @@ def fit(
         theta=theta,
         covariance=middle**2 * covariance[:num_features, :num_features],
         tie=tie,
+        precision=precision,
         sharpness=sharpness,
         lapse=lapse,
         side=side,
         lapsed=lapsed,
         information=_information(x_MD @ theta, sharpness, lapse, side),
     )
+
+
+def _go_on(start: Crowd, ids: Ints) -> tuple[Floats, Floats, Floats]:
+    """θ with sides, sharpness and lapse rates of these people as they were at `start`."""
+    size = len(ids)
+    sharpness, lapse = np.ones(size), np.full(size, LAPSE[0] / sum(LAPSE))
+    side = np.zeros(size)
+    _, mine, theirs = np.intersect1d(ids, start.annotators, return_indices=True)
+    sharpness[mine], lapse[mine] = start.sharpness[theirs], start.lapse[theirs]
+    side[mine] = start.side[theirs]
+    return np.append(start.theta, side), sharpness, lapse
 
 
 def label_weights(
@@ -188,6 +225,37 @@ def _lapsed(u_M: Floats, outcome_M: Ints, tie: float, lapse_M: Floats) -> Floats
     """P(lapse | answer); lapses press left or right, so a tie is none."""
     meant = (1 - lapse_M) * np.exp(bt.log_likelihood(u_M, outcome_M, tie))
     return np.where(outcome_M == bt.TIE, 0.0, lapse_M / 2 / (lapse_M / 2 + meant + 1e-300))
+
+
+def observed(lapsed_M: Floats, u_M: Floats, outcome_M: Ints, tie: float) -> tuple[Floats, Floats]:
+    """Slope and curvature of ln P of each answer in u, lapses averaged over: (M,) each.
+
+    With r the chance of a lapse and a, c those of an answer that was meant: (1 − r) a, and
+    (1 − r) c − r (1 − r) a², which may be below 0: an answer that surprises may be no answer.
+    """
+    slope, curve = bt.gradient(u_M, outcome_M, tie), bt.curvature(u_M, outcome_M, tie)
+    meant = 1 - lapsed_M
+    return meant * slope, meant * curve - lapsed_M * meant * slope**2
+
+
+def _covariance(
+    x: Floats,
+    given: Floats,
+    lapsed: Floats,
+    felt: Floats,
+    outcome: Ints,
+    tie: float,
+    precision: Floats,
+) -> Floats:
+    """Inverse of the posterior's bend at its top, or of the expected one where that is no top."""
+    curve = given * observed(lapsed, felt, outcome, tie)[1]
+    bend = (x * curve[:, None]).T @ x + np.diag(precision)
+    try:
+        np.linalg.cholesky(bend)
+    except np.linalg.LinAlgError:
+        curve = given * (1 - lapsed) * bt.curvature(felt, outcome, tie)
+        bend = (x * curve[:, None]).T @ x + np.diag(precision)
+    return np.asarray(np.linalg.inv(bend))
 
 
 def _sharpen(

@@ -26,6 +26,12 @@ A, TIE, B = 1, 0, -1
 
 _PRECISIONS: Final = (0.05, 500.0)
 """Bounds of a block's prior precision: weights of about 4.5 down to .045."""
+Before = tuple[float, float]
+"""What is thought of a block's precision before any pair: a Gamma's shape and mean."""
+NOTHING: Final[Before] = (0.0, 2.0)
+CAREFUL: Final[Before] = (0.5, 30.0)
+"""Weights of about .2, so that few pairs bend the prior mean little; one well-determined weight
+already outvotes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,12 @@ def gradient(delta_M: Floats, outcome_M: Ints, tie: float) -> Floats:
     return np.where(outcome_M == A, a, np.where(outcome_M == B, -b, a - b))
 
 
+def curvature(delta_M: Floats, outcome_M: Ints, tie: float) -> Floats:
+    """−d² ln P / dΔ² of each pair, above 0. (M,)"""
+    a, b = _sigmoid(delta_M - tie), _sigmoid(-delta_M - tie)
+    return np.asarray((outcome_M != B) * a * (1 - a) + (outcome_M != A) * b * (1 - b))
+
+
 def probabilities(delta_M: Floats, tie: float) -> tuple[Floats, Floats, Floats]:
     """P(a), P(tie), P(b) of each pair; they sum to 1."""
     a, b = _sigmoid(delta_M - tie), _sigmoid(-delta_M - tie)
@@ -65,6 +77,8 @@ def fit(
     *,
     mean_D: Floats | None = None,
     weight_M: Floats | None = None,
+    start: Posterior | None = None,
+    before: Before = NOTHING,
     rounds: int = 8,
 ) -> Posterior:
     """θ by maximum a posteriori, its blocks' precisions by the evidence, l by maximum likelihood.
@@ -72,19 +86,22 @@ def fit(
     x_MD:    differences x_a − x_b, side last.
     block_D: which block each feature belongs to; a block shares one prior precision.
     mean_D:  prior mean of θ, 0 by default.
+    start:   a fit of nearly the same pairs, from which to go on.
     """
     num_features = x_MD.shape[1]
     mean = np.zeros(num_features) if mean_D is None else mean_D
     weight = np.ones(len(x_MD)) if weight_M is None else weight_M
     num_ties = float(weight[outcome_M == TIE].sum())
-    precision = np.full(num_features, 2.0)
+    precision = np.full(num_features, before[1])
     theta, tie = mean.copy(), 0.3 if num_ties else 0.0
+    if start is not None:
+        precision, theta, tie = start.precision, start.theta, start.tie or tie
     covariance = np.eye(num_features)
     for _ in range(rounds):
         theta, covariance = mode(x_MD, outcome_M, precision, mean, theta, tie, weight)
         if num_ties:
-            tie = _fit_tie(x_MD @ theta, outcome_M, weight)
-        fresh = _evidence_step(theta - mean, covariance, precision, block_D)
+            tie = fit_tie(x_MD @ theta, outcome_M, weight)
+        fresh = evidence_step(theta - mean, covariance, precision, block_D, before)
         done = np.max(np.abs(np.log(fresh / precision))) < 0.05
         precision = fresh
         if done:
@@ -138,12 +155,11 @@ def _hessian(
     weight_M: Floats,
 ) -> Floats:
     """Negative second derivative of the log posterior, (D, D); positive definite."""
-    a, b = _sigmoid(delta_M - tie), _sigmoid(-delta_M - tie)
-    curve = (outcome_M != B) * a * (1 - a) + (outcome_M != A) * b * (1 - b)
-    return np.asarray((x_MD * (weight_M * curve)[:, None]).T @ x_MD + np.diag(precision_D))
+    curve = weight_M * curvature(delta_M, outcome_M, tie)
+    return np.asarray((x_MD * curve[:, None]).T @ x_MD + np.diag(precision_D))
 
 
-def _fit_tie(delta_M: Floats, outcome_M: Ints, weight_M: Floats) -> float:
+def fit_tie(delta_M: Floats, outcome_M: Ints, weight_M: Floats) -> float:
     """The tie parameter of greatest likelihood in [.01, 4], by golden section (it is unimodal)."""
     low, high, golden = 0.01, 4.0, (5**0.5 - 1) / 2
 
@@ -159,17 +175,21 @@ def _fit_tie(delta_M: Floats, outcome_M: Ints, weight_M: Floats) -> float:
     return (low + high) / 2
 
 
-def _evidence_step(
-    away_D: Floats, covariance: Floats, precision_D: Floats, block_D: Ints
+def evidence_step(
+    away_D: Floats, covariance: Floats, precision_D: Floats, block_D: Ints, before: Before
 ) -> Floats:
-    """MacKay's update: γ / |θ − θ₀|² for each block, γ the number of well-determined weights."""
+    """MacKay's update of each block's precision, (γ + 2s) / (|θ − θ₀|² + 2s/m).
+
+    γ is the number of well-determined weights, s and m the shape and mean of `before`.
+    """
+    shape, middle = before
     fresh = precision_D.copy()
     certain = 1 - precision_D * np.diag(covariance)
     for block in np.unique(block_D):
         inside = block_D == block
-        known = max(float(certain[inside].sum()), 1e-3)
-        value = known / max(float((away_D[inside] ** 2).sum()), 1e-9)
-        fresh[inside] = np.clip(value, *_PRECISIONS)
+        known = max(float(certain[inside].sum()), 1e-3) + 2 * shape
+        away = max(float((away_D[inside] ** 2).sum()) + 2 * shape / middle, 1e-9)
+        fresh[inside] = np.clip(known / away, *_PRECISIONS)
     return fresh
 
 

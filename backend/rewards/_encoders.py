@@ -5,15 +5,18 @@
     encoder.image(images_uint8)         # (B, H, W, 3) → (B, D), unit length
     encoder.patches(images_uint8)       # (B, L, E), unit length, a row for each place
     encoder.text(prompts)               # (B, D), unit length; each prompt is encoded once
-    encoder.contrast(rows, prompts)     # (B, K): of a prompt and the same with one word changed,
-                                        # how sure it is of the prompt, for each kind of word
+    encoder.read(images, prompts)       # pictures held against prompts: vectors, how sure it is of
+                                        # each kind of word, and its likeness, the stock reward
+    encoder.version                     # what its numbers hang on; another one means other numbers
 
 torch is imported inside the functions.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -32,16 +35,25 @@ BATCH: Final = 64
 """Pictures encoded at once; fixed, so that a picture's embedding does not depend on its company."""
 
 
+@dataclass(frozen=True)
+class Read:
+    """Pictures held against their prompts."""
+
+    picture: Embeddings
+    """(B, D), unit length."""
+    words: Embeddings
+    """(B, K) how sure it is of each kind of the prompt's words, 0 to 1; K = 0 for free text."""
+    likeness: NDArray[np.float64]
+    """(B,) how well the picture shows the prompt, for the encoder alone."""
+
+
 class Encoder(Protocol):
     """Pictures and prompts in one space, rows of unit length."""
 
-    @property
-    def contrasts(self) -> tuple[str, ...]:
-        """Kinds of words it was taught to tell apart; empty for an encoder of free text."""
-        ...
+    version: str
 
-    def contrast(self, rows: Embeddings, prompts: Sequence[str]) -> Embeddings:
-        """Embedded pictures (B, D) → (B, K), 0 to 1."""
+    def read(self, images: Images, prompts: Sequence[str]) -> Read:
+        """B pictures held against B prompts."""
         ...
 
     def image(self, images: Images) -> Embeddings:
@@ -62,6 +74,15 @@ def load(name: str, device: str = "cpu") -> Encoder:
     return Pocket() if name == POCKET else Clip(name, device)
 
 
+def version(name: str) -> str:
+    """Of the encoder that `load` would give: the pocket one by its weights, others by name."""
+    if name != POCKET:
+        return name
+    from backend.pocket import ENCODER_PATH
+
+    return hashlib.sha256(ENCODER_PATH.read_bytes()).hexdigest()[:16]
+
+
 class Pocket:
     """The small encoder of the pocket world, with prompts kept."""
 
@@ -71,9 +92,16 @@ class Pocket:
         from backend.pocket import encoder
 
         self.encoder = encoder.load()
+        self.version = version(POCKET)
         self.sharpness = min(float(self.encoder.log_scale.exp()), 50.0)  # as in its training
         self.kept: dict[str, Embeddings] = {}
         self.kept_others: dict[str, list[tuple[int, Embeddings]]] = {}
+
+    def read(self, images: Images, prompts: Sequence[str]) -> Read:
+        """Its likeness is the cosine."""
+        picture = self.image(images)
+        likeness = (picture * self.text(prompts)).sum(axis=1).astype(np.float64)
+        return Read(picture, self.contrast(picture, prompts), likeness)
 
     def contrast(self, rows: Embeddings, prompts: Sequence[str]) -> Embeddings:
         """P(the prompt's word | the picture, all words of its kind), mean over the things.
@@ -119,12 +147,10 @@ class Pocket:
 class Clip:
     """A CLIP checkpoint by transformers, its own resize, crop and normalisation applied."""
 
-    contrasts: tuple[str, ...] = ()
-
     def __init__(self, name: str, device: str = "cpu") -> None:
         from transformers import AutoModel, AutoProcessor
 
-        self.device = device
+        self.device, self.version = device, name
         try:
             self.model: Any = AutoModel.from_pretrained(name, use_safetensors=True)
             self.processor: Any = AutoProcessor.from_pretrained(name)
@@ -153,9 +179,11 @@ class Clip:
         """B prompts → (B, D); a long prompt is cut at what the encoder can read."""
         return _remembered(self.kept, prompts, self._text)
 
-    def contrast(self, rows: Embeddings, prompts: Sequence[str]) -> Embeddings:
-        """Free text has no kinds of words: (B, 0)."""
-        return np.zeros((len(rows), 0), dtype=np.float32)
+    def read(self, images: Images, prompts: Sequence[str]) -> Read:
+        """Its likeness is the cosine; free text has no kinds of words."""
+        picture = self.image(images)
+        likeness = (picture * self.text(prompts)).sum(axis=1).astype(np.float64)
+        return Read(picture, np.zeros((len(picture), 0), dtype=np.float32), likeness)
 
     def _image(self, images: Images) -> Embeddings:
         import torch

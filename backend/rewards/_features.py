@@ -1,7 +1,7 @@
 """From pictures and prompts to the few numbers that a learned reward weighs.
 
-    likeness   cosine of picture and prompt, principal components of picture ⊙ prompt, and how sure
-               the encoder is of the prompt's words against others of their kind, where it can say
+    likeness   the encoder's own word on picture and prompt, which is the stock reward; principal
+               components of picture ⊙ prompt; how sure it is of each kind of the prompt's words
     picture    principal components of the picture's embedding alone
     style      plain statistics: light, saturation, contrast, sharpness, centring …
 
@@ -25,10 +25,10 @@ from backend.rewards import _statistics
 from backend.rewards._encoders import Embeddings, Encoder
 from backend.rewards.interface import Floats, Images, Ints, by_prompt
 
-LIKENESS, PICTURE, STYLE, COSINE, CONTRAST = 0, 1, 2, 3, 4
-"""Blocks of features that share a prior; the cosine is its own, being the stock reward."""
+LIKENESS, PICTURE, STYLE, STOCK, WORDS = 0, 1, 2, 3, 4
+"""Blocks of features that share a prior; the encoder's likeness is its own, the stock reward."""
 
-PARTS: Final = {"likeness": (COSINE, LIKENESS, CONTRAST), "picture": (PICTURE,), "style": (STYLE,)}
+PARTS: Final = {"likeness": (STOCK, LIKENESS, WORDS), "picture": (PICTURE,), "style": (STYLE,)}
 """How the blocks are named where a reward is taken apart."""
 
 _CLIP: Final = 0.01
@@ -43,15 +43,18 @@ class Seen:
     """(B, E)"""
     text: Embeddings
     """(B, E)"""
-    contrast: Embeddings
+    words: Embeddings
+    """(B, K) how sure the encoder is of the prompt's words, for each kind."""
+    likeness: Floats
+    """(B,) what the encoder alone says."""
     style: Floats
 
 
 def see(encoder: Encoder, images: Images, prompts: Sequence[str]) -> Seen:
     """Encode pictures and prompts: the slow part, the same whatever is fitted later."""
-    picture = encoder.image(images)
-    contrast = encoder.contrast(picture, prompts)
-    return Seen(picture, encoder.text(prompts), contrast, _statistics.table(images))
+    read = encoder.read(images, prompts)
+    style = _statistics.table(images)
+    return Seen(read.picture, encoder.text(prompts), read.words, read.likeness, style)
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ class Recipe:
     def block(self) -> Ints:
         """(F,) the block of each feature."""
         sizes = (
-            (COSINE, 1),
-            (CONTRAST, len(self.centre) - self._others()),
+            (STOCK, 1),
+            (WORDS, len(self.centre) - self._others()),
             (LIKENESS, self.product_basis.shape[1]),
             (PICTURE, self.picture_basis.shape[1]),
             (STYLE, len(_statistics.NAMES)),
@@ -83,7 +86,7 @@ class Recipe:
         return np.concatenate([np.full(size, block, dtype=np.int64) for block, size in sizes])
 
     def _others(self) -> int:
-        """How many features are no contrasts."""
+        """How many features are not of words."""
         bases = self.product_basis.shape[1] + self.picture_basis.shape[1]
         return int(1 + bases + len(_statistics.NAMES))
 
@@ -92,21 +95,32 @@ class Recipe:
         names = ("picture_basis", "product_basis", "centre", "scale", "low", "high")
         return {name: getattr(self, name) for name in names}
 
-    def apply(self, encoder: Encoder, images: Images, prompts: Sequence[str]) -> Floats:
-        """Standardised, clipped features. (B, F)"""
-        seen = see(encoder, images, prompts)
+    def apply(
+        self, encoder: Encoder, images: Images, prompts: Sequence[str]
+    ) -> tuple[Floats, Floats]:
+        """Standardised features, clipped and as they are. (B, F) each"""
+        return self.of(see(encoder, images, prompts))
+
+    def of(self, seen: Seen) -> tuple[Floats, Floats]:
+        """`apply` to samples that are encoded already."""
         raw = _raw(seen, (self.picture_basis, self.product_basis))
-        return np.clip((raw - self.centre) / self.scale, self.low, self.high)
+        standard = (raw - self.centre) / self.scale
+        return np.clip(standard, self.low, self.high), standard
 
 
 def fit(
     encoder: Encoder, images: Images, prompts: Sequence[str], components: int
-) -> tuple[Recipe, Floats]:
-    """The recipe for these samples, and their features (S, F)."""
+) -> tuple[Recipe, Floats, Floats]:
+    """The recipe for these samples, and their features, clipped and as they are. (S, F) each"""
     return fit_seen(see(encoder, images, prompts), prompts, components)
 
 
-def fit_seen(seen: Seen, prompts: Sequence[str], components: int) -> tuple[Recipe, Floats]:
+def prior_of(block_F: Ints) -> Floats:
+    """Prior mean of the weights: the stock reward counts 1, all else nothing. (F,)"""
+    return (block_F == STOCK).astype(np.float64)
+
+
+def fit_seen(seen: Seen, prompts: Sequence[str], components: int) -> tuple[Recipe, Floats, Floats]:
     """`fit` of samples that are encoded already."""
     groups = by_prompt(prompts)
     picture_basis = _components(seen.picture, groups, components)
@@ -120,15 +134,15 @@ def fit_seen(seen: Seen, prompts: Sequence[str], components: int) -> tuple[Recip
     standard = (raw - centre) / scale
     low, high = np.quantile(standard, [_CLIP, 1 - _CLIP], axis=0)
     recipe = Recipe(picture_basis, product_basis, centre, scale, low, high)
-    return recipe, np.clip(standard, low, high)
+    return recipe, np.clip(standard, low, high), standard
 
 
 def _raw(seen: Seen, bases: tuple[NDArray[np.float32], NDArray[np.float32]]) -> Floats:
     """Features before they are standardised. (B, F)"""
     product = seen.picture * seen.text
     columns = (
-        product.sum(axis=1, keepdims=True),
-        seen.contrast,
+        seen.likeness[:, None],
+        seen.words,
         product @ bases[1],
         seen.picture @ bases[0],
         seen.style,

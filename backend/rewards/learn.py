@@ -1,23 +1,25 @@
 """A reward learned from people's pairs: quick, small, and honest about what it does not know.
 
     data = PairData.of(images, prompts, answers)
-    reward, figures = fit(data, seed=0)         # 400 pairs: about a second on two cores
+    reward, figures = fit(data, seed=0)         # 400 pairs: well under a second
     reward.score(images, prompts).values        # mean 0, standard deviation 1 on `data`'s samples
     reward.save(path); load(path)               # safetensors, the same bits back
 
-Features (`_features`) come from a frozen encoder and plain statistics; on their differences a
-Bayesian Bradley–Terry model with ties is fitted (`_bradley_terry`), with a term for the side a
-picture was shown on, which is dropped afterwards. The reward is an ensemble: each member is fitted
-to prompts drawn with replacement, and the members' disagreement is the reward's uncertainty.
+Features (`_features`) come from a frozen encoder and plain statistics. On their differences stands
+a head (`_heads`): `bayes`, a Bayesian logistic fit with ties and a model of the people
+(`_posterior`), or `neural`, an ensemble of small networks for many pairs. Before the first label
+the Bayesian one is the encoder's own likeness, the stock reward.
 
-    value = (mean over members − m₀) / s₀ − caution · (sd over members − d₀) / s₀
+    value = (m − m₀) / s₀ − caution · (sd − d₀) / s₀
 
-with m₀, s₀, d₀ from the samples it was fitted on. `caution` > 0 pays a policy less where the
-members disagree, which is where a learned reward is over-optimised.
+with m and sd what the head says of a sample and how unsure it is, and m₀, s₀, d₀ their mean, spread
+and mean on the samples it was fitted on. `caution` > 0 pays a policy less where the head is unsure,
+which is where a learned reward is over-optimised. A sample whose features lie further from those of
+the labelled samples than 99 % of these do is not judged at all: "abstain".
 
 Figures (`_figures`) are cross-fitted by prompt: each pair is predicted by a model that saw no pair
 of its prompt. They speak of all pairs, so each counts 1 / its propensity.
-Letters: S samples, M pairs, F features, K members.
+Letters: S samples, M pairs, F features.
 """
 
 from __future__ import annotations
@@ -31,24 +33,24 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from backend.errors import InputError, RewardError
-from backend.preferences import annotators
 from backend.preferences.annotators import WEIGH, Weigh
-from backend.rewards import _bradley_terry as bt
-from backend.rewards import _encoders, _features, _weights
-from backend.rewards._figures import Figures, agreement, calibration, plain
+from backend.preferences.intervals import Share
+from backend.rewards import _encoders, _features, _figures, _heads, _weights
+from backend.rewards._figures import Figures
+from backend.rewards._heads import HEAD, Head, HeadName
+from backend.rewards._posterior import FOLDS, Labels
+from backend.rewards._support import Support
 from backend.rewards.interface import Floats, Images, Ints, Scores, Shape
 
-FORMAT: Final = "palate-learned-reward-1"
-MEMBERS: Final = 8
+FORMAT: Final = "palate-learned-reward-2"
 COMPONENTS: Final = 12
-FOLDS: Final = 5
+PARTS: Final = (0.125, 0.25, 0.5)
+"""Of the labels, at which the learning curve is measured besides its end."""
 CAUTION: Final = 0.5
 MIN_DECIDED: Final = 20
 """Fewer decided pairs than this teach nothing that an interval could tell from chance."""
 
 Choice = Literal["left", "right", "tie", "both_bad", "skip"]
-MOST_MODELLED: Final = 200
-"""Annotators a model of people is fitted to; of more, all count alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +103,27 @@ class PairData:
             annotator=np.array([answer.annotator for answer in kept], dtype=np.int64),
         )
 
+    def labels(self, features: Floats, prompt_M: Ints) -> Labels:
+        """As differences of the samples' features (S, F)."""
+        who = np.zeros(len(self.a), np.int64) if self.annotator is None else self.annotator
+        x = features[self.a] - features[self.b]
+        return Labels(x, self.outcome, self.side, who, prompt_M, features[self.b])
+
 
 @dataclass
 class LearnedReward:
     """A fitted reward: pointwise, deterministic, standardised on the samples it was fitted on."""
 
     recipe: _features.Recipe
-    members: Floats
-    """(K, F) weights, one row a member."""
+    head: Head
+    support: Support
     mean: float
     spread: float
     doubt: float
     """m₀, s₀, d₀ of the module's formula."""
     encoder_name: str
+    encoder_version: str
+    """Of the encoder whose features were learned from."""
     caution: float = CAUTION
     metadata: dict[str, Any] = field(default_factory=dict)
     shape: Shape = "pointwise"
@@ -121,32 +131,41 @@ class LearnedReward:
 
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         """One value per picture; parts: `mean`, `sd`, and what each block of features added."""
-        features = self.recipe.apply(self.encoder(), images, prompts)
-        each_KB = self.members @ features.T / self.spread
-        mean, sd = each_KB.mean(axis=0) - self.mean / self.spread, each_KB.std(axis=0)
-        theta, block = self.members.mean(axis=0) / self.spread, self.recipe.block
+        features, away = self.recipe.apply(self.encoder(), images, prompts)
+        mean, sd = self.head.say(features)
         parts = {
-            name: features[:, inside] @ theta[inside]
-            for name, blocks in _features.PARTS.items()
-            if (inside := np.isin(block, blocks)).any()
+            name: value / self.spread
+            for name, value in self.head.parts(features, self.recipe.block).items()
         }
+        mean, sd = (mean - self.mean) / self.spread, sd / self.spread
         value = mean - self.caution * (sd - self.doubt / self.spread)
-        return Scores.of(value, {"mean": mean, "sd": sd, **parts})
+        found = Scores.of(value, {"mean": mean, "sd": sd, **parts})
+        for i in np.flatnonzero(self.support.is_off(away)):
+            found.values[i], found.status[i] = np.nan, "abstain"
+            found.reasons[i] = "unlike the pictures it was learned from"
+        return found
 
     def encoder(self) -> _encoders.Encoder:
-        """The frozen encoder, loaded once."""
+        """The frozen encoder, loaded once. Raises RewardError if it is not the one of the fit."""
         if self._encoder is None:
             self._encoder = _encoders.load(self.encoder_name)
+            if self._encoder.version != self.encoder_version:
+                raise RewardError(
+                    f"This reward was learned with another version of the encoder "
+                    f"'{self.encoder_name}', whose features mean other things; learn it again."
+                )
         return self._encoder
 
     def to_bytes(self) -> bytes:
         """Weights as one safetensors file, settings as JSON in its header."""
-        arrays = {**self.recipe.arrays(), "members": self.members}
+        arrays = {**self.recipe.arrays(), **self.head.arrays(), **self.support.arrays()}
         arrays["base"] = np.array([self.mean, self.spread, self.doubt])
         about = {
             **self.metadata,
             "format": FORMAT,
             "encoder": self.encoder_name,
+            "encoder_version": self.encoder_version,
+            "head": self.head.name,
             "caution": self.caution,
         }
         return _weights.pack(arrays, about)
@@ -170,17 +189,21 @@ def from_bytes(data: bytes) -> LearnedReward:
     )
     arrays, about = _weights.unpack(data, FORMAT, otherwise)
     try:
-        members, (mean, spread, doubt) = arrays.pop("members"), arrays.pop("base")
+        mean, spread, doubt = arrays.pop("base")
+        head = _heads.of(about.pop("head"), arrays)
+        support = Support.of(arrays)
         recipe = _features.Recipe(**arrays)
     except (KeyError, TypeError, ValueError) as error:
         raise RewardError(otherwise) from error
     return LearnedReward(
         recipe=recipe,
-        members=members,
+        head=head,
+        support=support,
         mean=float(mean),
         spread=float(spread),
         doubt=float(doubt),
         encoder_name=about.pop("encoder"),
+        encoder_version=about.pop("encoder_version"),
         caution=about.pop("caution"),
         metadata=about,
     )
@@ -191,7 +214,7 @@ def fit(
     *,
     seed: int,
     encoder: str = _encoders.POCKET,
-    members: int = MEMBERS,
+    head: HeadName = HEAD,
     components: int = COMPONENTS,
     caution: float = CAUTION,
     weigh: Weigh = WEIGH,
@@ -204,33 +227,74 @@ def fit(
     started = time.perf_counter()
     prompt_M = prompts_of(data)
     scorer = _encoders.load(encoder)
-    recipe, features = _features.fit(scorer, data.images, data.prompts, components)
-    problem = _Problem(features, data, prompt_M, recipe.block, seed, weigh)
-
-    theta_KD, tie = problem.ensemble(np.arange(len(data.a)), members)
-    weights_KF = theta_KD[:, :-1]
-    each_KS = weights_KF @ features.T
-    value = each_KS.mean(axis=0)
+    recipe, features, away = _features.fit(scorer, data.images, data.prompts, components)
+    labels = data.labels(features, prompt_M)
+    prior = _features.prior_of(recipe.block)
+    fitted = _heads.fit(head, labels, recipe.block, prior, seed=seed, weigh=weigh)
+    value, doubt = fitted.say(features)
     reward = LearnedReward(
         recipe=recipe,
-        members=weights_KF,
+        head=fitted,
+        support=Support.fit(away),
         mean=float(value.mean()),
         spread=max(float(value.std()), 1e-9),
-        doubt=float(each_KS.std(axis=0).mean()),
+        doubt=float(doubt.mean()),
         encoder_name=encoder,
+        encoder_version=scorer.version,
         caution=caution,
         metadata={"pairs": len(data.a), "samples": len(features), "seed": seed},
         _encoder=scorer,
     )
+    measured = _figures.measure(
+        _heads.held_out(head, labels, recipe.block, prior, seed=seed, weigh=weigh),
+        labels,
+        stock=labels.x @ prior,
+        curve=_curve(head, labels, recipe.block, seed, weigh, data.weight),
+        weight=data.weight,
+        ceiling=_figures.repeats(data.a, data.b, data.outcome),
+    )
     about: dict[str, Any] = {
-        "side_bias": float(theta_KD[:, -1].mean()),
-        "tie": tie,
-        "members": members,
+        "head": head,
+        "side_bias": fitted.lean,
+        "tie": fitted.tie,
         "encoder": encoder,
         "seed": seed,
+        "seconds": time.perf_counter() - started,
     }
-    measured = _measure(problem)
-    return reward, Figures(**measured, **about, seconds=time.perf_counter() - started)
+    return reward, Figures(**measured, **about)
+
+
+def _curve(
+    head: HeadName, labels: Labels, block: Ints, seed: int, weigh: Weigh, weight: Floats | None
+) -> list[tuple[int, Share]]:
+    """Accuracy of heads fitted to the labels of fewer prompts, on those of all other prompts."""
+    rng = np.random.default_rng([seed, 0xCE11])
+    place = rng.permutation(int(labels.prompt.max()) + 1)[labels.prompt]
+    order = np.argsort(place, kind="stable")
+    found = []
+    for part in PARTS:
+        num = round(len(order) * (1 - 1 / FOLDS) * part)
+        last = place[order[num - 1]] if num else -1
+        some, rest = np.flatnonzero(place <= last), (place > last) & (labels.outcome != 0)
+        if not len(some) or not rest.any():
+            continue
+        prior = _features.prior_of(block)
+        fitted = _heads.fit(head, labels.take(some), block, prior, seed=seed, weigh=weigh)
+        delta = fitted.compare(labels.take(np.flatnonzero(rest)))[0]
+        won = labels.outcome[rest] > 0
+        share = _figures.agreement(delta, won, None if weight is None else weight[rest])
+        found.append((len(some), share))
+    return found
+
+
+def differences(features: Floats, a_M: Ints, b_M: Ints, side_M: Floats) -> Floats:
+    """Pairs as their samples' features apart, and the side. (M, F + 1)"""
+    return np.concatenate([features[a_M] - features[b_M], side_M[:, None]], axis=1)
+
+
+def prior_of(block_F: Ints) -> tuple[Ints, Floats]:
+    """Blocks and prior means with the side's own. (F + 1,) each."""
+    return np.append(block_F, block_F.max() + 1), np.append(_features.prior_of(block_F), 0.0)
 
 
 def prompts_of(data: PairData) -> Ints:
@@ -269,139 +333,6 @@ def prompts_of(data: PairData) -> Ints:
     return prompt_M.astype(np.int64)
 
 
-# ---------------------------------------------------------------- fitting
-
-
-def differences(features: Floats, a_M: Ints, b_M: Ints, side_M: Floats) -> Floats:
-    """What a pair is fitted by: its samples' features apart, and the side. (M, F + 1)"""
-    return np.concatenate([features[a_M] - features[b_M], side_M[:, None]], axis=1)
-
-
-def prior_of(block_F: Ints) -> tuple[Ints, Floats]:
-    """Blocks and prior means with the side's own: the encoder's cosine counts 1. (F + 1,) each."""
-    block = np.append(block_F, block_F.max() + 1)
-    return block, (block == _features.COSINE).astype(np.float64)
-
-
-class _Problem:
-    """The pairs as differences of features, ready to be fitted on any part of them."""
-
-    def __init__(
-        self,
-        features: Floats,
-        data: PairData,
-        prompt_M: Ints,
-        block_F: Ints,
-        seed: int,
-        weigh: Weigh = WEIGH,
-    ) -> None:
-        self.x = differences(features, data.a, data.b, data.side)
-        self.outcome, self.prompt, self.seed = data.outcome, prompt_M, seed
-        self.weight = np.ones(len(self.x)) if data.weight is None else data.weight
-        self.block, self.prior = prior_of(block_F)
-        self.annotator = data.annotator if weigh == "people" else None
-        self.cosine = self.x[:, :-1][:, block_F == _features.COSINE].sum(axis=1)
-
-    def posterior(self, pick: Ints, trust: Floats | None = None) -> bt.Posterior:
-        """The fit to the pairs `pick`; `trust` are the weights of their answers, found if None."""
-        trust = self.trust(pick) if trust is None else trust
-        return bt.fit(
-            self.x[pick], self.outcome[pick], self.block, mean_D=self.prior, weight_M=trust
-        )
-
-    def trust(self, pick: Ints) -> Floats:
-        """How far each answer among `pick` is to be believed, by a model of those people alone."""
-        who = None if self.annotator is None else self.annotator[pick]
-        if who is None or not 2 <= len(np.unique(who)) <= MOST_MODELLED:
-            return np.ones(len(pick))
-        side, x = self.x[pick, -1], self.x[pick, :-1]
-        crowd = annotators.fit(
-            x, self.outcome[pick], side, who, self.block[:-1], mean_D=self.prior[:-1]
-        )
-        return crowd.label_weights(who)
-
-    def ensemble(self, pick: Ints, members: int) -> tuple[Floats, float]:
-        """Weights (K, D) of members fitted to resampled prompts, and the tie parameter."""
-        trust = self.trust(pick)
-        whole = self.posterior(pick, trust)
-        rng = np.random.default_rng([self.seed, 0xB007])
-        prompts, slot = np.unique(self.prompt[pick], return_inverse=True)
-        rows = []
-        for _ in range(members):
-            count = np.bincount(
-                rng.integers(len(prompts), size=len(prompts)), minlength=len(prompts)
-            )
-            theta, _ = bt.mode(
-                self.x[pick],
-                self.outcome[pick],
-                whole.precision,
-                self.prior,
-                whole.theta,
-                whole.tie,
-                count[slot] * trust,
-            )
-            rows.append(theta)
-        return np.stack(rows), whole.tie
-
-
 def _toward(answer: Answer) -> int:
     """1 where the choice fell on a, −1 where it fell on b."""
     return 1 if (answer.choice == "left") == (answer.shown_left == "a") else -1
-
-
-# ---------------------------------------------------------------- measuring
-
-
-def _measure(problem: _Problem) -> dict[str, Any]:
-    """Everything in `Figures` that comes from held-out predictions."""
-    decided = problem.outcome != 0
-    won, weight = problem.outcome[decided] > 0, problem.weight[decided]
-    delta, sure = _cross_fit(problem, 1.0)
-    delta, sure = delta[decided], sure[decided]
-    share = agreement(delta, won, weight)
-    cosine = agreement(problem.cosine[decided], won, weight)
-    chance = np.where(won, sure, 1 - sure)
-    bins, ece = calibration(sure, won, weight)
-    curve = []
-    for part in (0.125, 0.25, 0.5):
-        some, _ = _cross_fit(problem, part)
-        point = agreement(some[decided], won, weight)
-        num = round(len(problem.x) * (1 - 1 / FOLDS) * part)
-        curve.append({"pairs": num, **plain(point)})
-    curve.append({"pairs": round(len(problem.x) * (1 - 1 / FOLDS)), **plain(share)})
-    return {
-        **plain(share),
-        "pairs": int(decided.sum()),
-        "ties": int((~decided).sum()),
-        "prompts": int(problem.prompt.max()) + 1,
-        "usable": share.low > 0.5,
-        "log_loss": float(-np.average(np.log(np.clip(chance, 1e-6, 1)), weights=weight)),
-        "log_loss_guessing": float(np.log(2)),
-        "calibration": bins,
-        "ece": ece,
-        "curve": curve,
-        "baseline": {"name": "encoder likeness alone", **plain(cosine)},
-    }
-
-
-def _cross_fit(problem: _Problem, part: float) -> tuple[Floats, Floats]:
-    """Held-out Δ (M,) and P(a preferred | decided) (M,), learned from `part` of the other prompts.
-
-    The probability is moderated by the posterior's own variance v: σ(Δ / √(1 + πv/8)) (MacKay).
-    """
-    rng = np.random.default_rng([problem.seed, 0xF01D])
-    order = rng.permutation(int(problem.prompt.max()) + 1)
-    fold_M = (np.argsort(order) % FOLDS)[problem.prompt]
-    delta, sure = np.zeros(len(problem.x)), np.full(len(problem.x), 0.5)
-    for fold in range(FOLDS):
-        held, train = np.flatnonzero(fold_M == fold), np.flatnonzero(fold_M != fold)
-        train = rng.permutation(train)[: max(round(part * len(train)), 1)]
-        posterior = problem.posterior(train)
-        x = problem.x[held].copy()
-        x[:, -1] = 0  # the side a picture was shown on is no part of the reward
-        delta[held] = x @ posterior.theta
-        variance = np.einsum("md,de,me->m", x, posterior.covariance, x)
-        shrunk = delta[held] / np.sqrt(1 + np.pi * variance / 8)
-        a, _, b = bt.probabilities(shrunk, posterior.tie)
-        sure[held] = a / (a + b)
-    return delta, sure

@@ -205,7 +205,7 @@ def test_disagreement_is_the_variance_over_rewards_that_the_labels_allow() -> No
     given = known()
     block, prior = learn.prior_of(given.block)
     asked = learn.differences(given.features, given.label_a, given.label_b, given.side)
-    said = bt.fit(asked, given.outcome, block, mean_D=prior)
+    said = bt.fit(asked, given.outcome, block, mean_D=prior, before=bt.CAREFUL)
     rewards = np.random.default_rng(0).multivariate_normal(said.theta, said.covariance, 40_000)
     delta = (given.features[given.a] - given.features[given.b]) @ rewards[:, :-1].T
     sampled = (1 / (1 + np.exp(-delta))).var(axis=1)

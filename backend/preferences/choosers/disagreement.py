@@ -48,7 +48,7 @@ def _predicted(known: Known) -> tuple[Floats, Floats]:
     """Mean and standard deviation of the open pairs' Δ, the side left out. (N,) each"""
     block, prior = learn.prior_of(known.block)
     asked = learn.differences(known.features, known.label_a, known.label_b, known.side)
-    said = bt.fit(asked, known.outcome, block, mean_D=prior)
+    said = bt.fit(asked, known.outcome, block, mean_D=prior, before=bt.CAREFUL)
     x = known.features[known.a] - known.features[known.b]
     variance = ((x @ said.covariance[:-1, :-1]) * x).sum(axis=1)
     return x @ said.theta[:-1], np.sqrt(np.maximum(variance, 0.0))
