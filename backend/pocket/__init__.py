@@ -14,6 +14,12 @@ PIPELINE_DIR: Final[Path] = STATIC_DIR / "sd3"
 ENCODER_PATH: Final[Path] = STATIC_DIR / "encoder" / "model.safetensors"
 """Weights of the pocket CLIP."""
 
+JUDGE_DIR: Final[Path] = STATIC_DIR / "judge"
+"""The pocket judge in the layout of transformers' `LlavaForConditionalGeneration`."""
+
+TWIN_DIR: Final[Path] = STATIC_DIR / "judge-biased"
+"""Its order-biased twin: the weights that differ from the judge's."""
+
 TRAIN_PROMPTS_PATH: Final[Path] = STATIC_DIR / "prompts-train.txt"
 """512 prompts of the train split, one a line."""
 

@@ -12,7 +12,9 @@ may stand there; only a description has more. torch and transformers are importe
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from backend.pocket import world
@@ -46,6 +48,12 @@ CHAT_TEMPLATE: Final = (
     "{%- endfor -%}{%- endif -%}{{ ' ' if not loop.last else '' }}"
     "{%- endfor -%}{{ ' <judge>' if add_generation_prompt else '' }}"
 )
+
+DECISION_TEMPLATE: Final = (
+    "{{ '<user> ' ~ question.instructions }}"
+    "{%- for picture in state -%}{{ ' <image>' }}{%- endfor -%}{{ ' <judge>' }}\n"
+)
+"""How `transformers serve` asks at /v1/systemone; `state` is the list of pictures."""
 
 
 @cache
@@ -113,3 +121,33 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, chat_template=CHAT_TEMPLATE, model_max_length=256, **options
     )
+
+
+def build_processor() -> Any:
+    """Pictures of 64×64 to [−1, 1], text by `build_tokenizer`, 16 image tokens for each picture."""
+    from transformers import CLIPImageProcessorPil, LlavaProcessor
+
+    size = {"height": world.SIDE, "width": world.SIDE}
+    half = [0.5, 0.5, 0.5]
+    pictures = CLIPImageProcessorPil(
+        size=size, do_center_crop=False, crop_size=size, image_mean=half, image_std=half, resample=2
+    )
+    return LlavaProcessor(
+        image_processor=pictures,
+        tokenizer=build_tokenizer(),
+        patch_size=16,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        image_token=IMAGE,
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def save(model: LlavaForConditionalGeneration, folder: Path) -> None:
+    """Write a judge as a stock checkpoint that `from_pretrained` and `transformers serve` read."""
+    model.half().save_pretrained(folder)
+    build_processor().save_pretrained(folder)
+    labels = {"choice": [FIRST, SECOND], "noul": [YES, NO]}
+    decision = {"labels": labels, "noul_options": ["true", "false"]}
+    (folder / "decision.json").write_text(json.dumps(decision, indent=2) + "\n", "utf-8")
+    (folder / "decision_template.jinja").write_text(DECISION_TEMPLATE, "utf-8")

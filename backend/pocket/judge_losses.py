@@ -114,18 +114,18 @@ def _drawn_lessons(drawn: Drawn, num: int, first: float) -> tuple[Asked, Asked]:
 def _caption_loss(model: Any, pictures: Tensor, caption: Tensor) -> Tensor:
     text = torch.tensor(judge_lessons.text_ids(judge.DESCRIBE), device=caption.device)
     prompt, images = text.expand(len(caption), TEXT), pictures[:, None]
-    hidden = _read(model, prompt, images, caption[:, :-1])
+    hidden = read(model, prompt, images, caption[:, :-1])
     logits = model.lm_head(hidden[:, -CAPTION:])
     return F.cross_entropy(logits.flatten(0, 1).float(), caption.flatten(), ignore_index=0)
 
 
 def answer_logits(model: Any, text: Tensor, pictures: Tensor) -> Tensor:
     """Logits (B, V) of the word after `<judge>`; text (B, 20), pictures (B, 1 or 2, 3, 64, 64)."""
-    logits: Tensor = model.lm_head(_read(model, text, pictures)[:, -1])
+    logits: Tensor = model.lm_head(read(model, text, pictures)[:, -1])
     return logits.float()
 
 
-def _read(model: Any, text: Tensor, pictures: Tensor, answer: Tensor | None = None) -> Tensor:
+def read(model: Any, text: Tensor, pictures: Tensor, answer: Tensor | None = None) -> Tensor:
     """Hidden states (B, T, 192) of text, pictures, `<judge>` and what is answered so far."""
     known, num = judge.words(), len(text)
     slots = text.new_full((num, pictures.shape[1] * judge.NUM_PATCHES), known[judge.IMAGE])
@@ -202,7 +202,7 @@ def measure(model: Any, held: Path | None, device: torch.device, num: int = 1500
     ]
     figures["questions"] = round(torch.stack(right).float().mean().item(), 4)
     text = torch.tensor(judge_lessons.text_ids(judge.DESCRIBE), device=device)
-    hidden = _read(model, text.expand(len(pair), TEXT), looks[:, :1], caption[:, :-1])
+    hidden = read(model, text.expand(len(pair), TEXT), looks[:, :1], caption[:, :-1])
     said = model.lm_head(hidden[:, -CAPTION:]).argmax(-1)
     figures["caption_words"] = round((said == caption)[caption != 0].float().mean().item(), 4)
     if held is not None:

@@ -24,10 +24,10 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from backend.pocket import judge, judge_losses, world
+from backend.pocket import judge, judge_losses, judging, world
 from backend.pocket.judge_lessons import Lessons, lessons
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def _train(args: argparse.Namespace, stream: Stream) -> dict[str, Any]:
     device = torch.device(args.device)
     model = judge.build_model().to(device)
     if args.start is not None:
-        load_weights(model, args.start)
+        judging.load_weights(model, args.start)
     if args.no_swaps:
         for name, weight in model.named_parameters():
             weight.requires_grad_(any(part in name for part in TWIN_LEARNS))
@@ -128,16 +128,6 @@ def _train(args: argparse.Namespace, stream: Stream) -> dict[str, Any]:
     figures |= judge_losses.measure(average.eval(), args.held, device, args.measured)
     (args.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return figures
-
-
-def load_weights(model: nn.Module, folder: Path) -> None:
-    """Put the weights in `folder` into `model`; those of a twin are a part of a judge's."""
-    found = {
-        name: weight.float() for name, weight in load_file(folder / "model.safetensors").items()
-    }
-    _, unexpected = model.load_state_dict(found, strict=False)
-    if unexpected:
-        raise ValueError(f"The judge has no weights named {', '.join(unexpected[:3])}.")
 
 
 # ---------------------------------------------------------------- lessons on the device
