@@ -7,7 +7,7 @@ import { duration, num } from "/static/js/svg.js";
  * @typedef {object} RunRow  a run as the API lists it
  * @property {number} id
  * @property {string} name
- * @property {string} status     waiting | running | paused | done | stopped | failed
+ * @property {string} status     waiting | running | crashed | paused | done | stopped | failed
  * @property {string} wanted     run | pause | stop
  * @property {string} recipe
  * @property {string} method
@@ -26,22 +26,31 @@ import { duration, num } from "/static/js/svg.js";
  * @property {number|null} parent_id
  * @property {number|null} tuned_policy_id
  * @property {any[]} [alarms]
+ * @property {{name: string, value: number, se: number}|null} [judge]   a watched reward's change
+ * @property {string[]} [tags]
+ * @property {string} [place]    the one place that must do it
+ * @property {string|null} [worker]
+ * @property {number} [attempt]
  */
 
 /** status → [sign, tone, word] */
 export const STATUSES = {
   running: ["dot", "ok", "running"],
   waiting: ["clock", "muted", "waiting"],
+  crashed: ["fail", "bad", "crashed"],
   paused: ["pause", "muted", "paused"],
   done: ["check", "ok", "done"],
   stopped: ["stop", "muted", "stopped"],
   failed: ["fail", "bad", "failed"],
 };
 
-const ASKED = { pause: "pausing", stop: "stopping" };
+const ASKED = { pause: "pausing", stop: "stopping", halt: "stopping" };
 
 /** Does the run still move? @param {Pick<RunRow, "status">} run */
-export const isLive = (run) => run.status === "running" || run.status === "waiting";
+export const isLive = (run) => run.status === "running" || isQueued(run);
+
+/** Does the run wait for a worker? One whose worker died goes on by itself. @param {Pick<RunRow, "status">} run */
+export const isQueued = (run) => run.status === "waiting" || run.status === "crashed";
 
 /** What the status says in one word, a request that is on its way included. @param {RunRow} run */
 export const statusWord = (run) => (isLive(run) && ASKED[run.wanted]) || STATUSES[run.status]?.[2] || run.status;
@@ -76,7 +85,7 @@ export function gainText(gain) {
 /** "6 min left", "14:02", "waiting". @param {RunRow} run */
 export function whenText(run) {
   if (run.status === "running") return Number.isFinite(run.eta_s) ? `${duration(run.eta_s)} left` : "starting";
-  if (run.status === "waiting") return "in the queue";
+  if (isQueued(run)) return "in the queue";
   if (run.status === "paused") return `paused at ${run.step}`;
   return run.ended_at ? fmt.clock(run.ended_at) : fmt.clock(run.created_at);
 }

@@ -94,7 +94,7 @@ def test_an_empty_project_says_what_will_be_there_and_the_next_move(
     visitor.shoot("rewards-empty-light")
 
 
-def test_the_filter_of_runs_lives_in_the_address_and_two_runs_open_in_compare(
+def test_the_filter_of_runs_lives_in_the_address_and_two_runs_are_compared(
     visit: Opener, seeded: seed.Seeded
 ) -> None:
     page = visit().go("/runs?status=done")
@@ -107,10 +107,12 @@ def test_the_filter_of_runs_lives_in_the_address_and_two_runs_open_in_compare(
     for name in ("flow-grpo-pocket-01", "g2rpo-pocket-02"):
         page.get_by_label(f"Select {name}").check()
     page.get_by_test_id("compare-runs").click()
-    page.wait_for_url("**/compare*")
+    page.wait_for_url("**/runs/compare?runs=*")
+    expect(page.get_by_test_id("compared-run")).to_have_count(2)
     tuned = seeded.policies
-    assert f"base={tuned['flow-grpo-pocket-01']}" in page.url
-    assert f"tuned={tuned['g2rpo-pocket-02']}" in page.url
+    blind = str(page.get_by_test_id("compare-blind").get_attribute("href"))
+    for name in ("flow-grpo-pocket-01", "g2rpo-pocket-02"):
+        assert str(tuned[name]) in blind
 
 
 def test_the_scrubber_moves_charts_samples_figures_and_the_address(
