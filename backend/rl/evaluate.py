@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.rl import style
+from backend.rl import hacking, style
 from backend.rl.randomness import seed_of
 from backend.rl.recipe import EvaluationSettings
 from backend.rl.sampler import Field, draw
@@ -69,7 +69,8 @@ def evaluate(
             first = np.array(baseline[name], dtype=np.float64)
             metrics |= _mean_and_error(value - first, f"gain/{name}", f"gain_se/{name}")
     metrics["diversity"] = _diversity_of(field, held, sigmas)
-    metrics |= style.figures(images)
+    metrics |= style.figures(images) | hacking.dependence(rewards, images, held.prompts)
+    metrics["prompts_apart"] = hacking.prompts_apart(thumbnails(images))
     record = EvaluationRecord(step, metrics, _samples(held, images, values), field.nfe.total())
     return record, {name: [_or_none(v) for v in value] for name, value in values.items()}
 

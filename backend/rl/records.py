@@ -15,6 +15,7 @@ from backend.rewards.compose import Term
 from backend.rewards.interface import Scores
 from backend.rl.credit import Credit, Credited, Floats, Group, partition
 from backend.rl.evaluate import diversity
+from backend.rl.hacking import style_r2
 from backend.rl.kernels import Coefficients
 from backend.rl.recipe import RunConfig
 from backend.rl.sampler import Rollouts, decode
@@ -142,7 +143,7 @@ def iteration_metrics(it: Iteration) -> dict[str, float]:
             [diversity(it.images[g.leaves[ended[g.leaves]]]) for g in credited.groups if it.owns(g)]
         ),
     }
-    metrics |= _at_bound(it) | _agreement(it)
+    metrics |= _at_bound(it) | _agreement(it) | _style(it)
     if it.seen is not None:
         metrics |= _update_metrics(it.seen, it.forest.shape, it.config)
     return {n: value for n, value in metrics.items() if math.isfinite(value) or n in _ALARMING}
@@ -174,6 +175,15 @@ def _agreement(it: Iteration) -> dict[str, float]:
         value = _finite_mean([_correlation(a[leaves], b[leaves]) for leaves in inside])
         found[f"agreement/{one}|{other}"] = value
     return found
+
+
+def _style(it: Iteration) -> dict[str, float]:
+    """How much of the leaves' advantages their looks explain."""
+    shape, items = it.forest.shape, it.credited.items
+    mine = np.isin(shape.tree[shape.leaf], list(it.forest.mine))
+    there = np.flatnonzero(mine & (items.item_N[shape.leaf] >= 0))
+    group_L = items.group_I[items.item_N[shape.leaf[there]]]
+    return style_r2(it.credited.leaf_N[shape.leaf[there]], it.images[there], group_L)
 
 
 def _correlation(a: Floats, b: Floats) -> float:

@@ -12,10 +12,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.rewards import _statistics
+from backend.rewards import _looks, _statistics
 from backend.types import Pictures
 
 Floats = NDArray[np.float64]
+WRITTEN = 0.05
+"""Share of a picture from which it holds text."""
 MEAN, SPREAD = "style/", "style_sd/"
 """Prefixes of a figure's mean over the held-out prompts, and of its standard deviation there."""
 
@@ -37,11 +39,20 @@ def contrast(images: Pictures) -> Floats:
     return np.asarray(images.reshape(len(images), -1).std(axis=1, dtype=np.float64) / 255)
 
 
+def written(images: Pictures) -> Floats:
+    """1 where more than a twentieth of the picture looks like writing, else 0, (B,)."""
+    return (_looks.text_area(images) > WRITTEN).astype(np.float64)
+
+
 LOOKS: dict[str, Callable[[Pictures], Floats]] = {
     "brightness": _statistics.luminance,
     "saturation": _statistics.saturation,
     "contrast": contrast,
     "texture": texture,
+    "entropy": _looks.colour_entropy,
+    "dark": _looks.dark_share,
+    "tiling": _looks.tiling,
+    "text": written,
 }
 
 
