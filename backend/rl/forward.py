@@ -8,6 +8,7 @@ pictures that people judged. t and ε are drawn from the leaf's own seed, so a p
     nft     r·|x̂₀⁺ − x₀|²/w⁺ + (1−r)·|x̂₀⁻ − x₀|²/w⁻   (DiffusionNFT, arXiv 2509.16117)
     awm     clipped ratio of −(t/p)·ℓ^p                  (AWM, arXiv 2509.25050)
     weigh   exp(A/τ)·ℓ, or the best of a group alone     (Flow-RWR, arXiv 2501.13918; SFT)
+    against ℓ(best) − ℓ(middle), at the same t and ε     (SFT without its drift; ours)
     dpo     −ln σ(−(β/2)·[(ℓ_θ − ℓ_ref)(winner) − (ℓ_θ − ℓ_ref)(loser)])   (2311.12908, 2501.13918)
 
 Letters: B rows of a batch, a leaf at one t each · N nodes.
@@ -106,13 +107,23 @@ def best(shape: Shape, advantage_N: Floats) -> Ints:
 
 def extremes(shape: Shape, advantage_N: Floats) -> Ints:
     """The best and the worst leaf of each prompt whose leaves differ, side by side."""
+    return _best_beside(shape, advantage_N, 0.0)
+
+
+def best_and_middle(shape: Shape, advantage_N: Floats) -> Ints:
+    """The best leaf of each prompt whose leaves differ, and beside it the one in the middle."""
+    return _best_beside(shape, advantage_N, 0.5)
+
+
+def _best_beside(shape: Shape, advantage_N: Floats, place: float) -> Ints:
+    """The best leaf of each prompt, and the one so far up its order (0 is the worst)."""
     chosen: list[int] = []
     usable = every(shape, advantage_N)
     for tree in np.unique(shape.tree[usable]):
         mine = usable[shape.tree[usable] == tree]
         order = mine[np.argsort(advantage_N[mine], kind="stable")]
         if advantage_N[order[-1]] > advantage_N[order[0]]:
-            chosen += [int(order[-1]), int(order[0])]
+            chosen += [int(order[-1]), int(order[int(place * (len(order) - 1))])]
     return np.array(chosen, dtype=np.int64)
 
 
@@ -283,6 +294,14 @@ def weigh(temperature: float | None, centred: bool = False) -> LossOf:
         return Said(((weight - weight.mean() if centred else weight) * error).sum())
 
     return loss
+
+
+def against_the_other(
+    batch: Batch, made: Renoised, velocity: Tensor, others: Mapping[str, Tensor]
+) -> Said:
+    """ℓ(even row) − ℓ(odd row after it), both at the same t and ε: what they share cancels."""
+    error = made.error(velocity)
+    return Said(2 * (error[::2] - error[1::2]).sum())  # divided by items, of which a pair is two
 
 
 def dpo(beta: float, reference: str = "reference") -> LossOf:

@@ -8,7 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from backend.rl.forward import QUIET, Forward, Renoised, awm, best, dpo, every, extremes, nft, weigh
+from backend.rl.forward import (
+    QUIET,
+    Forward,
+    Renoised,
+    against_the_other,
+    awm,
+    best,
+    best_and_middle,
+    dpo,
+    every,
+    extremes,
+    nft,
+    weigh,
+)
 from backend.rl.objectives import Batch
 from backend.rl.tree import TreePlan, grow
 
@@ -106,6 +119,20 @@ def test_weights_grow_exponentially_with_the_advantage() -> None:
     assert float(said.loss) == pytest.approx(float(math.e**2 * error[0] + error[1]), rel=1e-5)
 
 
+def test_against_the_other_what_both_share_teaches_nothing() -> None:
+    """ℓ = (v − v*)², v* = 0: the loss is 2·((1 + d)² − (2 + d)²) at a common shift d, whose slope
+    does not contain d: −4. Alone, the best row's would be 2·(1 + d)."""
+    zero = torch.zeros(2, 1, 1, 1)
+    made = Renoised(zero, zero, torch.full((2,), 0.5))
+    rows = Batch(zero, made.sigma, [0, 0], np.arange(2), torch.tensor([1.0, 0.0]))
+    for start in (0.0, 3.0):
+        shift = torch.tensor(start, requires_grad=True)
+        velocity = torch.tensor([1.0, 2.0]).reshape(2, 1, 1, 1) + shift
+        against_the_other(rows, made, velocity, {}).loss.backward()
+        assert shift.grad is not None
+        assert float(shift.grad) == pytest.approx(-4.0)
+
+
 def test_the_best_and_the_worst_of_each_prompt_are_picked_and_equal_ones_left() -> None:
     shape = grow([TreePlan(QUIET, roots=3)] * 3, 4)
     values = np.full(len(shape), np.nan)
@@ -113,6 +140,7 @@ def test_the_best_and_the_worst_of_each_prompt_are_picked_and_equal_ones_left() 
     leaf = shape.leaf
     assert extremes(shape, values).tolist() == [leaf[1], leaf[0], leaf[8], leaf[7]]
     assert best(shape, values).tolist() == [leaf[1], leaf[8]]
+    assert best_and_middle(shape, values).tolist() == [leaf[1], leaf[2], leaf[8], leaf[7]]
     assert len(every(shape, values)) == 8
 
 
