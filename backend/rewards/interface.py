@@ -38,7 +38,8 @@ Images = NDArray[np.uint8]
 """(B, H, W, 3), red green blue, 0 to 255."""
 
 Shape = Literal["pointwise", "pairwise", "groupwise"]
-Status = Literal["ok", "abstain", "n/a", "error"]
+Status = Literal["ok", "abstain", "n/a", "refused", "parse_error", "timeout", "oom", "error"]
+"""A value; none on purpose ("abstain": off its ground, "n/a": does not apply); or why it failed."""
 Files = Callable[[str], Path]
 """Resolves the hash of a stored file to a local path."""
 
@@ -50,7 +51,7 @@ class Scores:
     values: Floats
     """(B,), higher is better."""
     status: list[str]
-    """"ok", "abstain" (will not judge this one), "n/a" (does not apply) or "error"."""
+    """A `Status` for each value."""
     parts: dict[str, Floats] = field(default_factory=dict)
     """Aspects or ingredients by name, each (B,); NaN where an aspect does not apply."""
     reasons: list[str] = field(default_factory=list)
@@ -88,6 +89,24 @@ class Scores:
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a scorer gave nothing."""
+
+    status: Status
+    text: str
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """By the kind of what was raised."""
+        text = f"{type(error).__name__}: {error}"
+        if isinstance(error, TimeoutError):
+            return cls("timeout", text)
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            return cls("oom", text)
+        return cls("error", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +254,9 @@ class Checked:
         if len(prompts) == 0:
             return Scores(np.zeros(0), [])
         scores = self._try(images, prompts, groups)
-        if isinstance(scores, str):
+        if isinstance(scores, Failure):
             if self.shape == "groupwise" or len(prompts) == 1:
-                scores = Scores.missing(len(prompts), "error", scores)
+                scores = Scores.missing(len(prompts), scores.status, scores.text)
             else:
                 scores = self._one_by_one(images, prompts)
         scores = clean(self.name, scores, len(prompts))
@@ -248,24 +267,23 @@ class Checked:
 
     def _try(
         self, images: Images, prompts: Sequence[str], groups: Sequence[int] | Ints | None
-    ) -> Scores | str:
-        """The scorer's answer, or the sentence of its failure."""
+    ) -> Scores | Failure:
+        """The scorer's answer, or its failure."""
         try:
             if self.shape == "groupwise":
                 return self.scorer.score(images, prompts, groups)  # type: ignore[call-arg]
             return self.scorer.score(images, prompts)
         except Exception as error:  # noqa: BLE001  whatever a reward raises is a missing value
             log.warning("Reward '%s' raised %s: %s", self.name, type(error).__name__, error)
-            return f"{type(error).__name__}: {error}"
+            return Failure.of(error)
 
     def _one_by_one(self, images: Images, prompts: Sequence[str]) -> Scores:
         singles = []
         for i, prompt in enumerate(prompts):
             single = self._try(images[i : i + 1], [prompt], None)
-            failed = isinstance(single, str)
-            singles.append(
-                Scores.missing(1, "error", str(single)) if failed else clean(self.name, single, 1)  # type: ignore[arg-type]
-            )
+            if isinstance(single, Failure):
+                single = Scores.missing(1, single.status, single.text)
+            singles.append(clean(self.name, single, 1))
         names = {name for single in singles for name in single.parts}
         nothing = np.full(1, np.nan)
         return Scores(
@@ -298,9 +316,8 @@ class CheckedPairs:
             verdicts = self.judge.compare(a, b, prompts)
         except Exception as error:  # noqa: BLE001  whatever a judge raises is a missing verdict
             log.warning("Judge '%s' raised %s: %s", self.name, type(error).__name__, error)
-            why = f"{type(error).__name__}: {error}"
-            num = len(prompts)
-            verdicts = Verdicts(np.full(num, np.nan), ["error"] * num, [why] * num)
+            why, num = Failure.of(error), len(prompts)
+            verdicts = Verdicts(np.full(num, np.nan), [why.status] * num, [why.text] * num)
         prefer = np.array(verdicts.prefer_a, dtype=np.float64)
         check_length(self.name, len(prefer), len(prompts), "verdicts", "pairs")
         wrong = ~np.isfinite(prefer) | (prefer < 0) | (prefer > 1)
