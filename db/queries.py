@@ -780,12 +780,12 @@ def samples_of_pictures(
 
 def pairs_of_pictures(
     session: Session, project_id: int, media: Sequence[str], study_id: int | None = None
-) -> list[tuple[int, str, str, str]]:
-    """(pair, prompt, media a, media b) of the queue's pairs, weak ones too, or of a study's, whose
-    picture a is one of these, the oldest last."""
+) -> list[tuple[int, str, list[str]]]:
+    """(pair, prompt, its pictures a, b and further ones) of the queue's pairs, weak ones too, or of
+    a study's, whose picture a is one of these, the oldest last."""
     a, b = aliased(Sample), aliased(Sample)
     rows = session.execute(
-        select(Pair.id, Prompt.text, a.media, b.media)
+        select(Pair.id, Prompt.text, a.media, b.media, Pair.detail)
         .join(Prompt, Prompt.id == Pair.prompt_id)
         .join(a, a.id == Pair.sample_a_id)
         .join(b, b.id == Pair.sample_b_id)
@@ -796,8 +796,22 @@ def pairs_of_pictures(
             a.media.in_(media),
         )
         .order_by(Pair.id.desc())
-    )
-    return [(pair_id, text, of_a, of_b) for pair_id, text, of_a, of_b in rows]
+    ).all()
+    more = further_media(session, [row[4] for row in rows])
+    return [
+        (pair_id, text, [of_a, of_b, *(more[sample] for sample in detail.get("more", []))])
+        for pair_id, text, of_a, of_b, detail in rows
+    ]
+
+
+def further_media(session: Session, details: Iterable[dict[str, Any]]) -> dict[int, str]:
+    """sample → media of the third and later samples that pairs' details name."""
+    wanted = sorted({sample for detail in details for sample in detail.get("more", [])})
+    found: dict[int, str] = {}
+    for start in range(0, len(wanted), 500):
+        pictures = sample_pictures(session, wanted[start : start + 500])
+        found |= {sample: media for sample, (media, _width, _height) in pictures.items()}
+    return found
 
 
 def adopt(session: Session, pair_ids: Sequence[int], source: str, to: str) -> None:

@@ -65,6 +65,9 @@ def import_labels(
     annotator: Annotated[
         str, typer.Option(help="Whose labels they are, where a row does not say.")
     ] = "imported",
+    study: Annotated[
+        int | None, typer.Option(help="Into that study; marks need one that asks for them.")
+    ] = None,
     project: Project = "",
     home: Home = None,
 ) -> None:
@@ -72,7 +75,7 @@ def import_labels(
 
     Ends with code 2 when some rows could not be read.
     """
-    _bring(home, project, file, pictures, "labels", form, annotator)
+    _bring(home, project, file, pictures, "labels", form, annotator, study)
 
 
 @importing.command("pairs")
@@ -127,6 +130,7 @@ def _bring(
     what: str,
     form: str = "auto",
     annotator: str = "",
+    study: int | None = None,
 ) -> None:
     from backend.services import imports, sources
     from backend.services.imports import How, Report
@@ -137,8 +141,11 @@ def _bring(
 
     with sentences(), opened(home) as studio:
         project_id = _project(studio, project)
+        if study is not None:
+            imports.refuse_study(studio, project_id, study, what)
         with sources.opened(file, pictures=pictures, beside=True) as parts:
-            done = imports.bring(studio, project_id, parts, How(what, form, annotator), say=say)
+            how = How(what, form, annotator, study)
+            done = imports.bring(studio, project_id, parts, how, say=say)
         if sys.stderr.isatty():
             typer.echo("", err=True)
         _told(done)
@@ -192,7 +199,7 @@ def export(  # noqa: PLR0913 - every argument is an option of the command
         else:
             file = "parquet" if inside and form == "pickapic" else ""
             parts = exports.stream(studio, project_id, form, container=file, losses=losses, **which)
-            with _written(out) as target:
+            with written(out) as target:
                 for part in parts:
                     target.write(part)
         if pictures is not None:
@@ -216,7 +223,7 @@ def _project(studio: Any, name: str) -> int:
 
 
 @contextmanager
-def _written(path: Path | None) -> Iterator[Any]:
+def written(path: Path | None) -> Iterator[Any]:
     """A file that appears whole or not at all; standard output when none is named."""
     if path is None:
         yield sys.stdout.buffer

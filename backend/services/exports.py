@@ -36,12 +36,12 @@ def rows(
     """Labels that stand, in the order they were given: people's, and others where asked for.
 
     `excluded`: those of people who are excluded from their study too. `inside`: with the bytes of
-    both pictures.
+    the pictures.
     """
     for one in _judged(studio, project_id, simulated, implicit, scope, excluded):
         found = row_of(one)
         if inside:
-            for name in (found.image_a, found.image_b):
+            for name in found.images:
                 found.blobs[name] = studio.media.read(name)
         yield found
 
@@ -110,7 +110,7 @@ def save_pictures(
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     for one in _judged(studio, project_id, simulated, implicit, scope):
-        for name in (one.left_media, one.right_media):
+        for name in (one.left_media, one.right_media, *one.more):
             if any((folder / f"{name}{suffix}").exists() for suffix in SUFFIXES.values()):
                 continue
             data = studio.media.read(name)
@@ -150,6 +150,7 @@ def row_of(label: JudgedPair) -> Row:
         prompt=label.prompt,
         image_a=a,
         image_b=b,
+        more=list(label.more),
         preferred=cast(formats.Preferred, preferred),
         shown_left=cast(Literal["a", "b"], label.left),
         annotator=label.user,

@@ -192,16 +192,17 @@ def check(what: str, form: str) -> None:
         )
 
 
-def refuse_study(studio: Studio, project_id: int, study_id: int) -> None:
-    """Refuse to bring pairs of pictures into a study of something else, or of another project."""
+def refuse_study(studio: Studio, project_id: int, study_id: int, what: str = LABELS) -> None:
+    """Refuse to bring rows about pictures into a study of texts, or of another project."""
     with studio.read() as session:
         study = studies.find(session, study_id)
         if study.project_id != project_id:
             raise InputError(f"The study '{study.name}' belongs to another project; open that one.")
-        if study.kind != "images":
+        if study.kind == "texts" or (study.kind != "images" and what == PAIRS):
             raise InputError(
-                f"Pairs of pictures cannot go into the study '{study.name}', which is of kind "
-                f"'{study.kind}'; make one of kind 'images'."
+                f"{'Pairs of pictures' if what == PAIRS else 'Labels of pictures'} cannot go into "
+                f"the study '{study.name}', which is of kind '{study.kind}'; make one of kind "
+                "'images'."
             )
 
 
@@ -266,7 +267,7 @@ def order(
     """Keep an uploaded file among the media and have a worker import it; returns the job's id."""
     check(how.what, how.form)
     if how.study_id is not None:
-        refuse_study(studio, project_id, how.study_id)
+        refuse_study(studio, project_id, how.study_id, how.what)
     tidy(studio)
     args = {
         "project_id": project_id,

@@ -6,7 +6,7 @@ An undo is a new row that names the label it takes back; which labels stand is d
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,6 +75,8 @@ class JudgedPair:
     answers: dict[str, Any] = field(default_factory=dict)
     key: str = ""
     """What the sender of the pair calls it."""
+    more: tuple[str, ...] = ()
+    """The third and the fourth picture of four."""
 
     @property
     def seconds(self) -> float:
@@ -196,7 +198,8 @@ def judged(
                 limit=PAGE,
                 excluded=excluded,
             )
-        yield from (_judged(row) for row in page)
+            more = queries.further_media(session, [row.detail for row in page])
+        yield from (_judged(row, more) for row in page)
         if len(page) < PAGE:
             return
         after = page[-1].label_id
@@ -367,7 +370,7 @@ def _check_client_id(client_id: str) -> None:
         raise InputError("client_id needs 1 to 100 printable characters, made anew for each label.")
 
 
-def _judged(row: queries.Judgement) -> JudgedPair:
+def _judged(row: queries.Judgement, more: Mapping[int, str]) -> JudgedPair:
     on_left = row.shown_left == "a"
     return JudgedPair(
         label_id=row.label_id,
@@ -393,4 +396,5 @@ def _judged(row: queries.Judgement) -> JudgedPair:
         study_id=row.study_id,
         answers=row.answers,
         key=row.detail.get("key", ""),
+        more=tuple(more[sample] for sample in row.detail.get("more", [])),
     )

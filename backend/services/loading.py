@@ -16,8 +16,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from backend.errors import EnvironmentProblem, InputError
-from backend.preferences.formats import PairRow, Row
-from backend.services import labels, placing, prompts, settling, users
+from backend.preferences.formats import PREFERRED, PairRow, Row
+from backend.preferences.formats._rows import RANKED, RATED
+from backend.preferences.studies import NUM_SAMPLES, Answers, StudyConfig, check
+from backend.services import labels, placing, prompts, settling, studies, users
 from backend.services.media import HASH, checked_picture
 from backend.services.pictures import NoPictures, Pictures
 from backend.services.placing import Added, Key, Picture, Placed
@@ -38,9 +40,11 @@ R = TypeVar("R")
 
 Tell = Callable[[int, str, str], None]
 """Told of a fault: line, column, reason."""
-Named = tuple[int, Row, tuple[str, str]]
-"""A row with its line and the hashes of its pictures."""
-Judged = tuple[int, Row, tuple[str, str], int, str]
+Media = tuple[str, ...]
+"""The hashes of a row's pictures; of one picture the same twice."""
+Named = tuple[int, Row, Media]
+"""A row with its line and its pictures."""
+Judged = tuple[int, Row, Media, int, str]
 """The same with its user and its id."""
 Look = tuple[bytes, Picture] | InputError
 """A picture as it will be kept, or why it will not."""
@@ -57,7 +61,8 @@ class Loader:
         self.pictures: Pictures = NoPictures()
         self.num_rows = 0
         """Rows of the last batch that are here now."""
-        self._rows: list[tuple[int, PairRow, tuple[str, str]]] = []
+        self._kind = "images" if study_id is None else _kind_of(studio, study_id)
+        self._rows: list[tuple[int, PairRow, Media]] = []
         self._raw: dict[str, bytes] = {}
         self._num_bytes = 0
         self._known: dict[str, Picture] = {}
@@ -79,13 +84,14 @@ class Loader:
             return
         blobs = row.blobs if isinstance(row, Row) else {}
         keys = []
-        for side, name in (("image_a", row.image_a), ("image_b", row.image_b)):
+        more = [("more", name) for name in row.more]
+        for side, name in (("image_a", row.image_a), ("image_b", row.image_b), *more):
             try:
                 keys.append(self._read(name, blobs.get(name)))
             except InputError as error:
                 tell(line, side, str(error).removesuffix("."))
                 return
-        self._rows.append((line, row, (keys[0], keys[1])))
+        self._rows.append((line, row, tuple(keys)))
 
     def flush(self, tell: Tell) -> Added:
         """Bring the batch in and begin the next; faults that show only now are told."""
@@ -95,16 +101,14 @@ class Loader:
             return Added()
         fresh = self._looked_at(raw)
         sound: list[tuple[int, PairRow]] = []
-        named: list[tuple[str, str]] = []
+        named: list[Media] = []
         for line, row, keys in rows:
             fault = self._fault_of_pictures(keys, fresh)
             if fault:
                 tell(line, *fault)
             else:
                 sound.append((line, row))
-                named.append(
-                    (self._picture(keys[0], fresh).media, self._picture(keys[1], fresh).media)
-                )
+                named.append(tuple(self._picture(key, fresh).media for key in keys))
         self._keep(fresh, {key for _line, _row, keys in rows for key in keys})
         return self._stored(sound, named, tell)
 
@@ -133,6 +137,9 @@ class Loader:
             )
         if not can_be_stored(str(row.answers)) or len(str(row.answers)) > 100_000:
             return "answers", "are too long, or hold a zero byte or half a character"
+        odd = _fault_of_item(row, self._kind)
+        if odd:
+            return odd
         fault = users.fault_of(row.annotator or self.somebody)
         return ("annotator", fault) if fault else None
 
@@ -181,14 +188,14 @@ class Loader:
         assert not isinstance(found, InputError), "faulty pictures were told before"
         return found[1]
 
-    def _fault_of_pictures(
-        self, keys: tuple[str, str], fresh: dict[str, Look]
-    ) -> tuple[str, str] | None:
-        for side, key in zip(("image_a", "image_b"), keys, strict=True):
+    def _fault_of_pictures(self, keys: Media, fresh: dict[str, Look]) -> tuple[str, str] | None:
+        for side, key in zip(("image_a", "image_b", "more", "more"), keys, strict=False):
             found = fresh.get(key)
             if isinstance(found, InputError):
                 return side, str(found).removesuffix(".")
-        if self._picture(keys[0], fresh).media == self._picture(keys[1], fresh).media:
+        if self._kind != "single" and (
+            self._picture(keys[0], fresh).media == self._picture(keys[1], fresh).media
+        ):
             return "image_b", "is the same picture as image_a"
         return None
 
@@ -217,9 +224,7 @@ class Loader:
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def _stored(
-        self, sound: list[tuple[int, PairRow]], named: list[tuple[str, str]], tell: Tell
-    ) -> Added:
+    def _stored(self, sound: list[tuple[int, PairRow]], named: list[Media], tell: Tell) -> Added:
         known = {picture.media: picture for picture in self._known.values()}
         added = Added()
         with self.studio.write() as session:
@@ -259,8 +264,8 @@ class Loader:
         placed, added = self._laid(session, rows_of, known, source)
         now = time.time()
         fresh = [
-            _label(row, who, label_id, place, now)
-            for (_line, row, _media, who, label_id), place in zip(ready, placed, strict=True)
+            _label(row, media, who, label_id, place, now)
+            for (_line, row, media, who, label_id), place in zip(ready, placed, strict=True)
         ]
         if fresh:
             added.labels = len(labels.insert(session, self.studio.store.dialect, fresh))
@@ -273,7 +278,7 @@ class Loader:
     def _laid(
         self,
         session: Session,
-        rows: Sequence[tuple[PairRow, tuple[str, str, str]]],
+        rows: Sequence[tuple[PairRow, placing.Content]],
         known: dict[str, Picture],
         source: str = placing.IMPORT,
     ) -> tuple[list[Placed], Added]:
@@ -341,10 +346,13 @@ def _annotator(session: Session, name: str, kind: str) -> int | InputError:
         return error
 
 
-def _made_id(row: Row, a: str, b: str) -> str:
+def _made_id(row: Row, *media: str) -> str:
     """An id for a row without one: the same judgement, brought in again, has the same."""
-    chosen = {"a": a, "b": b}.get(row.preferred, row.preferred)
-    content = "\n".join([*sorted((a, b)), chosen, str(row.t_answer), row.prompt])
+    chosen = {"a": media[0], "b": media[1]}.get(row.preferred, row.preferred)
+    if row.preferred in (RATED, RANKED):
+        said = [row.answers.get(name) for name in ("rating", "checklist")]
+        chosen = str([*said, *(media[place] for place in _places(row))])
+    content = "\n".join([*sorted(media), chosen, str(row.t_answer), row.prompt])
     return f"import/{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
@@ -355,25 +363,71 @@ def _contents(session: Session, given: Iterable[Judged]) -> dict[tuple[int, str]
     found: dict[tuple[int, str], tuple[int, Key]] = {}
     for some in placing.batches({one[4] for one in given}):
         rows = session.execute(
-            select(Label.user_id, Label.client_id, Pair.project_id, Prompt.text, a.media, b.media)
+            select(
+                Label.user_id,
+                Label.client_id,
+                Pair.project_id,
+                Prompt.text,
+                a.media,
+                b.media,
+                Pair.detail,
+            )
             .join(Pair, Pair.id == Label.pair_id)
             .join(Prompt, Prompt.id == Pair.prompt_id)
             .join(a, a.id == Pair.sample_a_id)
             .join(b, b.id == Pair.sample_b_id)
             .where(Label.user_id.in_(people), Label.client_id.in_(some))
-        )
-        found |= {
-            (who, label_id): (project_id, placing.key(*content))
-            for who, label_id, project_id, *content in rows
-        }
+        ).all()
+        more = queries.further_media(session, [row[-1] for row in rows])
+        for who, label_id, project_id, *content, detail in rows:
+            further = [more[sample] for sample in detail.get("more", [])]
+            found[who, label_id] = (project_id, placing.key(*content, *further))
     return found
 
 
+def _places(row: Row) -> list[int]:
+    """Which of four are the best and the worst, from 0; of one picture nothing."""
+    return ["abcd".index(row.answers[name]) for name in ("best", "worst") if name in row.answers]
+
+
+def _kind_of(studio: Studio, study_id: int) -> str:
+    with studio.read() as session:
+        return studies.find(session, study_id).kind
+
+
+def _fault_of_item(row: Row, kind: str) -> tuple[str, str] | None:
+    """(column, reason) where a row says what a study of that kind, or the queue, does not ask."""
+    allowed = {"single": (RATED, "skip"), "best_worst": (RANKED, "skip")}.get(kind, PREFERRED)
+    if row.preferred not in allowed:
+        place = (
+            ""
+            if kind in ("single", "best_worst") or row.preferred in PREFERRED
+            else (", which needs a study that asks for it: send it with the study's id")
+        )
+        return "preferred", f"is '{row.preferred}', not {' or '.join(allowed)}{place}"
+    if kind == "images" and row.is_single:
+        return "image_b", "is the same picture as image_a"
+    if len(row.images) != NUM_SAMPLES[kind]:
+        return "image_a", f"and the others are {len(row.images)}, not {NUM_SAMPLES[kind]} pictures"
+    if kind in ("single", "best_worst"):
+        try:
+            answers = Answers.read(row.answers)
+            check(kind, StudyConfig(checklist=list(answers.checklist)), row.preferred, answers)
+        except InputError as error:
+            return "answers", str(error).removesuffix(".")
+    return None
+
+
 def _label(
-    row: Row, user_id: int, client_id: str, place: placing.Placed, now: float
+    row: Row, media: Media, user_id: int, client_id: str, place: placing.Placed, now: float
 ) -> dict[str, Any]:
     """A row as the store has it: sides instead of letters, in the order of the pair."""
-    left = queries.OTHER[row.shown_left] if place.is_turned else row.shown_left
+    is_turned = len(media) == 2 and media[0] != place.media[0]
+    left = queries.OTHER[row.shown_left] if is_turned else row.shown_left
+    answers = dict(row.answers)
+    if row.preferred == RANKED:
+        letters = ("abcd"[place.media.index(media[at])] for at in _places(row))
+        answers |= dict(zip(("best", "worst"), letters, strict=True))
     choice: str = row.preferred
     if choice in ("a", "b"):
         choice = "left" if choice == row.shown_left else "right"
@@ -387,7 +441,7 @@ def _label(
         "t_answer": row.t_answer or now,
         "reasons": list(row.reasons),
         "comment": row.comment,
-        "answers": dict(row.answers),
+        "answers": answers,
         "chooser": row.chooser,
         "propensity": row.propensity,
         # When it was given, as far as is known: Today counts what was judged today by this.

@@ -1,6 +1,6 @@
 """Where the rows of an imported file go in a project: the pair of each, found again or made.
 
-A pair is known by its content, its prompt and its two pictures in any order. Prompts that no set of
+A pair is known by its content, its prompt and its pictures in any order. Prompts that no set of
 the project has go into a set of their own; pictures from outside hang on a policy that cannot draw.
 """
 
@@ -25,8 +25,10 @@ BATCH = 500
 """Values that are asked about in one statement."""
 
 T = TypeVar("T")
-Key = tuple[str, str, str]
-"""A pair by its content: its prompt and the hashes of its pictures in their order."""
+Content = tuple[str, ...]
+"""A prompt and the hashes of its pictures: two, one that stands there twice, or four."""
+Key = tuple[str, ...]
+"""The same with the hashes in their order: whichever picture is called a."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +61,23 @@ class Added:
 
 @dataclass(frozen=True)
 class Placed:
-    """The pair of a row; `is_turned` when the row's picture a is the pair's picture b."""
+    """The pair of a row, with its pictures in the pair's own order."""
 
     pair_id: int
-    is_turned: bool
+    media: tuple[str, ...]
 
 
 def lay(
     session: Session,
     project_id: int,
-    rows: Sequence[tuple[str, str, str]],
+    rows: Sequence[Content],
     pictures: dict[str, Picture],
     source: str = IMPORT,
     *,
     names: Sequence[str] = (),
     study: Study | None = None,
 ) -> tuple[list[Placed], Added]:
-    """Find or make the pair of every (prompt, media a, media b), in a transaction that is open.
+    """Find or make the pair of every content, in a transaction that is open.
 
     They are pairs of the queue, or of a study. `names` are what their sender calls them.
 
@@ -96,32 +98,35 @@ def lay(
             {
                 "project_id": project_id,
                 "prompt_id": of_prompt[one[0]],
-                "sample_a_id": sample_ids[of_prompt[one[0]], a],
-                "sample_b_id": sample_ids[of_prompt[one[0]], b],
+                "sample_a_id": sample_ids[of_prompt[one[0]], media[0]],
+                "sample_b_id": sample_ids[of_prompt[one[0]], media[1]],
                 "source": source,
                 "chooser": "import",
                 "settled": source == IMPLICIT,
                 "study_id": study_id,
                 "overlap": 1 if study is None else int(study.config["overlap"]),
-                "detail": {"key": called[one]} if called.get(one) else {},
+                "detail": _detail(
+                    called.get(one, ""), [sample_ids[of_prompt[one[0]], name] for name in media[2:]]
+                ),
             }
-            for one, (a, b) in fresh.items()
+            for one, media in fresh.items()
         ]
         added.pairs = len(made)
-        for pair_id, (one, (a, _b)) in zip(pairs.add(session, made), fresh.items(), strict=True):
-            found[one] = (pair_id, a)
+        for pair_id, (one, media) in zip(pairs.add(session, made), fresh.items(), strict=True):
+            found[one] = Placed(pair_id, media)
     if source != IMPLICIT:
-        queries.adopt(session, [found[one][0] for one in keys], IMPLICIT, source)
-    placed = [
-        Placed(found[one][0], is_turned=found[one][1] != row[1])
-        for one, row in zip(keys, rows, strict=True)
-    ]
-    return placed, added
+        queries.adopt(session, [found[one].pair_id for one in keys], IMPLICIT, source)
+    return [found[one] for one in keys], added
 
 
-def key(prompt: str, a: str, b: str) -> Key:
-    """The content of a pair, whichever picture is called a."""
-    return (prompt, a, b) if a < b else (prompt, b, a)
+def _detail(name: str, more: list[int]) -> dict[str, Any]:
+    found: dict[str, Any] = {"key": name} if name else {}
+    return {**found, "more": more} if more else found
+
+
+def key(prompt: str, *media: str) -> Key:
+    """The content of a pair, in whichever order its pictures stand."""
+    return prompt, *sorted(media)
 
 
 def batches(values: Iterable[T]) -> Iterator[list[T]]:
@@ -133,12 +138,14 @@ def batches(values: Iterable[T]) -> Iterator[list[T]]:
 
 def _pairs(
     session: Session, project_id: int, media: Iterable[str], study_id: int | None
-) -> dict[Key, tuple[int, str]]:
-    """Pairs of these pictures by their content: (pair id, its picture a)."""
+) -> dict[Key, Placed]:
+    """Pairs of these pictures by their content."""
     return {
-        key(prompt, a, b): (pair_id, a)
+        key(prompt, *of_pair): Placed(pair_id, tuple(of_pair))
         for some in batches(media)
-        for pair_id, prompt, a, b in queries.pairs_of_pictures(session, project_id, some, study_id)
+        for pair_id, prompt, of_pair in queries.pairs_of_pictures(
+            session, project_id, some, study_id
+        )
     }
 
 

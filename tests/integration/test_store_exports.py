@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from backend.errors import InputError
 from backend.preferences.formats import Losses, _writers
-from backend.services import exports, imports, labels, projects, sources
+from backend.preferences.studies import StudyConfig
+from backend.services import exports, imports, labels, pairs, projects, sources, studies
+from backend.services.files import BrokenFile
+from backend.services.studies import NewStudy
 from backend.services.studio import Studio, open_studio
 from backend.settings import read_settings
 from db import queries
+from db.queries import Scope
 from db.tables import Audit
 from tests import factory
 from workers.cli import app
@@ -98,6 +105,78 @@ def test_an_export_reads_page_by_page_while_it_is_sent(
     asked.clear()
     sent = [len(asked) for _part in exports.stream(services, made.project, "parquet")]
     assert sent[0] == 1 and sent[-1] == 3
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "argilla"])
+def test_marks_and_the_best_of_four_come_back_into_a_study_of_their_kind(
+    services: Studio, tmp_path: Path, form: str
+) -> None:
+    made = factory.project(services, num_prompts=1, per_prompt=4)
+    said: dict[str, dict[str, Any]] = {
+        "single": {"rating": 4, "checklist": {"Sharp?": True, "Red?": False}},
+        "best_worst": {"best": "c", "worst": "a"},
+    }
+
+    def study(kind: str, name: str, samples: tuple[int, ...] = ()) -> int:
+        asked = StudyConfig(checklist=["Sharp?", "Red?"] if kind == "single" else [])
+        wanted = NewStudy(name, kind, asked, sample_ids=samples)
+        return int(studies.create(services, made.project, wanted)["id"])
+
+    for kind, answers in said.items():
+        scope = Scope(study=study(kind, "First", tuple(made.samples)))
+        (shown,) = pairs.next_pairs(services, made.project, made.user, 1, scope=scope)["pairs"]
+        choice = "rated" if kind == "single" else "ranked"
+        given = replace(factory.label(shown["pair_id"], choice), answers=answers, comment="hm")
+        labels.store(services, made.user, given)
+        out, losses = tmp_path / kind, Losses()
+        parts = exports.stream(services, made.project, form, scope=scope, losses=losses)
+        out.write_bytes(b"".join(parts))
+        assert losses.written == 1 and not losses.left_out
+        trl = exports.summary(services, made.project, "trl", scope=scope)
+        kinds = {"single": "ratings of one picture", "best_worst": "best and worst of four"}
+        assert trl["left_out"] == {kinds[kind]: 1}
+        first = list(exports.rows(services, made.project, scope=scope))
+        again = study(kind, "Second")
+        how = imports.How(form=form, study_id=again, annotator="somebody")
+        text = out.read_bytes()
+        if form != "parquet":  # the same person's id is known, as it should be
+            out.write_bytes(text.replace(first[0].id.encode(), f"another {kind}".encode()))
+        else:
+            table = pq.read_table(out).to_pylist()
+            pq.write_table(
+                pa.Table.from_pylist([{**row, "id": f"another {kind}"} for row in table]), out
+            )
+        for turn in range(2):
+            with sources.opened(out, name=kind) as files:
+                report = imports.bring(services, made.project, files, how)
+            assert (report.labels, report.pairs, report.already) == (1 - turn, 1 - turn, turn)
+        (back,) = exports.rows(services, made.project, scope=Scope(study=again))
+        assert (back.images, back.answers) == (first[0].images, first[0].answers)
+        assert (back.preferred, back.comment, back.annotator) == (choice, "hm", "you")
+        assert studies.get(services, again)["settled"] == 1
+        with pytest.raises(BrokenFile, match="needs a study that asks for it"):
+            imports.import_labels(services, made.project, out.read_bytes(), form)
+
+
+def test_four_pictures_in_another_order_are_the_same_item(services: Studio, tmp_path: Path) -> None:
+    made = factory.project(services, num_prompts=1, per_prompt=4)
+    wanted = NewStudy("Four", "best_worst", sample_ids=tuple(made.samples))
+    scope = Scope(study=int(studies.create(services, made.project, wanted)["id"]))
+    (shown,) = pairs.next_pairs(services, made.project, made.user, 1, scope=scope)["pairs"]
+    given = replace(factory.label(shown["pair_id"], "ranked"), answers={"best": "a", "worst": "b"})
+    labels.store(services, made.user, given)
+    (row,) = exports.rows(services, made.project, scope=scope)
+    one, *rest = row.images
+    turned = {place: "dabc"["abcd".index(row.answers[place])] for place in ("best", "worst")}
+    record = {"prompt": row.prompt, "preferred": "ranked", "annotator": "bo", "answers": turned}
+    record |= dict(zip(("image_a", "image_b"), rest, strict=False)) | {"more": [rest[2], one]}
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(record))
+    with sources.opened(path) as files:
+        report = imports.bring(services, made.project, files, imports.How(study_id=scope.study))
+    assert (report.labels, report.pairs) == (1, 0)
+    _mine, theirs = exports.rows(services, made.project, scope=scope)
+    assert theirs.answers == row.answers
 
 
 def test_the_command_line_exports_and_imports(home: Path, tmp_path: Path) -> None:

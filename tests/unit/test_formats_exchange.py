@@ -42,11 +42,22 @@ def rows(draw: st.DrawFn) -> Row:
     aspects = draw(st.dictionaries(TEXT, st.sampled_from(["left", "tie"]), max_size=2))
     regions = draw(st.lists(st.fixed_dictionaries({"x": st.floats(0, 1)}), max_size=1))
     answers = {"aspects": aspects, "regions": regions}
+    answers = {name: value for name, value in answers.items() if value}
+    images = [f"{place}{draw(NAME)}" for place in range(4)]
+    number, said = draw(st.sampled_from([(2, ""), (2, ""), (1, "rated"), (4, "ranked")]))
+    if said and draw(st.booleans()):
+        said = "skip"
+    if said == "rated":
+        answers = {"rating": draw(st.integers(1, 5))}
+        answers |= {"checklist": {draw(TEXT): draw(st.booleans())}} if draw(st.booleans()) else {}
+    elif said == "ranked":
+        answers = {"best": "c", "worst": draw(st.sampled_from("abd"))}
     return Row(
         prompt=draw(TEXT | MARKUP.filter(str.strip)),
-        image_a=f"1{draw(NAME)}",
-        image_b=f"2{draw(NAME)}",
-        preferred=draw(st.sampled_from(["a", "b", "tie", "both_bad", "skip"])),
+        image_a=images[0],
+        image_b=images[min(1, number - 1)],
+        more=images[2:number],
+        preferred=said or draw(st.sampled_from(["a", "b", "tie", "both_bad", "skip"])),
         shown_left=draw(st.sampled_from(["a", "b"])),
         annotator=draw(st.just("") | TEXT),
         simulated=draw(st.booleans()),
@@ -55,7 +66,7 @@ def rows(draw: st.DrawFn) -> Row:
         reasons=draw(st.lists(TEXT, max_size=2)),
         comment=draw(st.just("") | TEXT | MARKUP),
         id=draw(st.just("") | TEXT),
-        answers={name: value for name, value in answers.items() if value},
+        answers=answers,
         implicit=draw(st.booleans()),
         chooser=draw(st.sampled_from(["", "random"])),
         propensity=draw(st.sampled_from([1.0, 0.25])),
@@ -69,7 +80,9 @@ def expected(row: Row, form: str) -> Row | None:
         return None
     kept = {"prompt", "image_a", "image_b", "preferred"}
     kept |= {field for name, fields in PARTS.items() if name in holds for field in fields}
-    plain = Row(row.prompt, row.image_a, row.image_b, row.preferred)
+    plain = Row(row.prompt, row.image_a, row.image_b, row.preferred, more=row.more)
+    if row.preferred in ("rated", "ranked"):
+        plain = replace(plain, answers=row.answers)
     plain = replace(plain, **{name: getattr(row, name) for name in kept})
     if "times" in holds and "times shown" not in holds:
         plain = replace(plain, t_shown=row.t_answer)

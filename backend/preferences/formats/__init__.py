@@ -197,7 +197,8 @@ def _held(rows: Iterable[Row], module: Any, losses: Losses) -> Iterator[dict[str
         lacks = there - module.HOLDS
         verdicts = lacks & VERDICTS
         if verdicts:
-            losses.left_out.update(verdicts)
+            # A skip of one picture is counted once, as what is about one picture.
+            losses.left_out[min(verdicts)] += 1
             continue
         losses.written += 1
         losses.lost.update(lacks)
@@ -331,9 +332,9 @@ def _whole(first: Entry | None, group: list[dict[str, Any]]) -> Entry:
 
 
 def _pair(record: dict[str, Any]) -> list[PairRow]:
-    known = [f.name for f in fields(PairRow)]
+    known = [f.name for f in fields(PairRow) if f.name != "more"]
     unknown = [name for name in record if name not in known]
     if unknown:
         raise Fault(unknown[0], f"is no field of a pair; known are {', '.join(known)}")
-    named = {name: text(record, name) for name in ("prompt", "image_a", "image_b")}
-    return [PairRow(**named, key=text(record, "key", ""))]
+    named = [text(record, name) for name in ("prompt", "image_a", "image_b")]
+    return [PairRow(*named, key=text(record, "key", ""))]

@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-Preferred = Literal["a", "b", "tie", "both_bad", "skip"]
+Preferred = Literal["a", "b", "tie", "both_bad", "skip", "rated", "ranked"]
 PREFERRED: Final[tuple[str, ...]] = ("a", "b", "tie", "both_bad", "skip")
+"""What may be said of two pictures."""
+RATED, RANKED = "rated", "ranked"
+"""What is said of one picture and of four; the mark, or the best and the worst, are answers."""
 LATEST: Final = 1e11
 """Times beyond this many seconds since 1970 are taken for milliseconds by mistake."""
 TURNED: Final = {"a": "b", "b": "a"}
@@ -27,13 +30,16 @@ class PairRow:
     prompt: str
     image_a: str
     image_b: str
+    """The same as `image_a` where there is one picture alone."""
+    more: list[str] = field(default_factory=list, kw_only=True)
+    """The third and the fourth of four."""
     key: str = field(default="", kw_only=True)
     """Whatever its sender calls the pair: it comes back with every label of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row(PairRow):
-    """One judgement of a pair."""
+    """One judgement: of a pair, of one picture or of four."""
 
     preferred: Preferred
     shown_left: Literal["a", "b"] = "a"
@@ -55,6 +61,16 @@ class Row(PairRow):
     propensity: float = 1.0
     blobs: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
     """Pictures that the row brings itself, by the name it gives them."""
+
+    @property
+    def images(self) -> list[str]:
+        """Each picture once: one, two or four."""
+        return [self.image_a] if self.is_single else [self.image_a, self.image_b, *self.more]
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is about one picture."""
+        return self.image_a == self.image_b and not self.more
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +107,9 @@ class Fault(Exception):
 
 # ---------------------------------------------------------------- what a format has no place for
 
-TIES, BOTH_BAD, SKIPS, OTHERS = "ties", "both bad", "skips", "ratings and rankings"
-VERDICTS: Final = frozenset({TIES, BOTH_BAD, SKIPS, OTHERS})
+TIES, BOTH_BAD, SKIPS = "ties", "both bad", "skips"
+RATINGS, RANKINGS = "ratings of one picture", "best and worst of four"
+VERDICTS: Final = frozenset({TIES, BOTH_BAD, SKIPS, RATINGS, RANKINGS})
 """Of these a row is one; a format without a place for it leaves the row out."""
 EVERYTHING: Final = VERDICTS | frozenset(
     {
@@ -115,11 +132,16 @@ EVERYTHING: Final = VERDICTS | frozenset(
 """`sides`: which picture stood left. `marks`: that an annotator was simulated or implicit."""
 
 
+_OF_ITEMS: Final = ("rating", "checklist", "best", "worst")
+
+
 def contents(row: Row) -> set[str]:
     """What a row holds beyond a prompt, two pictures and a winner, in the words of EVERYTHING."""
     named = {"tie": TIES, "both_bad": BOTH_BAD, "skip": SKIPS, "a": "", "b": ""}
     told = {
-        named.get(row.preferred, OTHERS): True,
+        named.get(row.preferred, ""): True,
+        RATINGS: row.is_single,
+        RANKINGS: bool(row.more),
         "sides": row.shown_left == "b",
         "annotators": bool(row.annotator),
         "marks": row.simulated or row.implicit,
@@ -132,6 +154,8 @@ def contents(row: Row) -> set[str]:
         "propensities": row.propensity != 1 or bool(row.chooser),
     }
     for name, value in row.answers.items():
+        if name in _OF_ITEMS:
+            continue  # a part of the rating or the ranking
         told[name if name in ("aspects", "regions", "spans") else "other answers"] = bool(value)
     return {name for name, is_there in told.items() if name and is_there}
 

@@ -37,7 +37,7 @@ def written(
 
 
 def _plain(record: dict[str, Any]) -> str:
-    kept = {name: value for name, value in record.items() if not isinstance(value, bytes)}
+    kept = {name: value for name, value in record.items() if not _size(value)}
     return json.dumps(kept, ensure_ascii=False)
 
 
@@ -67,6 +67,7 @@ def schema(columns: dict[str, str]) -> Any:
         "binary": pa.binary(),
         "list<string>": pa.list_(pa.string()),
         "list<int64>": pa.list_(pa.int64()),
+        "list<binary>": pa.list_(pa.binary()),
     }
     return pa.schema([(name, types[kind]) for name, kind in columns.items()])
 
@@ -101,12 +102,19 @@ def _batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]
     size = 0
     for record in records:
         batch.append(record)
-        size += sum(len(value) for value in record.values() if isinstance(value, bytes))
+        size += sum(_size(value) for value in record.values())
         if len(batch) >= BATCH or size > MAX_BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def _size(value: Any) -> int:
+    """Bytes of a picture, or of a list of them; 0 of anything else."""
+    if isinstance(value, bytes):
+        return len(value)
+    return sum(map(_size, value)) if isinstance(value, list) else 0
 
 
 class _Pipe(io.RawIOBase):

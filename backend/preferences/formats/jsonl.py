@@ -9,6 +9,8 @@ from typing import Any, Final
 from backend.preferences.formats._rows import (
     EVERYTHING,
     PREFERRED,
+    RANKED,
+    RATED,
     Fault,
     Row,
     number,
@@ -30,6 +32,7 @@ COLUMNS: Final = {
     "prompt": "string",
     "image_a": "string",
     "image_b": "string",
+    "more": "list<string>",
     "preferred": "string",
     "shown_left": "string",
     "annotator": "string",
@@ -46,6 +49,7 @@ COLUMNS: Final = {
     "propensity": "double",
     "bytes_a": "binary",
     "bytes_b": "binary",
+    "bytes_more": "list<binary>",
 }
 FORMAT: Final = "palate-preferences-1"
 _KNOWN: Final = frozenset(COLUMNS)
@@ -58,6 +62,8 @@ def write(row: Row) -> dict[str, Any]:
     for side, name in (("bytes_a", row.image_a), ("bytes_b", row.image_b)):
         if name in row.blobs:
             record[side] = row.blobs[name]
+    if row.more and all(name in row.blobs for name in row.more):
+        record["bytes_more"] = [row.blobs[name] for name in row.more]
     return record
 
 
@@ -72,12 +78,14 @@ def read(record: dict[str, Any]) -> list[Row]:
     if answered < shown:
         raise Fault("t_answer", "is before t_shown")
     blobs: dict[str, bytes] = {}
-    sides = _side(record, "a", blobs), _side(record, "b", blobs)
+    sides = _sides(record, blobs)
+    preferred = one_of(record, "preferred", (*PREFERRED, RATED, RANKED), None)
     return [
         Row(
             text(record, "prompt"),
             *sides,
-            preferred=one_of(record, "preferred", PREFERRED, None),  # type: ignore[arg-type]
+            more=_more(record, blobs),
+            preferred=preferred,  # type: ignore[arg-type]
             shown_left=one_of(record, "shown_left", ("a", "b"), "a"),  # type: ignore[arg-type]
             annotator=text(record, "annotator", ""),
             simulated=_flag(record, "simulated"),
@@ -104,6 +112,31 @@ def _side(record: dict[str, Any], letter: str, blobs: dict[str, bytes]) -> str:
     elif data is not None:
         raise Fault(f"bytes_{letter}", "holds no bytes")
     return name
+
+
+def _sides(record: dict[str, Any], blobs: dict[str, bytes]) -> tuple[str, str]:
+    """Two pictures, or one that stands in both places."""
+    first, is_rated = _side(record, "a", blobs), record.get("preferred") == RATED
+    if is_rated and record.get("image_b") is None:
+        return first, first
+    second = _side(record, "b", blobs)
+    if is_rated and second != first:
+        raise Fault("image_b", "is another picture; what is rated is one picture alone")
+    return first, second
+
+
+def _more(record: dict[str, Any], blobs: dict[str, bytes]) -> list[str]:
+    """The third and the fourth picture, where there are four."""
+    names, data = texts(record, "more"), record.get("bytes_more")
+    if (names or record.get("preferred") == RANKED) and len(names) != 2:
+        raise Fault("more", "does not name the third and the fourth of four pictures")
+    if data is not None:
+        if not isinstance(data, list) or len(data) != len(names):
+            raise Fault("bytes_more", "does not hold the bytes of each picture of 'more'")
+        if not all(isinstance(one, bytes) for one in data):
+            raise Fault("bytes_more", "holds something else than bytes")
+        blobs.update(zip(names, data, strict=True))
+    return names
 
 
 def _flag(record: dict[str, Any], name: str) -> bool:
