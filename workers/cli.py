@@ -12,6 +12,7 @@ import typer
 
 from backend.errors import InputError
 from workers.bench.cli import bench_app
+from workers.bundling import bundle, replay
 from workers.exchange import export, importing
 from workers.people import users_app
 from workers.terminal import Home, chosen, sentences
@@ -30,6 +31,8 @@ app.add_typer(importing, name="import")
 app.add_typer(users_app, name="user")
 app.add_typer(bench_app, name="bench")
 app.command()(export)
+app.command()(bundle)
+app.command()(replay)
 
 
 @app.command()

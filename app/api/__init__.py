@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from app.api import (
     best_of_n,
     boards,
+    bundles,
     comparisons,
     errors,
     health,
@@ -40,6 +41,7 @@ NOUNS = (
     imports,
     rewards,
     runs,
+    bundles,
     steering,
     rollouts,
     comparisons,

@@ -302,6 +302,26 @@ def test_a_board_is_read_drawn_and_chosen_from(
     assert client.get(f"/best-of-n?{asked}")["unscored"] == len(made.samples)
 
 
+def test_a_run_is_sent_as_a_bundle_as_a_page_and_as_its_adapter(
+    client: Client, services: Studio, made: factory.Made
+) -> None:
+    import io
+    import zipfile
+
+    run = factory.trained_run(services, made)
+    reply = client("GET", f"{V1}/runs/{run}/bundle")
+    assert reply.headers["content-disposition"].endswith(f'filename="small-{run}.zip"')
+    assert "metrics.jsonl" in zipfile.ZipFile(io.BytesIO(reply.content)).namelist()
+    page = client("GET", f"{V1}/runs/{run}/report")
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.content.endswith(b"</html>\n")
+    assert client("GET", f"{V1}/runs/{run}/adapter").status_code == 404
+    data = services.media.put(b"weights")
+    records.checkpoint(services, run, records.StoredCheckpoint(3, data, data, None, {}))
+    assert client("GET", f"{V1}/runs/{run}/adapter").content == b"weights"
+    assert client("GET", f"{V1}/runs/999/bundle").status_code == 404
+
+
 def test_a_large_picture_has_small_copies(client: Client, services: Studio) -> None:
     import io
 

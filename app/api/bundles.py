@@ -1,0 +1,45 @@
+"""A run to take away: the bundle that replays, the page for a colleague, the adapter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse, Response, StreamingResponse
+
+from app.api.deps import ProjectDep, StudioDep
+from backend.services import bundles, reports
+
+router = APIRouter(tags=["runs"])
+PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+@router.get("/runs/{run_id}/bundle", response_class=StreamingResponse)
+def read_bundle(run_id: int, studio: StudioDep, _project: ProjectDep) -> StreamingResponse:
+    """The run as a ZIP that `palate replay` starts again: config, code version, seeds, metrics,
+    adapters, samples, prompts. Sent while it is written."""
+    name = bundles.filename(studio, run_id, ".zip")
+    return StreamingResponse(
+        bundles.stream(studio, run_id), media_type="application/zip", headers=_as(name)
+    )
+
+
+@router.get("/runs/{run_id}/report", response_class=StreamingResponse)
+def read_report(run_id: int, studio: StudioDep, _project: ProjectDep) -> StreamingResponse:
+    """One HTML page of the run with everything inside it, which asks nothing of any host."""
+    name = bundles.filename(studio, run_id, ".html")
+    return StreamingResponse(
+        reports.stream(studio, run_id), media_type="text/html; charset=utf-8", headers=_as(name)
+    )
+
+
+@router.get("/runs/{run_id}/adapter", response_class=FileResponse)
+def read_adapter(run_id: int, studio: StudioDep, _project: ProjectDep) -> Response:
+    """What the run has learned, as safetensors that stock diffusers loads."""
+    name = bundles.filename(studio, run_id, ".safetensors")
+    path = studio.media.local_path(bundles.delivered(studio, run_id))
+    return FileResponse(path, media_type="application/octet-stream", headers=_as(name))
+
+
+def _as(name: str) -> dict[str, Any]:
+    return {**PRIVATE, "Content-Disposition": f'attachment; filename="{name}"'}
