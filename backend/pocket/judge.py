@@ -146,6 +146,10 @@ def build_processor() -> Any:
 def save(model: LlavaForConditionalGeneration, folder: Path) -> None:
     """Write a judge as a stock checkpoint that `from_pretrained` and `transformers serve` read."""
     model.half().save_pretrained(folder)
+    settings = json.loads((folder / "config.json").read_text("utf-8"))
+    for part in (settings, settings["text_config"], settings["vision_config"]):
+        part["dtype"] = "float32"  # stored by halves, computed in single precision
+    (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
     build_processor().save_pretrained(folder)
     labels = {"choice": [FIRST, SECOND], "noul": [YES, NO]}
     decision = {"labels": labels, "noul_options": ["true", "false"]}

@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--held", type=Path, help="groups drawn for held-out prompts, to measure")
     parser.add_argument("--start", type=Path, help="weights to start from")
     parser.add_argument("--no-swaps", action="store_true", help="make the biased twin")
+    parser.add_argument("--ship", action="store_true", help="only write --start as a checkpoint")
     parser.add_argument("--draw", type=Path, help="draw groups into this file and stop")
     parser.add_argument("--num", type=int, default=800, help="prompts to draw for")
     parser.add_argument("--split", default="train", choices=("train", "heldout"))
@@ -61,6 +62,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if args.draw is not None:
         draw_groups(args.draw, args.num, args.split, args.device, args.workers)
+    elif args.ship:
+        model = judge.build_model()
+        judging.load_weights(model, args.start)
+        judge.save(model, args.out)
     else:
         log.info("%s", json.dumps(train(args), indent=1))
 
