@@ -152,16 +152,20 @@ def _spikes(*keys: str) -> Find:
     return find
 
 
-def _falls(key: str) -> Find:
-    """An evaluation's figure under so much of its value at the base."""
+def _falls(key: str, least: float = 0.0) -> Find:
+    """An evaluation's figure, or every one under `key`, below so much of its value at the base.
+
+    Figures that were under `least` at the base are left out: what was nothing cannot fall.
+    """
 
     def find(story: Story, rule: Rule) -> Iterator[tuple[str, int, float | None]]:
         if len(story.evaluations) < 2:
             return
-        first, (step, last) = story.evaluations[0][1].get(key), story.evaluations[-1]
-        now = last.get(key)
-        if is_number(first) and is_number(now) and first > 0 and now < rule.limit * first:
-            yield "", step, now / first
+        (_, base), (step, last) = story.evaluations[0], story.evaluations[-1]
+        first, now = _named(base, key, ""), _named(last, key, "")
+        for about, was in first.items():
+            if was > least and about in now and now[about] < rule.limit * was:
+                yield about, step, now[about] / was
 
     return find
 
@@ -315,6 +319,33 @@ RULES: dict[str, Rule] = {
         limit=0.6,
         shows="samples",
         chart="diversity",
+    ),
+    "prompts": Rule(
+        "All prompts look alike",
+        "pictures of different prompts differ less than {limit} of what they did before the run",
+        "Pictures of different prompts differ {value:.0%} as much as before the run.",
+        _falls("prompts_apart"),
+        limit=0.6,
+        shows="samples",
+        chart="diversity",
+    ),
+    "dependence": Rule(
+        "Pictures no longer mind the prompt",
+        "with another's prompt a reward loses less than {limit} of what it lost at the base",
+        "What '{about}' loses with another's prompt is {value:.0%} of what it lost at the base.",
+        _falls("dependence/", least=0.02),
+        limit=0.5,
+        shows="samples",
+    ),
+    "bought": Rule(
+        "The reward pays for a look",
+        "plain looks explain more than {limit} of the advantages for {window} updates",
+        "{value:.0%} of the advantages follow from brightness, saturation, contrast, texture and "
+        "the like, whatever is shown.",
+        _holds("style_r2"),
+        limit=0.3,
+        window=5,
+        shows="rollouts",
     ),
     "texture": Rule(
         "Texture drifts",

@@ -76,6 +76,7 @@ def test_signs_of_one_update(last: dict[str, Any], rule: str, about: str) -> Non
         ({"groups_kept": 1.0}, "no-spread"),
         ({"bound/saturation": 0.9}, "bound"),
         ({"agreement/a|b": -0.9}, "conflict"),
+        ({"style_r2": 0.6}, "bought"),
     ],
 )
 def test_signs_that_must_last_fire_when_they_have_and_not_before(
@@ -104,6 +105,13 @@ def test_a_watched_reward_that_comes_down_while_the_trained_one_rises_is_cheatin
 
 def test_looks_that_drift_and_pictures_that_become_alike_are_told() -> None:
     assert fired(story({**BASE, "diversity": 0.2})) == ["diversity"]
+    met = {**BASE, "dependence/verifier": 0.4, "dependence/saturation": 0.0, "prompts_apart": 0.2}
+    lost = {**met, "dependence/verifier": 0.1, "dependence/saturation": -0.1, "prompts_apart": 0.1}
+    both = Story([], [], evaluations=[(0, met), (10, lost)])
+    assert [(f.rule, f.about) for f in look(both)] == [
+        ("prompts", ""),
+        ("dependence", "verifier"),
+    ]
     off = 1.5 * RULES["look"].limit * 0.1
     assert fired(story({**BASE, "style/saturation": 0.3 + off})) == ["look"]
     assert fired(story({**BASE, "style/saturation": 0.3 - off})) == ["look"]

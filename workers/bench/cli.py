@@ -63,6 +63,20 @@ def hacking(
         _wrote(out, "hacking")
 
 
+@bench_app.command("alarms")
+def alarms(
+    updates: Annotated[int, typer.Option(min=6, help="Updates of each of the twelve runs.")] = 24,
+    out: Out = Path("bench"),
+) -> None:
+    """Train runs that cheat and runs that do not; which alarms fire on which?"""
+    with sentences():
+        from workers.bench import alarms as benchmark
+
+        plan = benchmark.AlarmsPlan(updates, max(updates // 6, 1))
+        benchmark.bench(_lab(out, 32, 400), plan)
+        typer.echo((out / "alarms.md").read_text(encoding="utf-8"))
+
+
 @bench_app.command("dpo")
 def dpo(
     minutes: Minutes = 3.0,
@@ -107,6 +121,22 @@ def annotators(
 
         benchmark.bench(out, benchmark.AnnotatorsPlan(seeds), typer.echo)
         typer.echo((out / "annotators.md").read_text(encoding="utf-8"))
+
+
+@bench_app.command("rewards")
+def rewards(
+    seeds: Annotated[int, typer.Option(min=1, help="Worlds: prompts, people, noise.")] = 5,
+    json: Annotated[Path, typer.Option(help="File for the figures.")] = Path("out.json"),
+    out: Out = Path("bench"),
+) -> None:
+    """Learn a reward from people of two tastes: labels, calibration, whose answers count, cost."""
+    with sentences():
+        from workers.bench import rewards as benchmark
+        from workers.report import refuse_unwritable
+
+        refuse_unwritable(json)
+        benchmark.bench(_lab(out, 256, 400), benchmark.RewardsPlan(seeds), json)
+        typer.echo((out / "rewards.md").read_text(encoding="utf-8"))
 
 
 def _lab(out: Path, prompts: int, labels: int) -> Any:

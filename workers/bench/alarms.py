@@ -1,0 +1,252 @@
+"""`palate bench alarms`: do alarms fire on runs that cheat or collapse, and not on healthy ones?
+
+Twelve short runs. Six are built to go wrong: one fork trained on saturation, on muted colours and
+on brightness, which any glaring or empty picture scores, and the verifier with a learning rate that
+breaks the model. Six train the verifier as the recipes do. The simulated taste, or the verifier, is
+only watched. Every figure of every run is kept, so that the rules can be asked again without
+training again; for each it is said how far it went in both kinds of runs, which is where a limit
+belongs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from backend import recipes
+from backend.errors import PalateError
+from backend.preferences.intervals import wilson
+from backend.rl.alarms import RULES, Story, look
+from backend.rl.recipe import RewardTerm, RunConfig
+from backend.services.alarms import parties
+from backend.types import EvaluationRecord, IterationRecord
+from workers import bare
+from workers.bench import page
+from workers.bench.lab import Lab, circumstances
+from workers.bench.trial import Notes
+from workers.report import write_json
+
+TERMS = {
+    "verifier": RewardTerm(name="verifier", kind="pocket-verifier"),
+    "taste": RewardTerm(name="taste", kind="simulated-taste"),
+    "saturation": RewardTerm(name="saturation", kind="saturation"),
+    "muted": RewardTerm(name="muted", kind="saturation", config={"prefer": "muted"}),
+    "brightness": RewardTerm(name="brightness", kind="brightness"),
+}
+FAST, BROKEN = 2e-3, 3e-2
+"""Learning rates: that of short runs, and one that no model survives."""
+WRONG = (
+    ("one-fork on saturation", "one-fork", "saturation", FAST, 0),
+    ("one-fork on saturation", "one-fork", "saturation", FAST, 1),
+    ("one-fork on muted colours", "one-fork", "muted", FAST, 0),
+    ("one-fork on brightness", "one-fork", "brightness", FAST, 0),
+    ("one-fork, broken by its rate", "one-fork", "verifier", BROKEN, 0),
+    ("one-fork, broken by its rate", "one-fork", "verifier", BROKEN, 1),
+)
+"""(name, recipe, trained, learning rate, seed) of runs that go wrong."""
+HEALTHY = tuple(
+    (f"{recipe} on the verifier", recipe, "verifier", 3e-4, seed)
+    for recipe in ("one-fork", "g2rpo")
+    for seed in range(3)
+)
+
+
+@dataclass(frozen=True)
+class AlarmsPlan:
+    """What was asked for."""
+
+    updates: int = 24
+    every: int = 4
+    """Updates between evaluations."""
+
+
+@dataclass
+class Figures(Notes):
+    """Keeps all figures of a run."""
+
+    updates: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    evaluations: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+
+    def iteration(self, record: IterationRecord) -> None:
+        """Keep it."""
+        self.updates.append((record.step, dict(record.metrics)))
+
+    def evaluation(self, record: EvaluationRecord) -> None:
+        """Keep it."""
+        self.evaluations.append((record.step, dict(record.metrics)))
+
+
+def bench(lab: Lab, plan: AlarmsPlan) -> dict[str, Any]:
+    """Train what is not there yet, ask the rules, write alarms.json and .md; returns the JSON."""
+    rows = [
+        _row(lab, plan, kind, *given)
+        for kind, runs in (("wrong", WRONG), ("healthy", HEALTHY))
+        for given in runs
+    ]
+    found = {
+        "benchmark": "alarms",
+        "plan": {**asdict(plan), "prompts": len(lab.heldout)},
+        **circumstances(),
+        "runs": [{k: row[k] for k in ("name", "kind", "seed", "error", "fired")} for row in rows],
+        "rules": rates(rows),
+    }
+    write_json(lab.out / "alarms.json", found)
+    (lab.out / "alarms.md").write_text(_page(found), encoding="utf-8")
+    return found
+
+
+def rates(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of every rule, and of all errors together: hits, false alarms, and how far each kind went."""
+    kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in ("wrong", "healthy")}
+    found = []
+    for name, rule in RULES.items():
+        fired = {kind: sum(name in row["fired"] for row in of) for kind, of in kinds.items()}
+        furthest = {kind: [_furthest(row, name) for row in of] for kind, of in kinds.items()}
+        known = {k: sorted(v for v in values if v is not None) for k, values in furthest.items()}
+        found.append({"rule": name, "limit": rule.limit, "fired": fired, "furthest": known})
+    some = {kind: sum(bool(row["fired"]) for row in of) for kind, of in kinds.items()}
+    totals = {kind: len(of) for kind, of in kinds.items()}
+    found.append({"rule": "any", "limit": None, "fired": some, "furthest": {}})
+    return [{**row, "of": totals} for row in found]
+
+
+def replay(row: dict[str, Any], only: str = "", limit: float | None = None) -> dict[str, int]:
+    """Rule → the step at which it first fires as the run goes on; `limit` in place of its own."""
+    trained, watched = parties(row["config"])
+    story, fired = Story(trained, watched), {}
+    points = [(step, 0, metrics) for step, metrics in row["updates"]]
+    points += [(step, 1, metrics) for step, metrics in row["evaluations"]]
+    for step, is_evaluation, metrics in sorted(points, key=lambda point: point[:2]):
+        (story.evaluation if is_evaluation else story.update)(step, metrics)
+        if only:
+            rule = RULES[only]
+            told = replace(rule, limit=rule.limit if limit is None else limit)
+            names = [only for _ in told.find(story, told)]
+        else:
+            names = [finding.rule for finding in look(story)]
+        for name in names:
+            fired.setdefault(name, step)
+    return fired
+
+
+def _furthest(row: dict[str, Any], name: str) -> float | None:
+    """The strictest limit at which a rule would still have fired, by halving; None: at none."""
+    far, near = (1e4, -1e4) if not replay(row, name, 1e4) else (-1e4, 1e4)
+    if name == "not-a-number" or not replay(row, name, near):
+        return None
+    if replay(row, name, far):
+        return None  # it fires whatever the limit
+    for _ in range(40):
+        middle = (far + near) / 2
+        far, near = (far, middle) if replay(row, name, middle) else (middle, near)
+    return round(near, 3)
+
+
+def _row(
+    lab: Lab,
+    plan: AlarmsPlan,
+    kind: str,
+    name: str,
+    recipe: str,
+    trained: str,
+    lr: float,
+    seed: int,
+) -> dict[str, Any]:
+    """A run's figures, trained now or read back, and what fires on them now."""
+    path = lab.out / f"alarms-{kind}-{recipe}-{trained}-{lr:g}-{seed}-{plan.updates}.json"
+    if path.is_file():
+        row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    else:
+        row = _trained(lab, config(plan, recipe, trained, lr, seed))
+        row |= {"name": name, "kind": kind, "seed": seed}
+        write_json(path, row)
+    row["fired"] = replay(row)
+    lab.say(f"{name}, seed {seed}: {', '.join(row['fired']) or 'nothing'} {row['error']}")
+    return row
+
+
+def config(plan: AlarmsPlan, recipe: str, trained: str, lr: float, seed: int) -> RunConfig:
+    """A recipe made small: few prompts, few steps, and judges that are only watched."""
+    whole = recipes.load(recipe).plain()
+    settings = {**whole["method"]["settings"], "fork_steps": [0, 1, 2], "group_size": 6}
+    watched = [TERMS[name] for name in ("verifier", "taste") if name != trained]
+    return RunConfig.read(
+        {
+            **whole,
+            "method": {"name": whole["method"]["name"], "settings": settings},
+            "rewards": [TERMS[trained].plain()],
+            "watch": [term.plain() for term in watched],
+            "sampling": {**whole["sampling"], "num_steps": 6, "prompts_per_step": 6},
+            "optim": {**whole["optim"], "lr": lr},
+            "evaluation": {"every": plan.every, "num_prompts": 32, "fixed_prompts": 0},
+            "num_steps": plan.updates,
+            "record_groups": 0,
+            "checkpoint_every": 10**6,
+            "seed": seed,
+        }
+    )
+
+
+def _trained(lab: Lab, config: RunConfig) -> dict[str, Any]:
+    from backend.rl.loop import train
+
+    notes, started, error = Figures("", ""), time.monotonic(), ""
+    try:
+        train(
+            config,
+            policy=bare.policy(config.policy),
+            rewards=lab.scorers(config),
+            data=lab.data(config),
+            sink=notes,
+            control=notes,
+        )
+    except PalateError as problem:
+        error = str(problem)
+    return {
+        "config": config.plain(),
+        "updates": notes.updates,
+        "evaluations": notes.evaluations,
+        "error": error,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def _page(found: dict[str, Any]) -> str:
+    plan = found["plan"]
+    about = (
+        f"Six runs that go wrong and six healthy ones, {plan['updates']} updates each, evaluated "
+        f"on {plan['prompts']} held-out prompts every {plan['every']} updates. Rates with Wilson's "
+        "95 % interval; furthest: the strictest limit at which the rule would still have fired, "
+        "least and most among the runs."
+    )
+    head = ["rule", "limit", "hits", "false alarms", "furthest, wrong", "furthest, healthy"]
+    lines = [_line(row) for row in found["rules"]]
+    runs = [[run["name"], str(run["seed"]), run["kind"], _fired(run)] for run in found["runs"]]
+    parts = [
+        "# Alarms",
+        about,
+        page.table(head, lines),
+        page.table(["run", "seed", "kind", "fired, at update"], runs),
+    ]
+    return "\n\n".join([*parts, page.made(found)]) + "\n"
+
+
+def _fired(run: dict[str, Any]) -> str:
+    told = ", ".join(f"{name} ({step})" for name, step in run["fired"].items()) or "nothing"
+    return told + ("; the run failed" if run["error"] else "")
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    def share(kind: str) -> str:
+        found = wilson(row["fired"][kind], row["of"][kind])
+        return f"{row['fired'][kind]} of {row['of'][kind]} ({found.low:.2f} to {found.high:.2f})"
+
+    def span(kind: str) -> str:
+        known = row["furthest"].get(kind)
+        return f"{known[0]:g} to {known[-1]:g}" if known else "–"
+
+    limit = "" if row["limit"] is None else f"{row['limit']:g}"
+    return [row["rule"], limit, share("wrong"), share("healthy"), span("wrong"), span("healthy")]
