@@ -91,6 +91,29 @@ def sampled(
     return found
 
 
+def pictures_of_pairs(session: Session, project_id: int, limit: int) -> list[tuple[str, str]]:
+    """(media hash, prompt) of the pictures of the newest pairs of a project, each once."""
+    found: dict[tuple[str, str], None] = {}
+    for column in (Pair.sample_a_id, Pair.sample_b_id):
+        rows = session.execute(
+            select(Sample.media, Prompt.text)
+            .select_from(Pair)
+            .join(Sample, Sample.id == column)
+            .join(Prompt, Prompt.id == Pair.prompt_id)
+            .where(Pair.project_id == project_id, Sample.text.is_(None), is_no_fact())
+            .order_by(Pair.id.desc())
+            .limit(limit // 2)
+        )
+        found |= {(media, text): None for media, text in rows}
+    return sorted(found)
+
+
+def newest_pair(session: Session, project_id: int) -> int:
+    """The id of a project's newest pair, 0 where there is none."""
+    newest = select(Pair.id).where(Pair.project_id == project_id).order_by(Pair.id.desc()).limit(1)
+    return session.scalar(newest) or 0
+
+
 def waiting_jobs(session: Session, kind: str) -> list[dict[str, Any]]:
     """The args of jobs of a kind that are due, not yet begun."""
     return list(session.scalars(select(Job.args).where(Job.kind == kind, Job.status == "due")))

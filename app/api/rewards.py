@@ -11,7 +11,8 @@ from app import forms
 from app.api.deps import Body, Limit, ProjectDep, StudioDep
 from backend.preferences.annotators import WEIGH, Weigh
 from backend.registry import rewards as kinds
-from backend.services import rewards
+from backend.rewards._heads import HEAD, HeadName
+from backend.services import live_reward, rewards
 
 router = APIRouter(tags=["rewards"])
 
@@ -36,6 +37,8 @@ class Learn(Body):
     weigh: Weigh = WEIGH
     """people: answers count by a model of who gave them, where there are two or more; alike: all
     the same. Of a reward of its own; a direction counts all alike."""
+    head: HeadName = HEAD
+    """bayes: a Bayesian logistic fit; neural: small networks, for some thousand pairs."""
     seed: int = Field(0, ge=0, lt=2**53)
 
 
@@ -78,8 +81,17 @@ def learn(body: Learn, studio: StudioDep, project: ProjectDep) -> dict[str, int]
         seed=body.seed,
         kind=body.kind,
         weigh=body.weigh,
+        head=body.head,
     )
     return {"job_id": job_id}
+
+
+@router.get("/rewards/live")
+def live_reward_state(
+    studio: StudioDep, project: ProjectDep, simulated: bool = False
+) -> dict[str, Any]:
+    """The reward as the project's labels stand now, refitted on the spot, with its figures."""
+    return live_reward.state(studio, project, simulated=simulated)
 
 
 @router.post("/rewards/references", status_code=202)

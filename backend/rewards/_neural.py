@@ -7,7 +7,7 @@ prompts drawn with replacement, by Bradley–Terry with ties, pulled towards 0 b
 members side by side in one tensor. Their disagreement is the doubt. torch is imported inside.
 
 BaseReward (arXiv 2509.16127) compares depths and activations: two layers with SiLU did best, given
-many pairs. Letters: as in `_heads`.
+many pairs. Letters: as in `heads`.
 """
 
 from __future__ import annotations

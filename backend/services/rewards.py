@@ -15,6 +15,7 @@ from backend.config import Config
 from backend.errors import ConfigError, InputError, NotFound
 from backend.preferences.annotators import WEIGH, Weigh
 from backend.registry import rewards as kinds
+from backend.rewards._heads import HEAD, HEADS
 from backend.services import jobs, policies, samples
 from backend.services.studio import Studio
 from db.tables import Prompt, Reward, Sample, Score
@@ -126,12 +127,16 @@ def learn(
     seed: int,
     kind: str = "learned",
     weigh: Weigh = WEIGH,
+    head: str = HEAD,
 ) -> int:
     """Ask the workers to learn a reward from the project's labels; returns the job's id.
 
     `kind` is "learned", a model of its own, or "directional", likeness with one direction of taste.
-    `weigh`: how the answers of different people count in a model of its own.
+    `weigh`: how the answers of different people count in a model of its own; `head`: what that
+    model is, "bayes" or "neural".
     """
+    if head not in HEADS:
+        raise InputError(f"A learned reward has no head '{head}'; choose {' or '.join(HEADS)}.")
     if kind not in LEARNED:
         raise InputError(
             f"A reward of kind '{kind}' is not learned from labels; {' and '.join(LEARNED)} are."
@@ -143,6 +148,7 @@ def learn(
         "include_simulated": include_simulated,
         "seed": seed,
         "weigh": weigh,
+        "head": head,
     }
     return jobs.create(studio, "learn", args)
 

@@ -17,6 +17,7 @@ export class TrainPanel {
     this.name = "people";
     this.kind = "learned";
     this.weigh = "people";
+    this.head = "bayes";
   }
 
   close() {
@@ -35,7 +36,7 @@ export class TrainPanel {
         el("dt", { class: "muted" }, "answers that are ", el("span", { class: "badge warn" }, "simulated")), el("dd", { class: "muted" }, fmt.int(labels.simulated)),
         el("dt", { class: "muted" }, "pairs that wait"), el("dd", { class: "muted" }, fmt.int(pairs?.open ?? 0))),
       el("div", { class: "fields", style: "margin-top:12px" }, el("div", { class: "field" }, el("label", { for: "learn-name" }, "Name"), name, el("span", { class: "help" }, "The same name again makes a new version.")),
-        this.drawKind(), this.kind === "learned" && this.drawWeigh(), el("label", { class: "check" }, include, "Learn from simulated answers too"))),
+        this.drawKind(), this.kind === "learned" && [this.drawHead(), this.drawWeigh()], el("label", { class: "check" }, include, "Learn from simulated answers too"))),
       el("div", { class: "sec", style: "border-top:0;padding-top:0" },
         button(`Train on ${fmt.count(usable, "answer")}`, { kind: "primary lg", testid: "train-reward", disabled: usable < 2, onclick: () => this.learn() }),
         usable < ENOUGH && el("p", { class: "meta muted", style: "margin-top:8px" }, usable < 2 ? "Nothing to learn from yet. " : `With ${usable} the interval will be wide; ${ENOUGH} and more is better. `, el("a", { class: "link", href: "/label" }, "Label pairs"))),
@@ -48,6 +49,13 @@ export class TrainPanel {
     return el("div", { class: "field" }, el("label", { for: "learn-kind" }, "What"),
       el("select", { class: "sel", id: "learn-kind", "data-testid": "learn-kind", onchange: (e) => { this.kind = e.target.value; this.draw(this.labels, this.pairs); } },
         kinds.map(([value, text]) => el("option", { value, selected: value === this.kind }, text))));
+  }
+
+  /** What stands on the features. */
+  drawHead() {
+    const heads = [["bayes", "Bayesian fit: from the first label"], ["neural", "Small networks: some thousand labels"]];
+    return el("div", { class: "field" }, el("label", { for: "learn-head" }, "Model"),
+      el("select", { class: "sel", id: "learn-head", "data-testid": "learn-head", onchange: (e) => { this.head = e.target.value; } }, heads.map(([value, text]) => el("option", { value, selected: value === this.head }, text))));
   }
 
   /** How the answers of different people count. */
@@ -84,7 +92,7 @@ export class TrainPanel {
 
   async learn() {
     try {
-      const { job_id: id } = await api("rewards/learn", { body: { name: this.name.trim(), kind: this.kind, weigh: this.weigh, include_simulated: this.include, seed: 0 } });
+      const { job_id: id } = await api("rewards/learn", { body: { name: this.name.trim(), kind: this.kind, weigh: this.weigh, head: this.head, include_simulated: this.include, seed: 0 } });
       const job = await this.watch(id, `Learning ${this.name.trim()}`);
       if (job?.status === "done") this.onTrained(job.result?.reward_id ?? null);
     } catch (error) {

@@ -25,6 +25,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -313,22 +314,34 @@ _NONE: Final = np.zeros(0, dtype=np.int64)
 
 
 def pool_of(lab: Lab) -> Pool:
-    """Drawn once and kept in the lab's folder, with its features."""
-    prompts = lab.train + lab.heldout
-    path = lab.out / f"choosing-pool-{len(prompts)}.npz"
+    """Features of the pictures, by the encoder of today."""
+    prompts, images = pictures_of(lab)
+    asked = [prompt for prompt in prompts for _ in SOURCES]
+    path = lab.out / f"choosing-pool-{len(prompts)}-{_encoders.version(_encoders.POCKET)}.npz"
     if not path.is_file():
-        images = _drawn(lab, prompts)
         lab.say("reading the pictures")
-        asked = [prompt for prompt in prompts for _ in SOURCES]
-        recipe, features, _ = _features.fit(
-            _encoders.load(_encoders.POCKET), images, asked, learn.COMPONENTS
-        )
+        encoder = _encoders.load(_encoders.POCKET)
+        recipe, features, _ = _features.fit(encoder, images, asked, learn.COMPONENTS)
         seen = np.stack(simulated.ingredients(images, asked))
-        partial = path.with_name(f".{path.stem}.part.npz")
-        np.savez(partial, features=features, block=recipe.block, seen=seen)
-        partial.replace(path)
+        _save(path, features=features, block=recipe.block, seen=seen)
     with np.load(path, allow_pickle=False) as kept:
         return Pool(kept["features"], kept["block"], kept["seen"], len(prompts))
+
+
+def pictures_of(lab: Lab) -> tuple[list[str], Pictures]:
+    """Prompts (P,) and pictures (P · K, h, w, 3), drawn once and kept in the lab's folder."""
+    prompts = lab.train + lab.heldout
+    path = lab.out / f"choosing-pictures-{len(prompts)}.npz"
+    if not path.is_file():
+        _save(path, images=_drawn(lab, prompts))
+    with np.load(path, allow_pickle=False) as kept:
+        return prompts, kept["images"]
+
+
+def _save(path: Path, **arrays: Any) -> None:
+    partial = path.with_name(f".{path.stem}.part.npz")
+    np.savez(partial, **arrays)
+    partial.replace(path)
 
 
 def _drawn(lab: Lab, prompts: Sequence[str]) -> Pictures:

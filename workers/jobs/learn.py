@@ -7,6 +7,7 @@ from typing import Any
 from backend.errors import InputError
 from backend.preferences.annotators import WEIGH
 from backend.rewards import directional, learn
+from backend.rewards._heads import HEAD
 from backend.rewards.learn import Answer, PairData
 from backend.services import labels, rewards
 from backend.services.labels import JudgedPair
@@ -16,7 +17,7 @@ from workers.sheets import stack
 
 
 def run(job_id: int, attempt: int) -> None:
-    """Args: project_id, name, include_simulated, seed, kind, weigh."""
+    """Args: project_id, name, include_simulated, seed, kind, weigh, head."""
     run_job(job_id, attempt, work)
 
 
@@ -35,7 +36,8 @@ def work(frame: JobFrame) -> dict[str, Any]:
     reward: learn.LearnedReward | directional.Directional
     figures: Any
     if kind == "learned":
-        reward, figures = learn.fit(data, seed=args["seed"], weigh=args.get("weigh", WEIGH))
+        how = {"weigh": args.get("weigh", WEIGH), "head": args.get("head", HEAD)}
+        reward, figures = learn.fit(data, seed=args["seed"], **how)
     else:
         reward, figures = directional.fit_direction(data, seed=args["seed"])
     frame.step(2, 3, "storing the reward")
