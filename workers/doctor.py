@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from backend.errors import PalateError
+from backend.rewards._hub import STOCK, absent, fetch
 from backend.services.studio import open_studio
 from backend.settings import ROOT, Settings
 from workers import home, redis_server
@@ -51,6 +52,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     )
     for look in looks:
         yield look(settings)
+    for kind in STOCK:
+        yield _stock(kind)
 
 
 def _python(_settings: Settings) -> Finding:
@@ -139,6 +142,16 @@ def _machine(_settings: Settings) -> Finding:
         return Finding("Machine", "ok", said)
     told = f"Workers and app together want {MIN_MEMORY_GB:.0f} GB; close other programs."
     return Finding("Machine", "optional", said, told)
+
+
+def _stock(kind: str) -> Finding:
+    """A stock image reward: whether its weights have been fetched."""
+    lacking = absent(kind)
+    if not lacking:
+        return Finding(f"Reward {kind}", "ok", ", ".join(name for name, _ in STOCK[kind]))
+    told = f"Only for runs that use it: {'; '.join(fetch(*one) for one in lacking)}"
+    names = ", ".join(name for name, _ in lacking)
+    return Finding(f"Reward {kind}", "optional", f"not fetched: {names}", told)
 
 
 def _browser(_settings: Settings) -> Finding:

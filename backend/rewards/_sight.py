@@ -1,0 +1,119 @@
+"""How a picture becomes what an encoder sees: one rule each, in PIL, the same on every machine.
+
+    crop   shortest side to `resize`, the middle `side` × `side` of it; edges of wide pictures are
+           never seen                                              (CLIP, PickScore, LAION, DINO)
+    pad    longest side to `side`, black around it                            (HPSv2: factory.py)
+
+Resizing decides more than number formats do, and the stock processors resize by PIL or by tensors,
+as the machine has it; so it is done here. What is remembered is what an encoder made of a picture,
+so that several heads on one encoder share its pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.rewards import _hub
+from backend.rewards.interface import Images
+
+Embeddings = NDArray[np.float32]
+Rule = Literal["crop", "pad"]
+
+CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD: Final = (0.26862954, 0.26130258, 0.27577711)
+BATCH: Final = 16
+"""Pictures in one pass."""
+KEPT: Final = 8192
+"""Pictures whose embeddings are remembered."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A rule with its sizes and its scale of values."""
+
+    rule: Rule
+    side: int
+    resize: int
+    """Shortest side before the crop; of "pad" the side itself."""
+    mean: tuple[float, float, float] = CLIP_MEAN
+    std: tuple[float, float, float] = CLIP_STD
+
+    def __call__(self, images: Images) -> NDArray[np.float32]:
+        """(B, H, W, 3) uint8 → (B, 3, side, side)."""
+        seen = np.stack([self._one(image) for image in images]).astype(np.float32) / 255
+        scaled = (seen - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+    def _one(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        from PIL import Image
+
+        height, width = image.shape[:2]
+        if self.rule == "crop":
+            short, long = min(height, width), max(height, width)
+            other = int(self.resize * long / short)
+            size = (self.resize, other) if width <= height else (other, self.resize)
+        else:
+            longest = max(height, width)
+            size = (round(width * self.side / longest), round(height * self.side / longest))
+        drawn = Image.fromarray(image)
+        if size != (width, height):
+            drawn = drawn.resize(size, Image.Resampling.BICUBIC)
+        if self.rule == "crop":
+            left, top = (size[0] - self.side) // 2, (size[1] - self.side) // 2
+            return np.asarray(drawn.crop((left, top, left + self.side, top + self.side)))
+        ground = Image.new("RGB", (self.side, self.side))
+        ground.paste(drawn, ((self.side - size[0]) // 2, (self.side - size[1]) // 2))
+        return np.asarray(ground)
+
+
+def of(name: str, side: int, rule: Rule = "crop") -> Sight:
+    """The sight of a checkpoint: its own sizes and scale where its processor names them."""
+    found = _hub.path(name, "preprocessor_config.json")
+    said = json.loads(found.read_text(encoding="utf-8")) if found else {}
+    size, crop = said.get("size", side), said.get("crop_size", side)
+    if isinstance(crop, dict):
+        crop = crop.get("height", side)
+    if isinstance(size, dict):
+        size = size.get("shortest_edge", crop)
+    mean, std = said.get("image_mean", CLIP_MEAN), said.get("image_std", CLIP_STD)
+    side = side if rule == "pad" else int(crop)
+    return Sight(rule, side, side if rule == "pad" else int(size), tuple(mean), tuple(std))
+
+
+class Remembered:
+    """Embeddings of pictures by their content; each is worked out once."""
+
+    def __init__(self, encode: Callable[[Images], Embeddings]) -> None:
+        self.encode = encode
+        self.kept: OrderedDict[bytes, Embeddings] = OrderedDict()
+
+    def __call__(self, images: Images) -> Embeddings:
+        """(B, H, W, 3) uint8 → (B, D)."""
+        keys = [_key(image) for image in images]
+        new = [i for i, key in enumerate(keys) if key not in self.kept and key not in keys[:i]]
+        for at in range(0, len(new), BATCH):
+            part = new[at : at + BATCH]
+            for i, row in zip(part, self.encode(images[part]), strict=True):
+                self.kept[keys[i]] = row
+        rows = np.stack([self.kept[key] for key in keys])
+        while len(self.kept) > KEPT:
+            self.kept.popitem(last=False)
+        return rows
+
+
+def _key(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
+
+
+def unit(rows: NDArray[np.float32]) -> Embeddings:
+    """Rows at unit length, in float32."""
+    rows = np.asarray(rows, dtype=np.float32)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12))
