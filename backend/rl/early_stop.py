@@ -19,7 +19,8 @@ class History:
     """Evaluations of one run as [step, proxy, gold, standard error of gold]; JSON-ready rows."""
 
     def __init__(self, settings: EarlyStop, trained: Sequence[RewardTerm]) -> None:
-        self.settings, self.trained = settings, list(trained)
+        self.settings = settings
+        self.trained = [term for term in trained if term.role == "sum"]
         self.rows: list[list[Any]] = []
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
-from backend.services import composition, rewards
+from backend.services import composition, jobs, rewards, runs
 from backend.services.rewards import ScoreRow
 from backend.services.studio import Studio
+from backend.types import TrainResult
 from tests import factory
+from workers import models
+from workers.frame import run_job
+from workers.jobs import train
 
 QUALITY = (0.80, 0.82, 0.84, 0.86)
 TEXT = (1.0, 0.0, 0.0, None)
@@ -58,3 +62,19 @@ def test_without_scored_samples_the_latest_runs_rollouts_are_taken(services: Stu
     assert told["source"] == "rollouts of 'small'" and told["pictures"] > 4
     assert told["rewards"][0]["influence"]["as_set"] == 0.0  # every leaf has the same value
     assert composition.preview(services, made.project, asked())["source"] == ""
+
+
+def test_a_run_that_paused_for_a_failing_reward_is_not_taken_up_by_another_worker(
+    services: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is paused as if somebody had asked for it, not handed back; asked to, it goes on."""
+    made = factory.project(services, num_prompts=2, per_prompt=0, pairs_per_prompt=0)
+    run_id = runs.create(services, made.project, "ill", factory.config())["id"]
+    (job,) = jobs.due(services)
+    ended = TrainResult("paused", 3, 0, {}, None, lacking=True)
+    monkeypatch.setattr(models, "studio", lambda: services)
+    monkeypatch.setattr(train, "_train", lambda *_given: ended)
+    run_job(job["id"], job["attempt"] + 1, train.work)
+    assert runs.get(services, run_id)["status"] == "paused" and not jobs.due(services)
+    runs.want(services, run_id, "run")
+    assert runs.get(services, run_id)["status"] != "paused"
