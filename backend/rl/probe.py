@@ -300,6 +300,7 @@ class Grower:
         self.terms = [
             Term(t.name, t.weight, relative=scorers[t.name].shape == "groupwise")
             for t in config.rewards
+            if t.role == "sum"
         ]
         sampling = config.sampling
         self.field = Field(policy, sampling.guidance, sampling.bf16, sampling.batch_size)
