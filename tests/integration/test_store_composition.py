@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from backend.services import composition, jobs, rewards, runs
 from backend.services.rewards import ScoreRow
 from backend.services.studio import Studio
 from backend.types import TrainResult
 from tests import factory
+from tests.integration.test_api_routes import Client
 from workers import models
 from workers.frame import run_job
 from workers.jobs import train
@@ -55,13 +57,18 @@ def test_weights_are_previewed_on_scored_samples(services: Studio) -> None:
     assert {p["raw"]["text"] for p in example["pictures"]} == {1.0, 0.0, None}
 
 
-def test_without_scored_samples_the_latest_runs_rollouts_are_taken(services: Studio) -> None:
+def test_without_scored_samples_the_latest_runs_rollouts_are_taken(
+    services: Studio, api_app: FastAPI
+) -> None:
     made = factory.project(services, num_prompts=1, per_prompt=0, pairs_per_prompt=0)
     factory.trained_run(services, made)
     told = composition.preview(services, made.project, factory.config())
     assert told["source"] == "rollouts of 'small'" and told["pictures"] > 4
     assert told["rewards"][0]["influence"]["as_set"] == 0.0  # every leaf has the same value
     assert composition.preview(services, made.project, asked())["source"] == ""
+    asked_of = f"/runs/composition?project={made.project}"
+    answer = Client(api_app).post(asked_of, {"config": factory.config()})
+    assert answer == told
 
 
 def test_a_run_that_paused_for_a_failing_reward_is_not_taken_up_by_another_worker(
