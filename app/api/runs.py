@@ -16,7 +16,7 @@ from app.api.live import Live
 from backend import recipes
 from backend.registry import methods, policies
 from backend.rl.recipe import RewardTerm, RunConfig
-from backend.services import glances, plans, preflight, probes, run_rows, run_shelf, runs
+from backend.services import glances, plans, preflight, probes, run_rows, run_shelf, run_texts, runs
 from backend.services.preflight.mend import mend
 from backend.services.run_rows import Wanted
 
@@ -53,6 +53,18 @@ class Mend(Body):
     what: Literal["prompt_set", "heldout_set", "apart"]
     prompt_set: str = ""
     heldout_set: str = ""
+
+
+class Text(Settings):
+    """Settings to write down."""
+
+    format: Literal["toml", "yaml", "json"] = "toml"
+
+
+class Written(Body):
+    """Settings as text."""
+
+    text: str = Field(max_length=run_texts.LONGEST)
 
 
 class Terms(Body):
@@ -154,6 +166,18 @@ def run_preflight(body: Settings, studio: StudioDep, project: ProjectDep) -> dic
 def mend_run(body: Mend, studio: StudioDep, project: ProjectDep) -> dict[str, Any]:
     """Make what a fix of the preflight offers; answers with the changes of the config."""
     return mend(studio, project, body.what, body.prompt_set, body.heldout_set)
+
+
+@router.post("/runs/text")
+def write_run(body: Text) -> dict[str, Any]:
+    """Settings as text; the same settings are the same bytes."""
+    return {"text": run_texts.write(body.config, body.format)}
+
+
+@router.post("/runs/text/read")
+def read_run_text(body: Written) -> dict[str, Any]:
+    """Settings from text, whichever of the formats it is in."""
+    return {"config": run_texts.read(body.text)}
 
 
 @router.post("/runs/glance")

@@ -1,12 +1,15 @@
 /** New run: a recipe fills everything in, people change what they want, the preflight says what would fail. */
 
-import { api, button, dialog, el, fill, fmt, note, setQuery } from "/static/js/lib.js";
+import { api, button, el, fill, fmt, note, setQuery, toast } from "/static/js/lib.js";
 import { form } from "/static/js/form.js";
+import { at, changesOf, clearAddress, writeAddress } from "/static/js/new_run_address.js";
 import { arrange, methodTitle, watched } from "/static/js/new_run_fields.js";
+import { Glances } from "/static/js/new_run_glances.js";
 import { RewardMix } from "/static/js/new_run_mix.js";
 import { Preflight } from "/static/js/new_run_preflight.js";
 import { ProbePanel } from "/static/js/new_run_probe.js";
 import { Gallery } from "/static/js/new_run_recipes.js";
+import { textDialog } from "/static/js/new_run_text.js";
 import { PlanPanel } from "/static/js/new_run_tree.js";
 import { flatten } from "/static/js/run_side.js";
 import { advantageClass, num } from "/static/js/svg.js";
@@ -46,14 +49,17 @@ class NewRun {
     this.base = null;
     this.from = "";
     this.clone = Number(page.query.get("clone")) || null;
+    /** @type {URLSearchParams|null} what the address said when the page was opened; laid over the first form */
+    this.address = new URLSearchParams(page.query);
   }
 
   async start() {
     try {
-      const [recipes, rewards, kinds, policies, sets, runs] = await Promise.all([api("recipes"), api("rewards"), api("reward-kinds"), api("policies"), api("prompt-sets"), api("runs?limit=8")]);
+      const [recipes, rewards, kinds, policies, sets, runs, workers] = await Promise.all([api("recipes"), api("rewards"), api("reward-kinds"), api("policies"), api("prompt-sets"), api("runs?limit=8"), api("workers")]);
       Object.assign(this, { recipes, rewards, kinds, policies, sets, runs: runs.items });
       this.count = runs.total;
       this.layout();
+      this.preflight.places = workers.filter((worker) => worker.queue.split(",").includes("train") && worker.state !== "gone");
       if (this.clone) await this.fromRun(this.clone);
       else await this.fromRecipe(recipes.find((r) => r.name === this.page.query.get("recipe")) ?? recipes.find((r) => r.config?.method?.name === "g2rpo") ?? recipes[0]);
     } catch (error) {
@@ -65,13 +71,15 @@ class NewRun {
     this.preflight?.close();
     this.plan?.close();
     this.probe?.close();
+    this.glances?.close();
   }
 
   layout() {
     this.left = el("section", { class: "pane scroll", "aria-label": "Recipes" });
     this.middle = el("section", { class: "pane scroll", "aria-label": "Settings" });
     this.right = el("aside", { class: "pane", "aria-label": "Preflight", "data-testid": "preflight" });
-    this.preflight = new Preflight(this.right, { onFix: (changes) => this.lay(changes), onStart: () => this.submit(), onFault: (path, text) => this.markFault(path, text) });
+    this.preflight = new Preflight(this.right, { onFix: (changes) => this.lay(changes), onStart: () => this.submit(), onFault: (path, text) => this.markFault(path, text), onMade: () => this.readSets(), base: (path) => at(this.base, path), focusFault: () => this.focusFault() });
+    this.glances = new Glances({ onNews: () => { this.mix?.drawPlots(); this.preflight.again(); } });
     this.probe = new ProbePanel({ config: () => this.config, accepts: (path) => this.paths.has(path), onApply: (changes) => this.lay(changes) });
     this.plan = new PlanPanel({ onCosts: (costs) => this.probe.offer(costs) });
     const gallery = el("div");
@@ -94,6 +102,7 @@ class NewRun {
   async fromRecipe(recipe) {
     if (!recipe) throw new Error("No recipe was found among backend/recipes; put the folder back and start the studio again.");
     this.clone = null;
+    if (this.config) clearAddress();
     setQuery({ clone: null, recipe: recipe.name });
     this.from = recipe.title;
     const config = { ...copy(recipe.config), recipe: recipe.name };
@@ -116,6 +125,7 @@ class NewRun {
   async fromRun(id) {
     const run = await api(`runs/${id}`);
     this.clone = id;
+    if (this.config) clearAddress();
     setQuery({ clone: id, recipe: null });
     this.from = run.name;
     await this.begin(copy(run.config), `${run.name.replace(/-\d+$/, "")}-${String(this.count + 1).padStart(2, "0")}`);
@@ -128,9 +138,27 @@ class NewRun {
     this.name = name;
     this.choosePresentSets();
     this.schema = await api(`run-schema?method=${encodeURIComponent(config.method.name)}`);
+    this.takeAddress();
     this.drawLeft();
     this.drawMiddle();
     this.changed();
+  }
+
+  /** Lay over the first form what the address says of it. */
+  takeAddress() {
+    if (!this.address) return;
+    const { method, budget, advanced } = arrange(this.schema, this.config);
+    const fields = new Map([...method, ...budget, ...advanced.flatMap((group) => group.fields)].map((field) => [field.path, field]));
+    const { changes, wrong } = changesOf(this.address, fields);
+    this.name = this.address.get("name") ?? this.name;
+    this.address = null;
+    for (const [path, value] of Object.entries(changes)) put(this.config, path, value);
+    if (wrong.length) toast(`The address names settings that cannot be read: ${wrong.join(", ")}.`, { sign: "warn", tone: "warn", seconds: 12 });
+  }
+
+  /** A fix has made a prompt set. */
+  async readSets() {
+    this.sets = await api("prompt-sets");
   }
 
   /** A recipe names sets that this project may not have: take the first of the right kind. */
@@ -145,12 +173,13 @@ class NewRun {
     const { method, budget, advanced } = arrange(this.schema, this.config);
     const change = (path, value) => { put(this.config, path, value); this.changed(); };
     this.forms = [method, budget, advanced].map((fields) => form(fields, { values: this.config, onchange: change }));
-    this.paths = new Set([...method, ...budget, ...advanced.flatMap((group) => group.fields)].map((f) => f.path));
+    this.fields = new Map([...method, ...budget, ...advanced.flatMap((group) => group.fields)].map((field) => [field.path, field]));
+    this.paths = new Set(this.fields.keys());
     this.forms.slice(0, 2).forEach((part) => part.node.classList.add("cols", "rows"));
-    this.mix = new RewardMix({ rewards: this.rewards, kinds: this.kinds, fields: this.schema.fields.reward, config: this.config, onChange: () => { this.drawWatched(); this.changed(); } });
+    this.mix = new RewardMix({ rewards: this.rewards, kinds: this.kinds, fields: this.schema.fields.reward, config: this.config, seen: () => this.glances.seen, onChange: () => { this.drawWatched(); this.changed(); } });
     this.middle.oninput = () => this.checkFields();
     fill(this.middle,
-      el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, "Model and prompts"), el("span", { class: "grow" }), button("As JSON", { kind: "quiet", size: "sm", icon: "copy", testid: "as-json", onclick: () => this.editJson() })), this.drawModel()),
+      el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, "Model and prompts"), el("span", { class: "grow" }), button("As text", { kind: "quiet", size: "sm", icon: "copy", testid: "as-json", title: "Export or import as TOML, YAML or JSON", onclick: () => this.editText() })), this.drawModel()),
       el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, methodTitle(this.schema, this.config))), this.forms[0].node, this.plan.node, this.probe.node),
       this.mix.node,
       el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, "Budget")), this.forms[1].node),
@@ -221,6 +250,8 @@ class NewRun {
   /** Something was set: draw what follows from it, and ask the preflight. */
   changed() {
     const diff = differences(this.base, this.config);
+    writeAddress(diff, this.config, this.fields);
+    this.glances.want([...this.config.rewards, ...(this.config.watch ?? [])]);
     this.plan.ask(this.config);
     const psi = this.middle.querySelector(`[name="${PSI}"]`)?.closest(".field");
     const { kernel, psi: table } = this.config.method.settings ?? {};
@@ -238,31 +269,27 @@ class NewRun {
   }
 
   /** The whole config as text; what the studio does not know is refused with its sentence. */
-  editJson() {
-    return dialog("Settings as JSON", (close) => {
-      const area = el("textarea", { class: "inp mono json-all", "aria-label": "Settings as JSON", "data-testid": "json-text", spellcheck: "false" }, JSON.stringify(this.config, null, 2));
-      const said = el("p", { class: "meta bad", role: "alert" });
-      const take = async () => {
-        try {
-          const config = JSON.parse(area.value);
-          await api("runs/preflight", { body: { config } });
-          close();
-          await this.begin(config, this.name, this.base);
-        } catch (error) {
-          fill(said, error instanceof SyntaxError ? `This is not JSON: ${error.message}.` : `${error.field ? `${error.field}: ` : ""}${error.message}`);
-        }
-      };
-      return [area, said, el("div", { class: "row dialog-f" }, button("Copy", { size: "sm", icon: "copy", onclick: () => navigator.clipboard.writeText(area.value) }), el("span", { class: "grow" }), button("Use these settings", { kind: "primary", testid: "json-use", onclick: take }))];
-    }, { wide: true });
+  editText() {
+    return textDialog(this.config, this.name, (config) => this.begin(config, this.name, this.base));
+  }
+
+  /** Start is shut: lead to the first field that is wrong, or to the line that fails. */
+  focusFault() {
+    const field = /** @type {HTMLElement|null} */ (this.middle.querySelector("[aria-invalid=true]"));
+    if (field?.closest("[hidden]")) this.forms[2].node.hidden = false;
+    const line = /** @type {HTMLElement|null} */ (this.right.querySelector(".pf.fail button, .pf.fail a, .same select"));
+    (field ?? line)?.focus();
+    field?.scrollIntoView({ block: "center" });
   }
 
   async submit() {
     if (!this.forms.every((part) => part.check())) return;
     try {
       const name = this.name.trim();
+      const about = { note: this.preflight.note, place: this.preflight.place };
       const run = this.clone
-        ? await api(`runs/${this.clone}/clone`, { body: { changes: { ...this.config, name } } })
-        : await api("runs", { body: { name, config: this.config } });
+        ? await api(`runs/${this.clone}/clone`, { body: { changes: { ...this.config, name }, ...about } })
+        : await api("runs", { body: { name, config: this.config, ...about } });
       this.page.go(`/runs/${run.id}`);
     } catch (error) {
       const placed = error.field && this.forms.some((part) => part.setError(error.field, error.message));

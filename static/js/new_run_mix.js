@@ -2,6 +2,7 @@
 
 import { button, el, fill } from "/static/js/lib.js";
 import { form } from "/static/js/form.js";
+import { drawHistogram } from "/static/js/new_run_glances.js";
 import { num, rewardColour } from "/static/js/svg.js";
 
 const MOST = 2;
@@ -9,12 +10,13 @@ const MOST = 2;
 /** Kinds that need a file which only training makes: they come from the project's own rewards. */
 const LEARNED = ["learned", "directional"];
 /** Settings of a term that have a place of their own in its row. */
-const IN_ROW = ["name", "kind", "weight", "config"];
+const IN_ROW = ["name", "kind", "weight", "transform", "config"];
 
 export class RewardMix {
-  /** @param {{rewards: any[], kinds: any[], fields: any[], config: any, onChange: () => void}} options
-   *   fields: the form of one term, without its kind's own settings */
-  constructor({ rewards, kinds, fields, config, onChange }) {
+  /** @param {{rewards: any[], kinds: any[], fields: any[], config: any, seen: () => Record<string, any>, onChange: () => void}} options
+   *   fields: the form of one term, without its kind's own settings; seen: what rewards said of samples, by name */
+  constructor({ rewards, kinds, fields, config, seen, onChange }) {
+    this.seen = seen;
     this.rewards = newestVersions(rewards);
     this.kinds = kinds;
     this.fields = fields;
@@ -35,14 +37,31 @@ export class RewardMix {
   draw() {
     this.shares = el("div", { class: "rstack", style: "height:12px;margin-top:10px;max-width:420px", "aria-hidden": "true" });
     this.cells = new Map();
+    this.plots = new Map();
     const about_ = this.trains ? "normalised in each group, then added by weight" : "this method learns from judged pairs; rewards are only watched";
     fill(this.node, el("div", { class: "sec-h" }, el("h2", null, "Reward"), el("span", { class: "meta muted" }, about_), el("span", { class: "grow" }),
       el("a", { class: "link meta", href: "/rewards" }, "All rewards"), this.menu()),
-    el("table", { class: "tbl mix" }, el("thead", null, el("tr", null, ["reward", "weight", "role"].map((w) => el("th", null, w)), el("th", { class: "num" }, "influence"), el("th", null, el("span", { class: "vh" }, "settings, remove")))),
+    el("table", { class: "tbl mix" }, el("thead", null, el("tr", null, ["reward", "weight, influence", "transform", "64 samples", "role"].map((w) => el("th", null, w)), el("th", null, el("span", { class: "vh" }, "settings, remove")))),
       el("tbody", null, this.terms.map(({ term, role }, i) => [this.row(term, role, i), this.open.has(term) ? this.settings(term) : null]))),
     this.trains ? this.shares : null,
     el("p", { class: "meta muted", style: "margin-top:6px" }, this.trains ? "Influence is a reward's part of the weights: after normalising, that decides who wins a group. What is watched is measured but never trained on." : "What is watched is measured on held-out prompts but never trained on."));
     this.drawShares();
+    this.drawPlots();
+  }
+
+  /** What each reward says of the newest samples, as its transform makes it. */
+  drawPlots() {
+    for (const { term } of this.terms) {
+      const host = this.plots.get(term);
+      if (host) drawHistogram(host, term, this.seen()[term.name]);
+    }
+  }
+
+  /** How a raw value is changed before it is normalised in its group. */
+  transform(term) {
+    const field = this.fields.find((one) => one.path === "transform");
+    return el("select", { class: "sel sm-sel", "aria-label": `Transform of ${term.name}`, "data-testid": `transform-${term.name}`, title: field?.help ?? null, onchange: (e) => { term.transform = e.target.value; this.drawPlots(); this.onChange(); } },
+      (field?.choices ?? ["none"]).map((value) => el("option", { value, selected: value === (term.transform ?? "none") }, value)));
   }
 
   /** Rewards of the project, and every kind that can be asked as it is. */
@@ -67,7 +86,7 @@ export class RewardMix {
       this.onChange();
     } });
     drawn.node.classList.add("cols", "rows");
-    return el("tr", { class: "term-settings" }, el("td", { colspan: "5", "data-testid": `settings-${term.name}` }, kind?.summary && el("p", { class: "meta muted", style: "margin-bottom:8px" }, kind.summary), drawn.node));
+    return el("tr", { class: "term-settings" }, el("td", { colspan: "6", "data-testid": `settings-${term.name}` }, kind?.summary && el("p", { class: "meta muted", style: "margin-bottom:8px" }, kind.summary), drawn.node));
   }
 
   row(term, role, i) {
@@ -82,20 +101,23 @@ export class RewardMix {
     };
     const slider = el("input", { type: "range", min: 0, max: MOST, step: 0.05, value: term.weight, "aria-label": `Weight of ${term.name}`, "data-testid": `weight-slider-${term.name}`, oninput: (e) => set(Number(e.target.value), number) });
     const number = el("input", { class: "inp num", type: "text", inputmode: "decimal", value: String(term.weight), "aria-label": `Weight of ${term.name}, as a number`, "data-testid": `weight-${term.name}`, oninput: (e) => set(Number(e.target.value.replace("−", "-") || Number.NaN), slider) });
-    const influence = el("td", { class: "num" });
+    const influence = el("span", { class: "share" });
+    const plot = el("div", { class: "hist-host", "data-testid": `histogram-${term.name}` });
+    this.plots.set(term, plot);
     this.cells.set(term, influence);
     const last = trained && this.config.rewards.length === 1;
-    const more = button("Settings", { kind: "quiet", size: "sm", testid: `open-settings-${term.name}`, onclick: () => { if (!this.open.delete(term)) this.open.add(term); this.draw(); } });
+    const more = button("", { kind: "quiet", size: "sm icon", icon: "sliders", title: `Settings of ${term.name}`, testid: `open-settings-${term.name}`, onclick: () => { if (!this.open.delete(term)) this.open.add(term); this.draw(); } });
     more.setAttribute("aria-expanded", String(this.open.has(term)));
     more.setAttribute("aria-label", `Settings of ${term.name}`);
     const remove = button("", { kind: "quiet", size: "sm icon", icon: "x", disabled: last, title: last ? "A run needs one reward that is trained" : `Remove ${term.name}`, onclick: () => this.remove(term) });
     remove.setAttribute("aria-label", `Remove ${term.name}`);
     return el("tr", { "data-testid": "mix-row", "data-reward": term.name },
-      el("td", null, el("span", { class: "row", style: "gap:8px" }, el("i", { class: "sw", style: trained ? `background:${rewardColour(i)}` : "border:1px solid var(--line-control)" }), el("span", null, el("b", { class: "strong" }, term.name), " ", el("span", { class: "meta faint" }, row ? about(row) : term.kind)))),
-      el("td", null, trained ? el("span", { class: "row" }, slider, number) : el("span", { class: "faint" }, "–")),
+      el("td", null, el("span", { class: "row", style: "gap:8px" }, el("i", { class: "sw", style: trained ? `background:${rewardColour(i)}` : "border:1px solid var(--line-control)" }), el("span", null, el("b", { class: "strong clip", title: term.name }, term.name), el("span", { class: "micro faint clip" }, row ? about(row) : term.kind)))),
+      el("td", null, trained ? el("span", { class: "row" }, slider, number, influence) : influence),
+      el("td", null, trained ? this.transform(term) : el("span", { class: "faint" }, "–")), el("td", null, plot),
       el("td", null, el("select", { class: "sel sm-sel", "aria-label": `Role of ${term.name}`, "data-testid": `role-${term.name}`, disabled: last || !this.trains, onchange: (e) => this.setRole(term, e.target.value) },
         (this.trains ? ["trained", "watched"] : ["watched"]).map((value) => el("option", { value, selected: value === role }, value)))),
-      influence, el("td", null, el("div", { class: "row", style: "justify-content:flex-end;gap:0" }, more, remove)));
+      el("td", null, el("div", { class: "row", style: "justify-content:flex-end;gap:0" }, more, remove)));
   }
 
   drawShares() {

@@ -61,9 +61,9 @@ def three(store: Studio, project: int) -> list[int]:
                 }
                 for prompt in range(2)
             ]
-            record = factory.evaluation(step, gain=(1 + number) * step / 100)
-            record.metrics |= {"gain/light": -step / 200, "gain_se/light": 0.01}
-            records.evaluation(store, run, record, shown)
+            measured = factory.evaluation(step, gain=(1 + number) * step / 100)
+            measured.metrics |= {"gain/light": -step / 200, "gain_se/light": 0.01}
+            records.evaluation(store, run, measured, shown)
         adapter = store.media.put(f"adapter {run}".encode())
         records.save_tuned_policy(store, run, adapter, 12)
         runs.want(store, run, "stop")

@@ -191,7 +191,7 @@ def test_memory_and_time_are_estimates_until_a_step_was_measured(services: Studi
     made = factory.project(services)
     config = factory.config()
     lines = _lines(services, made.project, config)
-    assert lines["Memory"]["value"].endswith("estimated")
+    assert lines["Memory"]["reason"].startswith("Estimated")
     assert lines["Memory"]["fix"]["probe"] == "step"
     assert lines["Time"]["value"] == "unknown before a probe"
     job = probes.probe(services, made.project, config, "step")
@@ -211,11 +211,13 @@ def test_memory_and_time_are_estimates_until_a_step_was_measured(services: Studi
     jobs.finish(services, job["id"], 1, found)
     answer = preflight.check(services, made.project, {**config, "seed": 3, "num_steps": 10})
     lines = {line["name"]: line for line in answer["lines"]}
-    assert lines["Memory"]["value"] == "2.0 GB of 8.0 GB, measured"
+    assert lines["Memory"]["value"] == "2.0 GB of 8.0 GB"
+    assert lines["Memory"]["reason"].startswith("Measured")
     assert answer["seconds_per_step"] == 3.0
     assert answer["total_seconds"] == 10 * 3.0 + 6 * 2.0, "evaluated at 0, 2, ... 10"
     other = _lines(services, made.project, {**config, "optim": {"lora_rank": 64}})["Memory"]
-    assert other["value"].endswith("of 8.0 GB, estimated"), "of other settings only the device"
+    assert other["value"].endswith("of 8.0 GB"), "of other settings only the device is known"
+    assert other["reason"].startswith("Estimated")
     found["peak_bytes"] = 7_900_000_000
     again = probes.probe(services, made.project, config, "step")["id"]
     jobs.claim(services, again, 1, "w")

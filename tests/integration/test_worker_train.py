@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from backend.services import jobs, orders, policies, records, rollouts, runs
+from backend.services import events, jobs, orders, policies, records, rollouts, runs
 from db.tables import RunOrder
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
 from tests.workshop import Workshop, opened_for
@@ -120,6 +120,8 @@ def test_a_run_whose_worker_is_killed_three_times_ends_with_the_same_bits(
             lambda at=job: jobs.get(workshop.studio, at["id"])["attempt"] > at["attempt"]
         )
         attempts.add(time.monotonic() - killed)
+        said = [signal.text for signal in events.of_run(workshop.studio, run_id, 0)]
+        assert "The run is crashed." in said
     finished(workshop, run_id)
     assert attempts and max(attempts) < 30
     assert outcome(workshop, run_id) == undisturbed

@@ -42,6 +42,13 @@ def amount(num_bytes: float) -> str:
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
 
 
+def between(low: float, high: float) -> str:
+    """0.6–1.3 GB, 550–790 MB."""
+    if high >= 1e9:
+        return f"{low / 1e9:.1f}–{high / 1e9:.1f} GB"
+    return f"{low / 1e6:.0f}–{high / 1e6:.0f} MB"
+
+
 def listed(names: Iterable[str]) -> str:
     """'a', 'b' and 'c'."""
     quoted = [f"'{name}'" for name in names]

@@ -14,7 +14,7 @@ from backend.rl.footprint import PROCESS, Model, footprint, less, read_model
 from backend.rl.peak import memory_of_machine
 from backend.rl.recipe import RunConfig
 from backend.services import jobs, probes, run_rows, workers
-from backend.services.preflight.line import Fix, Line, amount, changing
+from backend.services.preflight.line import Fix, Line, amount, between, changing
 from backend.services.studio import Studio
 from db import queries
 from db.tables import Iteration, Run
@@ -89,9 +89,9 @@ def memory_line(config: RunConfig, model: Model | None, trial: probes.Trial | No
     """Measured by a probe of these very settings, else a range from the model's files."""
     title, asked = "Memory", {"text": "measure it with a step of this run", "probe": "step"}
     if trial is not None and trial.fits:
-        value = f"{amount(trial.peak_bytes)} of {amount(trial.total_bytes)}, measured"
+        value = f"{amount(trial.peak_bytes)} of {amount(trial.total_bytes)}"
         share = trial.peak_bytes / trial.total_bytes if trial.total_bytes else 0.0
-        reason = f"The peak of a step on {trial.device}, sampling, rewards and checkpoint included."
+        reason = f"Measured: the peak of a step on {trial.device}, rewards and checkpoint included."
         if share >= FULL:
             return Line(title, value, "fail", reason, _smaller(config, model, trial.total_bytes))
         if share >= TIGHT:
@@ -103,13 +103,15 @@ def memory_line(config: RunConfig, model: Model | None, trial: probes.Trial | No
     found, rest = footprint(config, model), 0.0 if GPU.exists() else PROCESS
     low, high = found.low + rest, found.high + rest
     total = trial.total_bytes if trial else 0 if GPU.exists() else memory_of_machine()
-    value = f"{amount(low)} to {amount(high)}{f' of {amount(total)}' if total else ''}, estimated"
+    value = between(low, high) + (f" of {amount(total)}" if total else "")
     if total and low > FULL * total:
-        reason = "Even the least it may need does not fit."
+        reason = "Estimated: even the least it may need does not fit."
         return Line(title, value, "fail", reason, _smaller(config, model, total))
     if total and high > TIGHT * total:
-        return Line(title, value, "warn", "It may not fit: measure it first.", asked)
-    return Line(title, value, reason="From the model's files, without the rewards.", fix=asked)
+        return Line(title, value, "warn", "Estimated: it may not fit, so measure it first.", asked)
+    return Line(
+        title, value, reason="Estimated from the model's files, without the rewards.", fix=asked
+    )
 
 
 def _smaller(config: RunConfig, model: Model | None, total: float) -> Fix:

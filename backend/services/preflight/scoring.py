@@ -16,6 +16,7 @@ from backend.services.studio import Studio
 
 COMPARES, WIN_RATE = "pref-grpo", "win-rate"
 """The method that is about winning inside a group, and the kind of reward that says who wins."""
+NOBODY = "No worker of the score queue is there to try it: start 'palate worker score'."
 STANDS_IN = "pocket-verifier"
 """What is trained on where the only reward of a run cannot be asked and nothing is watched."""
 
@@ -23,6 +24,8 @@ STANDS_IN = "pocket-verifier"
 def reward_lines(studio: Studio, project_id: int, config: RunConfig) -> Iterator[Line]:
     """A line for each reward, from what it said of the project's newest samples."""
     seen = glances.known(studio, project_id, [*config.rewards, *config.watch])
+    there = workers.alive(studio, "score")
+    waiting = "A worker is asked to load it and to try it." if there else NOBODY
     for at, terms in (("rewards", config.rewards), ("watch", config.watch)):
         for number, term in enumerate(terms):
             use = f"weight {term.weight:g}" if at == "rewards" else "watched"
@@ -32,16 +35,15 @@ def reward_lines(studio: Studio, project_id: int, config: RunConfig) -> Iterator
                 fix = _newest(studio, project_id, config, term) or without(config, term)
                 yield Line(f"Reward {term.name}", term.kind, "fail", str(error), fix)
             else:
-                yield _tried(config, term, use, seen[term.name])
+                yield _tried(config, term, use, seen[term.name], waiting)
 
 
-def _tried(config: RunConfig, term: RewardTerm, use: str, seen: Glance) -> Line:
+def _tried(config: RunConfig, term: RewardTerm, use: str, seen: Glance, waiting: str) -> Line:
     title = f"Reward {term.name}"
     if seen.state == "failed":
         return Line(title, use, "fail", seen.reason, without(config, term))
     if seen.state != "ready":
-        reason = "The workers are asked to load it and to try it on samples."
-        return Line(title, f"{use}, not tried yet", "warn", reason)
+        return Line(title, f"{use}, not tried yet", "warn", waiting)
     if seen.compares:
         return Line(title, f"{use}, loads", reason="It compares pictures of one prompt.")
     if not seen.values:
