@@ -247,7 +247,9 @@ def _evidence(row: RunAlarm) -> tuple[str, str]:
     rule, page = RULES.get(row.rule), f"/runs/{row.run_id}"
     shows = rule.shows if rule else "log"
     if shows == "rollouts":
-        query = {"step": row.last_step, **FILTERS.get(row.rule, {})}
+        wanted = FILTERS.get(row.rule, {})
+        found = {key: value.format(about=row.about) for key, value in wanted.items()}
+        query = {"step": row.last_step, **found}
         return f"{page}/rollouts?{urlencode(query)}", f"Show the groups of step {row.last_step}"
     part = f"chart-{rule.chart}" if rule and shows == "chart" else shows
     words = {"samples": "Show before and after", "chart": "Show the chart", "log": "Show the log"}
@@ -257,8 +259,8 @@ def _evidence(row: RunAlarm) -> tuple[str, str]:
 FILTERS: dict[str, dict[str, str]] = {
     "judge-split": {"sort": "judge"},
     "conflict": {"sort": "apart"},
-    "no-spread": {"flat": "true"},
-    "bound": {"sort": "mean"},
+    "no-spread": {"kept": "0"},
+    "bound": {"sort": "mean:{about}"},
 }
 """What the Rollouts page is opened with, by rule."""
 

@@ -4,7 +4,10 @@
  * their extremes kept. A missing value is a gap and stays one.
  */
 
+import { at, smooth, thin } from "./series.js";
 import { num, svg, ticks } from "./svg.js";
+
+export { at, smooth, thin };
 
 /**
  * @typedef {object} Series
@@ -27,7 +30,10 @@ import { num, svg, ticks } from "./svg.js";
  * @property {string} label           what a screen reader hears
  * @property {number} width
  * @property {number} height
+ * @property {number} [xMin]          first step that is shown, 0 unless zoomed
  * @property {number} [xMax]          last step of the run
+ * @property {[number, number]|null} [zoom]   only these steps, whatever there is
+ * @property {{step: number, text: string}[]} [marks]   what people changed, and where
  * @property {number|null} [cursor]   the selected step
  * @property {{y: number, text: string, tone: string}[]} [floors]
  * @property {[number, number]} [range]   y range that is always shown
@@ -36,21 +42,24 @@ import { num, svg, ticks } from "./svg.js";
  * @property {string} [empty]         said when there is nothing to draw
  * @property {(step: number) => void} [onPick]
  * @property {(step: number|null) => void} [onHover]
+ * @property {(from: number, to: number) => void} [onZoom]   steps that were drawn over
  */
 
 const LEFT = 34;
 const TOP = 8;
 const BOTTOM = 20;
 
-/** @param {ChartSpec} spec @returns {SVGElement} */
-export function lineChart(spec) {
+/** @param {ChartSpec} given @returns {SVGElement} */
+export function lineChart(given) {
+  const spec = zoomed(given);
   const { width, height } = spec;
   const [low, high] = extent(spec);
   const right = spec.right ?? roomForLabels(spec);
   const area = { x0: LEFT, x1: width - right, y0: TOP, y1: height - BOTTOM };
   const { ticks: yTicks, digits } = ticks(low, high, height > 200 ? 5 : 3);
-  const xMax = Math.max(spec.xMax ?? 0, ...spec.series.map((s) => s.points.at(-1)?.[0] ?? 0), 1);
-  const x = (/** @type {number} */ step) => area.x0 + (step / xMax) * (area.x1 - area.x0);
+  const xMin = spec.xMin ?? 0;
+  const xMax = spec.zoom?.[1] ?? Math.max(spec.xMax ?? 0, ...spec.series.map((s) => s.points.at(-1)?.[0] ?? 0), xMin + 1);
+  const x = (/** @type {number} */ step) => area.x0 + ((step - xMin) / (xMax - xMin)) * (area.x1 - area.x0);
   const y = (/** @type {number} */ v) => area.y1 - ((v - low) / (high - low || 1)) * (area.y1 - area.y0);
   const root = svg("svg", {
     class: "ch", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": spec.label,
@@ -65,13 +74,31 @@ export function lineChart(spec) {
       svg("text", { x: area.x0 - 6, y: y(value) + 4, "text-anchor": "end" }, tickText(value, digits, spec.signed)),
     );
   }
-  drawSteps(root, xMax, x, height, area.x1 - area.x0);
+  drawSteps(root, [xMin, xMax], x, height, area.x1 - area.x0);
   for (const floor of spec.floors ?? []) drawFloor(root, floor, y, area);
-  for (const series of spec.series) drawSeries(root, series, x, y);
+  for (const mark of spec.marks ?? []) if (mark.step >= xMin && mark.step <= xMax) drawMark(root, mark, x, area);
+  for (const series of spec.series) drawSeries(root, series, x, y, area);
   drawLabels(root, spec.series, x, y, area);
-  if (spec.cursor !== null && spec.cursor !== undefined) drawCursor(root, spec, x, y, area);
-  if (spec.onPick || spec.onHover) listen(root, spec, area, xMax, x);
+  if (Number.isFinite(spec.cursor) && spec.cursor >= xMin && spec.cursor <= xMax) drawCursor(root, spec, x, y, area);
+  if (spec.onPick || spec.onHover || spec.onZoom) listen(root, spec, area, [xMin, xMax], x);
   return root;
+}
+
+/** The spec with nothing outside its zoom and no more points than pixels tell apart: ranges and labels follow what is seen. @param {ChartSpec} spec */
+function zoomed(spec) {
+  const [from, to] = spec.zoom ?? [0, Math.max(spec.xMax ?? 0, ...spec.series.map((s) => s.points.at(-1)?.[0] ?? 0), 1)];
+  const inside = (/** @type {any} */ p) => p[0] >= from && p[0] <= to;
+  const pixel = (/** @type {number} */ step) => ((step - from) / (to - from)) * spec.width;
+  const series = spec.series.map((s) => ({ ...s, points: thin(spec.zoom ? s.points.filter(inside) : s.points, pixel), band: spec.zoom ? s.band?.filter(inside) : s.band }));
+  return spec.zoom ? { ...spec, series, xMin: from, xMax: to } : { ...spec, series };
+}
+
+/** Where somebody changed a setting. */
+function drawMark(root, mark, x, area) {
+  const at = x(mark.step).toFixed(1);
+  root.append(svg("g", { class: "mark", "data-step": mark.step },
+    svg("path", { d: `M${at} ${area.y0}V${area.y1}`, style: "stroke:var(--muted);stroke-dasharray:1 3", fill: "none" }),
+    svg("path", { d: `M${at} ${area.y0 - 4}l4 4-4 4-4-4z`, style: "fill:var(--muted)" }), svg("title", {}, mark.text)));
 }
 
 /** Labels stand at the line ends: a run that is half done has room for them inside. */
@@ -79,7 +106,8 @@ function roomForLabels(spec) {
   const longest = Math.max(0, ...spec.series.map((s) => (s.label ?? "").length));
   if (!longest) return 10;
   const last = Math.max(0, ...spec.series.map((s) => s.points.at(-1)?.[0] ?? 0));
-  const free = (1 - last / Math.max(spec.xMax ?? 0, last, 1)) * (spec.width - LEFT - 10);
+  const from = spec.xMin ?? 0;
+  const free = (1 - (last - from) / Math.max((spec.xMax ?? 0) - from, last - from, 1)) * (spec.width - LEFT - 10);
   return Math.max(10, longest * 6.2 + 14 - free);
 }
 
@@ -112,10 +140,10 @@ function tickText(value, digits, signed) {
   return num(value, digits, { sign: signed });
 }
 
-function drawSteps(root, xMax, x, height, room) {
-  const { ticks: steps } = ticks(0, xMax, Math.max(2, Math.round(room / 90)));
+function drawSteps(root, [xMin, xMax], x, height, room) {
+  const { ticks: steps } = ticks(xMin, xMax, Math.max(2, Math.round(room / 90)));
   for (const step of steps.filter(Number.isInteger)) {
-    const anchor = step === 0 ? "start" : step > xMax * 0.97 ? "end" : "middle";
+    const anchor = step - xMin < (xMax - xMin) * 0.02 ? "start" : xMax - step < (xMax - xMin) * 0.03 ? "end" : "middle";
     root.append(svg("text", { x: x(step).toFixed(1), y: height - 3, "text-anchor": anchor }, String(step)));
   }
 }
@@ -128,7 +156,7 @@ function drawFloor(root, floor, y, area) {
   );
 }
 
-function drawSeries(root, series, x, y) {
+function drawSeries(root, series, x, y, area) {
   const band = (series.band ?? []).filter(([, a, b]) => Number.isFinite(a) && Number.isFinite(b));
   if (band.length > 1) {
     const upper = band.map(([s, , b]) => `${x(s).toFixed(1)},${y(b).toFixed(1)}`);
@@ -139,13 +167,28 @@ function drawSeries(root, series, x, y) {
     series.colour && `stroke:${series.colour}`, series.width && `stroke-width:${series.width}`,
     series.dash && `stroke-dasharray:${series.dash}`, series.opacity && `opacity:${series.opacity}`,
   ].filter(Boolean).join(";");
-  root.append(svg("path", { class: "ln", d: linePath(thin(series.points, x), x, y), style }));
-  for (const [i, [step, value]] of series.points.entries()) {
-    const alone = (series.points[i - 1]?.[1] ?? null) === null && (series.points[i + 1]?.[1] ?? null) === null;
+  const { points } = series;
+  root.append(svg("path", { class: "ln", d: linePath(points, x, y), style }));
+  if (!series.quiet) drawGaps(root, points, x, area);
+  for (const [i, [step, value]] of points.entries()) {
+    const alone = (points[i - 1]?.[1] ?? null) === null && (points[i + 1]?.[1] ?? null) === null;
     if (value === null || !(series.dots || alone)) continue;
     root.append(svg("circle", {
       cx: x(step).toFixed(1), cy: y(value).toFixed(1), r: 1.75, style: `fill:${series.colour ?? "var(--text)"}`,
     }));
+  }
+}
+
+/** A step without a value between steps that have one is marked: a gap of a pixel would not be seen. */
+function drawGaps(root, points, x, area) {
+  const known = points.flatMap(([, value], i) => (value === null ? [] : [i]));
+  const missing = points.slice(known[0] ?? 0, known.at(-1) ?? 0).filter(([, value]) => value === null);
+  let last = -Infinity;
+  for (const [step] of missing) {
+    if (x(step) - last < 3) continue;
+    last = x(step);
+    root.append(svg("path", { class: "gap", d: `M${(last - 2.5).toFixed(1)} ${area.y1 - 6}l5 5m0-5l-5 5`, style: "stroke:var(--bad);stroke-width:1.5", fill: "none", "data-step": step },
+      svg("title", {}, `no value at step ${step}`)));
   }
 }
 
@@ -159,40 +202,6 @@ export function linePath(points, x, y) {
     open = true;
   }
   return d;
-}
-
-/** Keep, of every pixel column, the first, lowest, highest and last point (gaps are kept too). */
-export function thin(points, x) {
-  if (points.length < 1500) return points;
-  const out = [];
-  let column = null;
-  let bucket = [];
-  const flush = () => {
-    if (!bucket.length) return;
-    const byValue = [...bucket].sort((a, b) => a[1] - b[1]);
-    const keep = new Set([bucket[0], byValue[0], byValue.at(-1), bucket.at(-1)]);
-    out.push(...bucket.filter((p) => keep.has(p)));
-    bucket = [];
-  };
-  for (const point of points) {
-    if (point[1] === null || !Number.isFinite(point[1])) { flush(); out.push([point[0], null]); continue; }
-    const at = Math.floor(x(point[0]));
-    if (at !== column) { flush(); column = at; }
-    bucket.push(point);
-  }
-  flush();
-  return out;
-}
-
-/** The point of a series nearest to a step at or before it, else its first. */
-export function at(points, step) {
-  let found = null;
-  for (const point of points) {
-    if (point[1] === null) continue;
-    if (point[0] <= step || found === null) found = point;
-    if (point[0] > step) break;
-  }
-  return found;
 }
 
 function drawLabels(root, series, x, y, area) {
@@ -217,14 +226,16 @@ function drawCursor(root, spec, x, y, area) {
   }
 }
 
-function listen(root, spec, area, xMax, x) {
+function listen(root, spec, area, [xMin, xMax], x) {
   const ghost = svg("path", { class: "hover", d: "", "pointer-events": "none" });
   const stepAt = (/** @type {MouseEvent} */ event) => {
     const box = root.getBoundingClientRect();
     const inside = ((event.clientX - box.left) / box.width) * spec.width;
-    return Math.max(0, Math.min(xMax, Math.round(((inside - area.x0) / (area.x1 - area.x0)) * xMax)));
+    return Math.max(xMin, Math.min(xMax, Math.round(xMin + ((inside - area.x0) / (area.x1 - area.x0)) * (xMax - xMin))));
   };
   root.append(ghost);
+  let drawn = false;
+  if (spec.onZoom) drawOver(root, area, x, stepAt, (from, to) => { drawn = true; spec.onZoom?.(from, to); });
   root.addEventListener("pointermove", (event) => {
     const step = stepAt(/** @type {MouseEvent} */ (event));
     ghost.setAttribute("d", `M${x(step).toFixed(1)} ${area.y0}V${area.y1}`);
@@ -233,8 +244,34 @@ function listen(root, spec, area, xMax, x) {
   root.addEventListener("pointerleave", () => { ghost.setAttribute("d", ""); spec.onHover?.(null); });
   if (spec.onPick) {
     root.style.cursor = "pointer";
-    root.addEventListener("click", (event) => spec.onPick?.(stepAt(/** @type {MouseEvent} */ (event))));
+    root.addEventListener("click", (event) => { if (!drawn) spec.onPick?.(stepAt(/** @type {MouseEvent} */ (event))); });
   }
+}
+
+const FAR = 8;
+
+/** Drawing over a part of the chart chooses its steps; a click stays a click. */
+function drawOver(root, area, x, stepAt, onDone) {
+  const box = svg("rect", { class: "over", y: area.y0, height: area.y1 - area.y0, width: 0, style: "fill:var(--accent);opacity:.14", "pointer-events": "none" });
+  root.append(box);
+  root.addEventListener("pointerdown", (event) => {
+    if (event.button || event.pointerType === "touch") return;
+    const [from, began] = [stepAt(event), event.clientX];
+    const move = (/** @type {PointerEvent} */ now) => {
+      const [a, b] = [x(from), x(stepAt(now))].sort((p, q) => p - q);
+      box.setAttribute("x", a.toFixed(1));
+      box.setAttribute("width", Math.abs(now.clientX - began) < FAR ? "0" : (b - a).toFixed(1));
+    };
+    const up = (/** @type {PointerEvent} */ end) => {
+      window.removeEventListener("pointermove", move);
+      window.removeEventListener("pointerup", up);
+      box.setAttribute("width", "0");
+      const to = stepAt(end);
+      if (Math.abs(end.clientX - began) >= FAR && Math.abs(to - from) >= 2) onDone(Math.min(from, to), Math.max(from, to));
+    };
+    window.addEventListener("pointermove", move);
+    window.addEventListener("pointerup", up);
+  });
 }
 
 /** A line without axes, for a table cell. */
@@ -248,25 +285,6 @@ export function spark(values, width = 72, height = 18) {
   const d = linePath(values.map((v, i) => [i, v]), x, y);
   root.append(svg("path", { d, fill: "none", stroke: "var(--muted)", "stroke-width": 1.25, "stroke-linejoin": "round" }));
   return root;
-}
-
-/**
- * Trailing mean over `window` values with the standard error of that mean.
- * @param {(number|null)[]} values @param {(number|null)[]|null} errors @param {number} window
- * @returns {{mean: (number|null)[], se: (number|null)[]}}
- */
-export function smooth(values, errors, window) {
-  const mean = [];
-  const se = [];
-  for (let i = 0; i < values.length; i += 1) {
-    const from = Math.max(0, i - window + 1);
-    const part = values.slice(from, i + 1).filter((v) => v !== null && Number.isFinite(v));
-    if (!part.length || values[i] === null) { mean.push(null); se.push(null); continue; }
-    mean.push(part.reduce((a, b) => a + b, 0) / part.length);
-    const parts = (errors ?? []).slice(from, i + 1).filter((v) => v !== null && Number.isFinite(v));
-    se.push(parts.length ? Math.sqrt(parts.reduce((a, b) => a + b * b, 0)) / parts.length : null);
-  }
-  return { mean, se };
 }
 
 /** Parts of a whole, side by side: the seconds of an iteration by phase. */
@@ -315,26 +333,27 @@ export function areaChart(spec) {
 /**
  * A share for every (iteration, denoising step): darker is more. Cells without a value stay empty.
  * @param {{steps: number[], rows: {name: string, values: (number|null)[]}[], label: string, width: number,
- *          height: number, xMax: number, cursor: number|null, empty?: string, onPick?: (step: number) => void,
- *          onHover?: (step: number|null) => void}} spec
+ *          height: number, xMax: number, cursor: number|null, empty?: string, zoom?: [number, number]|null,
+ *          onPick?: (step: number) => void, onHover?: (step: number|null) => void, onZoom?: (from: number, to: number) => void}} spec
  */
 export function heatChart(spec) {
   const area = { x0: LEFT, x1: spec.width - 10, y0: TOP, y1: spec.height - BOTTOM };
   const root = svg("svg", { class: "ch", width: spec.width, height: spec.height, viewBox: `0 0 ${spec.width} ${spec.height}`, role: "img", "aria-label": spec.label });
-  const xMax = Math.max(spec.xMax, spec.steps.at(-1) ?? 0, 1);
-  const x = (/** @type {number} */ step) => area.x0 + (step / xMax) * (area.x1 - area.x0);
+  const [xMin, xMax] = spec.zoom ?? [0, Math.max(spec.xMax, spec.steps.at(-1) ?? 0, 1)];
+  const x = (/** @type {number} */ step) => area.x0 + ((step - xMin) / (xMax - xMin)) * (area.x1 - area.x0);
   if (!spec.rows.length) {
     root.append(svg("text", { x: area.x0, y: spec.height / 2 }, spec.empty ?? "no value yet"));
     return root;
   }
   const tall = (area.y1 - area.y0) / spec.rows.length;
   const most = Math.max(0.02, ...spec.rows.flatMap((row) => row.values.map((v) => v ?? 0)));
-  const bin = Math.max(1, Math.ceil(xMax / 120));
+  const bin = Math.max(1, Math.ceil((xMax - xMin) / 120));
   spec.rows.forEach((row, r) => {
     const y = area.y0 + r * tall;
     if (r % Math.ceil(spec.rows.length / 5) === 0) root.append(svg("text", { x: area.x0 - 6, y: y + tall / 2 + 4, "text-anchor": "end" }, row.name));
     root.append(svg("path", { class: "grid", d: `M${area.x0} ${(y + tall).toFixed(1)}H${area.x1}` }));
     for (let from = 0; from < spec.steps.length; from += bin) {
+      if (spec.steps[from] < xMin || spec.steps[from] > xMax) continue;
       const part = row.values.slice(from, from + bin).filter((v) => v !== null && Number.isFinite(v));
       if (!part.length) continue;
       const value = part.reduce((a, b) => a + b, 0) / part.length;
@@ -344,8 +363,8 @@ export function heatChart(spec) {
       }));
     }
   });
-  drawSteps(root, xMax, x, spec.height, area.x1 - area.x0);
-  if (spec.cursor !== null) root.append(svg("path", { class: "cur", d: `M${x(spec.cursor).toFixed(1)} ${area.y0}V${area.y1}`, "data-step": spec.cursor }));
-  if (spec.onPick || spec.onHover) listen(root, spec, area, xMax, x);
+  drawSteps(root, [xMin, xMax], x, spec.height, area.x1 - area.x0);
+  if (spec.cursor !== null && spec.cursor >= xMin && spec.cursor <= xMax) root.append(svg("path", { class: "cur", d: `M${x(spec.cursor).toFixed(1)} ${area.y0}V${area.y1}`, "data-step": spec.cursor }));
+  if (spec.onPick || spec.onHover || spec.onZoom) listen(root, spec, area, [xMin, xMax], x);
   return root;
 }

@@ -36,7 +36,8 @@ export function drawSamples(state, host, onChoose, reward) {
     return fill(host, el("div", { class: "sec" }, el("h2", null, "Fixed prompts"),
       el("p", { class: "meta muted", style: "margin-top:4px" }, "Pictures of the base appear here when the first evaluation ends.")));
   }
-  const head = el("tr", null, el("th", null, el("h2", null, "Fixed prompts")),
+  const head = el("tr", null, el("th", null, el("span", { class: "row" }, el("h2", null, "Fixed prompts"), chosen !== state.step && state.steps.length
+    ? el("span", { class: "meta muted nowrap", "data-testid": "samples-of", title: `Nothing was drawn at step ${state.step}.` }, `of step ${chosen}, nearest to ${state.step}`) : null)),
     steps.map((step) => el("th", { class: step === chosen ? "now" : "" }, step === 0 ? "step 0, base" : String(step))));
   const rows = first.samples.map((sample, row) => {
     const value = (/** @type {number} */ step) => byStep.get(step)?.samples[row]?.rewards?.[name] ?? null;

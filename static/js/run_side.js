@@ -1,32 +1,19 @@
-/** The column beside the charts: alarms, the chosen iteration in figures, what was changed, the log. */
+/** The column beside the charts: the chosen iteration in figures, how its settings differ, the latest lines. */
 
-import { button, dialog, el, fill, fmt, icon } from "/static/js/lib.js";
+import { button, dialog, el, fill, fmt } from "/static/js/lib.js";
 import { shareBar } from "/static/js/charts.js";
 import { phases } from "/static/js/run_charts.js";
 import { count, duration, figure, num } from "/static/js/svg.js";
 
 /** @typedef {import("/static/js/run_state.js").RunState} RunState */
 
-const LOG_LINES = 200;
+const LOG_LINES = 12;
 const RECENT = 8;
-
-/** @param {RunState} state @param {HTMLElement} host */
-export function drawAlarms(state, host) {
-  const alarms = state.run?.alarms ?? [];
-  fill(host, el("div", { class: "pane-h" }, el("h2", null, "Alarms"),
-    alarms.length ? el("span", { class: "badge warn" }, `${alarms.length} open`) : el("span", { class: "meta muted" }, "none")),
-  alarms.map((alarm) => {
-    const bad = alarm.level === "error" || alarm.level === "bad";
-    return el("div", { class: "al", "data-testid": "alarm" }, icon(bad ? "fail" : "warn", bad ? "bad" : "warn"), el("div", null,
-      el("b", null, alarm.title ?? alarm.text), alarm.title && el("p", { class: "meta" }, alarm.text),
-      alarm.url && el("a", { class: "link meta", href: alarm.url, "data-testid": "alarm-link" }, alarm.action ?? "Show")));
-  }));
-}
 
 /** @param {RunState} state @param {HTMLElement} host */
 export function drawIteration(state, host) {
   const step = state.step;
-  const row = state.rows.get(step);
+  const row = state.row(step);
   if (!row) {
     const text = step === 0 ? "Step 0 is the base: nothing has been updated yet." : "This iteration has not been recorded.";
     return fill(host, el("div", { class: "sec-h" }, el("h2", { class: "grow" }, `Iteration ${step}`)), el("p", { class: "meta muted" }, text));
@@ -64,12 +51,11 @@ export function drawChanges(state, host) {
     : el("p", { class: "meta muted" }, `Recipe ${run.recipe || "none"}, seed ${run.seed}${run.code_version ? `, code ${run.code_version.slice(0, 12)}` : ""}.`));
 }
 
-/** @param {RunState} state @param {HTMLElement} host */
-export function drawLog(state, host) {
+/** The newest lines; the whole log is a view of its own. @param {RunState} state @param {HTMLElement} host @param {() => void} onAll */
+export function drawLog(state, host, onAll) {
   const lines = [...iterationLines(state), ...state.log.slice(-LOG_LINES).reverse().map((line) => ({ ...line, when: clock(line.at) }))];
-  const now = state.ended ? "" : state.connected ? "live" : "asking every 2 s";
-  fill(host, el("div", { class: "sec-h" }, el("h2", { class: "grow" }, "Log"), el("span", { class: "meta muted", "data-testid": "live-state" }, now)),
-    lines.length ? el("ol", { class: "log", "data-testid": "run-log", tabindex: "0", "aria-label": "Log" }, lines.map((line) => el("li", { class: line.level === "error" ? "bad" : line.level === "warning" ? "warn" : "", title: line.text },
+  fill(host, el("div", { class: "sec-h" }, el("h2", { class: "grow" }, "Latest"), button("Whole log", { kind: "quiet", size: "sm", testid: "open-log", onclick: onAll })),
+    lines.length ? el("ol", { class: "log", "data-testid": "run-log", tabindex: "0", "aria-label": "Latest lines" }, lines.map((line) => el("li", { class: line.level === "error" ? "bad" : line.level === "warning" ? "warn" : "", title: line.text },
       el("span", { class: "faint" }, line.when), " ", line.text)))
       : el("p", { class: "meta muted" }, "Nothing written yet."));
 }
@@ -78,7 +64,7 @@ export function drawLog(state, host) {
 function iterationLines(state) {
   const first = state.run?.config?.rewards?.[0]?.name;
   return state.steps.slice(-RECENT).reverse().map((step) => {
-    const m = state.rows.get(step)?.metrics ?? {};
+    const m = state.row(step)?.metrics ?? {};
     const kept = m.groups_total ? ` kept ${count(m.groups_kept)}/${count(m.groups_total)}` : "";
     const told = first ? `${first} ${num(m[`reward/${first}`], 3)} sd ${num(m.spread, 3)}${kept}` : `loss ${figure(m.loss)} margin ${figure(m.dpo_margin)}`;
     return { when: `step ${step}`, level: "info", text: told };

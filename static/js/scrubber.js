@@ -7,7 +7,7 @@ const EDGE = 8;
 /**
  * @param {{onChoose: (step: number|null) => void}} options  null: follow the newest step
  * @returns {{node: HTMLElement, draw: (state: {width: number, max: number, done: number, step: number, following: boolean,
- *            checkpoints: number[], alarms: {step: number, text: string}[]}) => void}}
+ *            checkpoints: number[], alarms: {step: number, text: string}[], marks?: {step: number, text: string}[]}) => void}}
  */
 export function scrubber({ onChoose }) {
   const node = document.createElement("div");
@@ -65,6 +65,9 @@ export function scrubber({ onChoose }) {
     for (const alarm of state.alarms) {
       const at = x(alarm.step);
       root.append(svg("path", { d: `M${at} 3l6 10h-12z`, style: "fill:var(--warn)" }, svg("title", {}, alarm.text)));
+    }
+    for (const mark of state.marks ?? []) {
+      root.append(svg("path", { d: `M${x(mark.step)} 24l4 4-4 4-4-4z`, style: "fill:var(--muted)" }, svg("title", {}, mark.text)));
     }
     root.append(svg("rect", {
       class: "thumb", x: (x(state.step) - 5).toFixed(1), y: 11, width: 10, height: 18, rx: 3,
