@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from app.api.deps import Body, Limit, ProjectDep, StudioDep, UserDep
-from backend.services import rollout_pairs, rollouts
+from backend.services import rollout_judging, rollout_pairs, rollouts
 from backend.services.rollout_filter import Filter
 
 router = APIRouter(tags=["rollouts"])
@@ -43,6 +43,17 @@ class ToPrompts(Chosen):
 
     name: str
     """Of the new prompt set."""
+
+
+class Judge(Body):
+    """A reward that shall say what it thinks of recorded rollouts."""
+
+    name: str = ""
+    """Of a reward that the run watches, or what it is called beside the others."""
+    reward_id: int | None = None
+    """A reward of the project."""
+    limit: int = Field(rollout_judging.NUM_GROUPS, ge=1, le=5_000)
+    """Newest groups that it is asked about."""
 
 
 def wanted(  # noqa: PLR0913 - one for each filter
@@ -145,3 +156,18 @@ def send_to_prompts(
 ) -> dict[str, Any]:
     """A new prompt set of the chosen rollouts' prompts."""
     return rollout_pairs.send_prompts(studio, run_id, body.rollouts, body.name)
+
+
+@router.post("/runs/{run_id}/rollouts/board")
+def open_board(
+    run_id: int, body: Chosen, studio: StudioDep, _project: ProjectDep
+) -> dict[str, str]:
+    """Where Compare shows the run at the steps of chosen rollouts, on their prompt: {address}."""
+    return {"address": rollout_pairs.board_of(studio, run_id, body.rollouts)}
+
+
+@router.post("/runs/{run_id}/rollouts/judge", status_code=202)
+def ask_judge(run_id: int, body: Judge, studio: StudioDep, _project: ProjectDep) -> dict[str, int]:
+    """Have a reward that was not trained on judge the recorded rollouts: {job_id}."""
+    job = rollout_judging.order(studio, run_id, body.name, body.reward_id, body.limit)
+    return {"job_id": job}

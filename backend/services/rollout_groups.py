@@ -244,10 +244,15 @@ def _kept(session: Session, group: RolloutGroup) -> list[Drawn]:
 def _nodes(
     drawn: Sequence[Drawn], terms: dict[str, float]
 ) -> tuple[list[NodeRecord], dict[str, Any]]:
-    """Leaves with how their advantages came about; {mean, spread, computed, divisor}."""
+    """Leaves with how their advantages came about; {mean, spread, computed, divisor}.
+
+    A reward that no sample of the group has was not asked about it, and is not missing.
+    """
     rows = [one.row for one in drawn]
     names = list(dict.fromkeys([*terms, *(name for row in rows for name in row.rewards)]))
     raw = {name: np.array([_or_nan(_raw(row, name)) for row in rows]) for name in names}
+    names = [name for name in names if np.isfinite(raw[name]).any()]
+    terms = {name: weight for name, weight in terms.items() if name in names}
     total = _totals(rows, raw, terms)
     told = np.array([_or_nan(row.advantage) for row in rows])
     computed = not np.isfinite(told).any()
@@ -282,7 +287,8 @@ def _raw(row: Logged, name: str) -> float | None:
 
 def _totals(rows: Sequence[Logged], raw: dict[str, Floats], terms: dict[str, float]) -> Floats:
     """The log's totals; where it has none, Σ w·raw over samples that miss none of the rewards."""
-    summed = np.sum([weight * raw[name] for name, weight in terms.items()], axis=0)
+    weighed = [weight * raw[name] for name, weight in terms.items()]
+    summed = np.sum(weighed, axis=0) if weighed else np.full(len(rows), np.nan)
     return np.array([_or_nan(row.total, summed[i]) for i, row in enumerate(rows)])
 
 
@@ -292,8 +298,10 @@ def _column(raw: Floats, weight: float | None, by: float | None) -> list[dict[st
     middle = float(known.mean()) if len(known) else np.nan
     spread = float(known.std(ddof=1)) if len(known) > 1 else 0.0
     z = (raw - middle) / spread if spread > 0 else np.where(np.isfinite(raw), 0.0, np.nan)
-    explained = weight is not None and by is not None
-    share = weight * (raw - middle) / by if explained else np.full_like(raw, np.nan)
+    if weight is None or by is None:
+        share = np.full_like(raw, np.nan)
+    else:
+        share = weight * (raw - middle) / by
     return [
         {
             "raw": _or_none(raw[i]),

@@ -1,4 +1,4 @@
-"""From rollouts to people: two of them as a pair to judge, several as pairs or as prompts.
+"""From rollouts on: two of them as a pair to judge, several as pairs, as prompts, or to a board.
 
 A pair holds the very pictures that were shown: the files that an import brought, or the tiles cut
 from the group's strip.
@@ -12,21 +12,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, InputError, NotFound
-from backend.services import imports, media, pairs, prompts, runs
+from backend.services import media, pairs, prompts, runs, studies
 from backend.services.rollouts import by_advantage, find
 from backend.services.studio import Studio
 from db import queries
-from db.tables import Pair, Prompt, PromptSet, RolloutGroup, RolloutNode, Run, Sample, Study
+from db.tables import (
+    Checkpoint,
+    Pair,
+    Prompt,
+    PromptSet,
+    RolloutGroup,
+    RolloutNode,
+    Run,
+    Sample,
+    Study,
+)
 
 FIRST = -1
 """Priority of a pair that somebody picked from the rollouts: it comes before the others."""
 MOST = 500
 """Rollouts that can be sent at once."""
+BOARD = 6
+"""Sources beside each other on a board."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +67,7 @@ def make_pair(
         group = find(session, group_id)
         run = runs.find(session, group.run_id)
         leaves = queries.leaves_and_nodes(session, [group_id], leaves_only=True)[group_id]
-    if study_id is not None:
-        imports.refuse_study(studio, run.project_id, study_id)
+    _check_study(studio, run.project_id, study_id)
     one, other = _shown(studio, group, _chosen(leaves, best, worst))
     if one.media == other.media:
         raise InputError("The two rollouts are the same picture; choose two that differ.")
@@ -69,8 +81,7 @@ def send_pairs(
     every one against the next. Returns {pairs: ids, alone: rollouts that had no partner}.
     """
     run, groups = _rows(studio, run_id, chosen)
-    if study_id is not None:
-        imports.refuse_study(studio, run.project_id, study_id)
+    _check_study(studio, run.project_id, study_id)
     of_prompt: dict[str, list[Shown]] = {}
     for group, leaves in groups:
         of_prompt.setdefault(group.prompt, []).extend(_shown(studio, group, leaves))
@@ -95,6 +106,19 @@ def send_prompts(
     texts = dict.fromkeys(group.prompt for group, _leaves in groups)
     lines = "\n".join(json.dumps({"prompt": text}) for text in texts)
     return prompts.import_text(studio, run.project_id, name, "train", lines, "rollouts.jsonl")
+
+
+def _check_study(studio: Studio, project_id: int, study_id: int | None) -> None:
+    """Refuse a study that does not ask about pairs of pictures, or of another project."""
+    if study_id is None:
+        return
+    with studio.read() as session:
+        study = studies.find(session, study_id)
+        if study.project_id != project_id or study.kind != "images":
+            raise InputError(
+                f"The study '{study.name}' does not ask about pairs of pictures of this project; "
+                "choose another one."
+            )
 
 
 def _rows(
@@ -261,3 +285,24 @@ def _cut(sheet: bytes, tiles: int) -> list[tuple[bytes, int, int]]:
             strip.crop(box).save(out, "PNG", compress_level=3)
             found.append((out.getvalue(), width, height))
     return found
+
+
+def board_of(studio: Studio, run_id: int, chosen: Sequence[tuple[int, int]]) -> str:
+    """The address of a board: where the run began and what it had learned by the chosen steps, on
+    the first one's prompt."""
+    run, groups = _rows(studio, run_id, chosen)
+    with studio.read() as session:
+        kept = list(session.scalars(select(Checkpoint.step).where(Checkpoint.run_id == run_id)))
+        if not kept:
+            raise Conflict(
+                "This run has no checkpoint to draw with, so its steps cannot be put beside each "
+                "other; choose a run that was trained here and has reached its first checkpoint."
+            )
+        prompt = session.get(Prompt, _prompt_id(session, run, groups[0][0].prompt))
+    assert prompt is not None, "its id was found in this transaction"
+    wanted = dict.fromkeys(group.step for group, _leaves in groups)
+    near = dict.fromkeys(min(kept, key=lambda at: abs(at - step)) for step in wanted)
+    sources = [f"policy:{run.policy_id}", *(f"run:{run_id}@{step}" for step in near)]
+    query = {"sources": ",".join(sources[:BOARD]), "set": prompt.prompt_set_id}
+    query["prompt"] = prompt.position
+    return f"/compare?{urlencode(query, safe=':,@')}"

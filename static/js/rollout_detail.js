@@ -9,8 +9,9 @@ import { advantage, advantageClass, advantageColour, figure, num, rewardColour, 
 
 const WATERFALL = { width: 296, label: 84, pitch: 18 };
 
-/** @param {HTMLElement} host @param {Group} group @param {Leaf} leaf @param {any} full the group with nodes, when it has come @param {string[]} names */
-export function drawDetail(host, group, leaf, full, names) {
+/** @param {HTMLElement} host @param {Group} group @param {Leaf} leaf @param {any} full the group with nodes, when it has come @param {string[]} names
+ * @param {(group: number) => void} [onOpen] another group of the same prompt is wanted */
+export function drawDetail(host, group, leaf, full, names, onOpen = () => {}) {
   const siblings = comparedWith(group, leaf, full);
   const rank = siblings.indexOf(leaf) + 1;
   const edge = edgeOf(full, leaf);
@@ -18,11 +19,36 @@ export function drawDetail(host, group, leaf, full, names) {
   fill(host,
     el("div", { class: "pane-h" }, el("h2", null, titleOf(group, leaf, edge, rank, siblings.length)), el("span", { class: "mono faint" }, `group ${group.id}`)),
     el("div", { class: "sec", "data-testid": "sample-detail", "data-leaf": leaf.idx }, el("div", { class: "pic" },
-      el("div", { class: "stage" }, group.sheet_url && leaf.tile !== null ? sheetTile(group.sheet_url, group.tiles, leaf.tile, 128, group.prompt) : el("span", { class: "gone" }, "not kept")),
+      el("div", { class: "stage" }, group.sheet_url && leaf.tile !== null ? sheetTile(group.sheet_url, group.tiles, leaf.tile, 128, group.prompt) : leaf.text ? el("span", { class: "words" }, leaf.text) : el("span", { class: "gone" }, "not kept")),
       el("dl", { class: "kv" }, lines(group, leaf, edge, `${rank} of ${siblings.length}`).map(([word, value, cls]) => [el("dt", null, word), el("dd", { class: cls }, value)]))),
     trunkStrip(full)),
     el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h3", null, bySteps(group) ? "From gain to advantage" : group.given ? "From verdict to advantage" : "From raw reward to advantage")),
-      table(leaf, shown, names, bySteps(group)), footline(full), waterfall(leaf, names, group.kept)));
+      table(leaf, shown, names, bySteps(group)), footline(full, leaf, names), names.some((name) => Number.isFinite(leaf.rewards[name]?.share)) ? waterfall(leaf, names, group.kept) : null),
+    granularities(group, leaf, full, names), neighbourStrip(group, onOpen));
+}
+
+/** The same path finished with every stride: what each said of the edge, and their sum, its advantage. */
+function granularities(group, leaf, full, names) {
+  const edge = edgeOf(full, leaf);
+  const strides = [...new Set(group.leaves.map((l) => l.stride))].sort((a, b) => a - b);
+  if (!edge || strides.length < 2 || bySteps(group)) return null;
+  const parents = new Map(full.nodes.map((n) => [n.idx, n.parent]));
+  const ends = group.leaves.filter((l) => { let at = l.idx; while (at !== null && at !== undefined && at !== edge.idx) at = parents.get(at); return at === edge.idx; });
+  ends.sort((a, b) => a.stride - b.stride);
+  const share = (l, name) => l.rewards[name]?.share;
+  const cell = (value, text) => el("td", { class: `num ${Number.isFinite(value) ? "" : "faint"}` }, Number.isFinite(value) ? text(value) : "–");
+  return el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h3", null, "By granularity")),
+    el("table", { class: "tbl dt", "data-testid": "granularity-table" }, el("thead", null, el("tr", null, el("th", null, "stride"), names.map((name) => el("th", { class: "num" }, el("span", { class: "clip", title: name }, name))), el("th", { class: "num" }, "advantage"))),
+      el("tbody", null, ends.map((l) => el("tr", { "aria-selected": l.idx === leaf.idx ? "true" : null }, el("td", null, String(l.stride)), names.map((name) => cell(share(l, name), advantage)), cell(l.advantage, advantage)))),
+      el("tfoot", null, el("tr", null, el("td", { colspan: String(names.length + 1) }, "the edge"), el("td", { class: "num" }, advantage(edge.advantage))))));
+}
+
+/** The same prompt at the steps around: best and worst of each group. */
+function neighbourStrip(group, onOpen) {
+  if (!group.neighbours || group.neighbours.length < 2) return null;
+  return el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h3", null, "This prompt at other steps")),
+    el("div", { class: "row neighbours", "data-testid": "neighbours" }, group.neighbours.map((one) => el("button", { type: "button", "aria-current": one.id === group.id ? "true" : null, title: `Best and worst at step ${one.step}: mean ${num(one.mean, 3)}, spread ${num(one.spread, 3)}`, onclick: () => onOpen(one.id) },
+      [one.best, one.worst].map((tile) => (one.sheet_url && tile !== null ? sheetTile(one.sheet_url, one.tiles, tile, 36) : el("span", { class: "gone" }, "–"))), el("span", { class: "micro" }, `step ${one.step}`), el("span", { class: "micro faint" }, num(one.mean, 2))))));
 }
 
 /** Those that the leaf was compared with: of its stride, or where steps are compared, whose step ends where its own does. */
@@ -77,7 +103,8 @@ function trunkStrip(full) {
 function table(leaf, shown, names, gains) {
   const why = (part, key) => (gains && key !== "raw" && Number.isFinite(part?.raw) ? "No step leads to the first noise, so there is no gain." : cause(part));
   const cellOf = (part, key, text) => (Number.isFinite(part?.[key]) ? el("td", { class: `num ${key === "weight" ? "faint" : ""}` }, text(part[key])) : el("td", { class: "num faint", title: why(part, key) }, "–"));
-  const sum = names.reduce((total, name) => total + (leaf.rewards[name]?.share ?? 0), 0);
+  const known = names.map((name) => leaf.rewards[name]?.share).filter((share) => Number.isFinite(share));
+  const sum = known.length ? known.reduce((total, share) => total + share, 0) : null;
   return el("table", { class: "tbl dt", "data-testid": "advantage-table" },
     el("thead", null, el("tr", null, el("th", null, "reward"), ["raw", gains ? "gain" : "shaped", "z", "w", "share"].map((word) => el("th", { class: "num" }, word)))),
     el("tbody", null, shown.map((name) => {
@@ -92,7 +119,8 @@ function table(leaf, shown, names, gains) {
     el("tfoot", null, el("tr", null, el("td", { colspan: "5" }, "sum"), el("td", { class: "num", "data-testid": "share-sum", "data-sum": sum }, advantage(sum)))));
 }
 
-function footline(full) {
+function footline(full, leaf, names) {
+  if (!names.some((name) => Number.isFinite(leaf.rewards[name]?.share))) return el("p", { class: "micro faint", style: "margin:4px 0 10px" }, "No shares: its advantage does not follow from its rewards.");
   const detail = full?.detail ?? {};
   const said = [];
   if (detail.floors && typeof detail.floors === "object") said.push(`floors ${Object.values(detail.floors).map((v) => figure(v, 2)).join(" ")}`);
@@ -103,7 +131,8 @@ function footline(full) {
 }
 
 /** Shares one after the other, and where they end. */
-function waterfall(leaf, names, kept) {
+function waterfall(leaf, all, kept) {
+  const names = all.filter((name) => Number.isFinite(leaf.rewards[name]?.share));
   const shares = names.map((name) => leaf.rewards[name]?.share ?? 0);
   const stops = [0];
   for (const share of shares) stops.push(stops.at(-1) + share);
@@ -123,7 +152,7 @@ function waterfall(leaf, names, kept) {
       svg("text", { x: (Math.max(x(from), x(to)) + 5).toFixed(1), y: y + 10, class: "lab", style }, advantage(to - from)));
   };
   names.forEach((name, i) => {
-    bar(stops[i], stops[i + 1], i, rewardColour(i), name, false);
+    bar(stops[i], stops[i + 1], i, rewardColour(all.indexOf(name)), name, false);
     if (i) root.append(svg("path", { d: `M${x(stops[i]).toFixed(1)} ${3 + (i - 1) * WATERFALL.pitch}v${WATERFALL.pitch}`, style: "stroke:var(--line-control)" }));
   });
   bar(0, end, names.length, advantageColour(end), "advantage", true);

@@ -23,6 +23,7 @@ import { advantage, advantageClass, num, rewardColour, svg } from "/static/js/sv
  * @property {number|null} advantage
  * @property {number|null} total
  * @property {Record<string, Part>} rewards
+ * @property {string|null} [text]   a completion in words
  */
 
 /**
@@ -40,11 +41,16 @@ import { advantage, advantageClass, num, rewardColour, svg } from "/static/js/sv
  * @property {string|null} sheet_url
  * @property {number} tiles
  * @property {Leaf[]} leaves
+ * @property {{z: number|null, apart: number|null, judge: number|null, missing: number|null}} [facts]
+ * @property {boolean} [seen]       whether who asks has looked at it
+ * @property {any[]} [neighbours]   the same prompt at other steps
  */
 
 const BAR = { width: 20, height: 28 };
 /** Up to this many siblings stand in one line at 64 px; more are drawn smaller. */
 const WIDE = 8;
+/** Of more siblings a row that is not chosen shows the best and the worst, so many each. */
+const ENDS = 8;
 
 /** Why a value is missing, as people read it. @param {Part|undefined} part */
 export const cause = (part) => (part?.status && part.status !== "ok" ? `No value: ${part.status}.` : "This reward gave no value.");
@@ -87,7 +93,7 @@ export function shareStack(leaf, names, scale, width = BAR.width) {
     const y = share > 0 ? up - tall : down;
     if (share > 0) up -= tall; else down += tall;
     root.append(svg("rect", {
-      x: 0, y: (y + 0.25).toFixed(2), width, height: Math.max(0.5, tall - 0.5).toFixed(2), style: `fill:${rewardColour(i)}`, "data-reward": name, "data-share": share,
+      x: 0, y: (y + 0.25).toFixed(2), width, height: Math.max(0.5, tall - 0.5).toFixed(2), style: `fill:${rewardColour(i)}`, "data-reward": name, "data-share": share, "data-height": tall / unit,
     }));
   });
   root.append(svg("path", { d: `M0 ${zero.toFixed(1)}H${width}`, style: "stroke:var(--line-control);stroke-width:1" }));
@@ -135,14 +141,22 @@ export function groupRow(group, names, { current, leaf: chosen, picked, onSelect
   const skipped = group.kept ? null : el("span", { class: "badge", title: group.reason }, group.reason ? `skipped, ${short(group.reason)}` : "skipped");
   const first = shown[0]?.leaves[0]?.idx;
   return el("article", { class: `grp ${current ? "on" : ""} ${small ? "small" : ""}`, "data-testid": "group-row", "data-group": group.id, "aria-current": current ? "true" : null },
-    el("div", { class: "grp-h" }, el("span", { class: "p clip", title: group.prompt }, group.prompt), apart && el("span", { class: "badge warn", title: apart }, "rewards disagree"), skipped,
-      el("span", { class: "grow" }), el("span", { class: "faint nowrap" }, [`step ${group.step}`, kindOf(group)].filter(Boolean).join(" · ")),
+    el("div", { class: "grp-h" }, el("span", { class: "p clip", title: group.prompt }, group.prompt), apart && el("span", { class: "badge warn", title: apart }, "rewards disagree"), skipped, group.facts?.missing ? el("span", { class: "badge warn", title: `Trained rewards gave no value ${group.facts.missing} times` }, "missing value") : null,
+      el("span", { class: "grow" }), group.seen ? el("span", { class: "faint", title: "You have looked at this group" }, "seen") : null, el("span", { class: "faint nowrap" }, [`step ${group.step}`, kindOf(group)].filter(Boolean).join(" · ")),
       !group.given && el("span", { class: "nowrap" }, num(group.mean, 2), " ", el("span", { class: "faint" }, `sd ${num(group.spread, 2)}`))),
     shown.map((line) => [shown.length > 1 && line.stride !== shown[0].stride ? el("p", { class: "micro faint line-h" }, `stride ${line.stride}`) : null,
-      el("div", { class: "grp-t" }, line.leaves.map((leaf, i) => tile(group, leaf, names, scale, {
+      el("div", { class: "grp-t" }, ends(line.leaves, current, chosen).map(([leaf, i, left]) => [left ? el("span", { class: "between faint", title: `${left} more between` }, `+${left}`) : null, tile(group, leaf, names, scale, {
         small, words: `sample ${i + 1} of ${line.leaves.length}${shown.length > 1 ? `, stride ${line.stride}` : ""}`,
         chosen: current && leaf.idx === chosen, pick: pickSign(group, leaf, picked), onSelect, focusable: leaf.idx === (current ? chosen : first),
-      })))]));
+      })]))]));
+}
+
+/** The leaves that are shown: [leaf, its place, how many were left out before it]. */
+function ends(leaves, current, chosen) {
+  const all = leaves.map((leaf, i) => [leaf, i, 0]);
+  if (leaves.length <= 2 * ENDS) return all;
+  const kept = all.filter(([leaf, i]) => i < ENDS || i >= leaves.length - ENDS || (current && leaf.idx === chosen));
+  return kept.map(([leaf, i], k) => [leaf, i, k ? i - kept[k - 1][1] - 1 : 0]);
 }
 
 const short = (reason) => {
@@ -150,11 +164,12 @@ const short = (reason) => {
   return text.length > 34 ? `${text.slice(0, 33)}…` : text;
 };
 
-/** The better of two picked is +, the worse −. */
+/** Of two that are chosen the better is +, the worse −. */
 function pickSign(group, leaf, picked) {
   if (!picked.includes(leaf.idx)) return "";
   const order = group.leaves.map((l) => l.idx).filter((idx) => picked.includes(idx));
-  return order.length === 2 && order[1] === leaf.idx ? "−" : "+";
+  if (order.length !== 2) return "✓";
+  return order[1] === leaf.idx ? "−" : "+";
 }
 
 function tile(group, leaf, names, scale, { small, words, chosen, pick, onSelect, focusable }) {
@@ -163,12 +178,15 @@ function tile(group, leaf, names, scale, { small, words, chosen, pick, onSelect,
   const text = group.kept ? advantage(leaf.advantage) : "±0";
   const said = bySteps(group) ? `reward ${num(leaf.total, 2)}` : group.given ? verdict(leaf) : `advantage ${text}`;
   return el("button", {
-    class: "tile", type: "button", "data-testid": "sample", "data-leaf": leaf.idx, "data-advantage": leaf.advantage, ...values, tabindex: focusable ? "0" : "-1",
+    class: "tile", type: "button", "data-testid": "sample", "data-leaf": leaf.idx, "data-advantage": leaf.advantage, "data-total": sumOf(leaf, names), ...values, tabindex: focusable ? "0" : "-1",
     "aria-current": chosen ? "true" : null, "aria-label": `${words}, ${said}`, onclick: () => onSelect(leaf.idx), title: words,
   },
-  group.sheet_url && leaf.tile !== null ? sheetTile(group.sheet_url, group.tiles, leaf.tile, size) : el("span", { class: "gone", title: "The picture of this rollout was not kept." }, "not kept"),
+  group.sheet_url && leaf.tile !== null ? sheetTile(group.sheet_url, group.tiles, leaf.tile, size) : leaf.text ? el("span", { class: "words", title: leaf.text }, leaf.text) : el("span", { class: "gone", title: "The picture of this rollout was not kept." }, "not kept"),
   pick && el("span", { class: "pick" }, pick), figures(group, leaf, names, scale, small, text));
 }
+
+/** What the stacked bar ends at: the sum of the shares there are. */
+const sumOf = (leaf, names) => names.map((name) => leaf.rewards[name]?.share).filter((share) => Number.isFinite(share)).reduce((a, b) => a + b, 0);
 
 /** Which of a judged pair it is. @param {Leaf} leaf */
 export const verdict = (leaf) => ((leaf.advantage ?? 0) > 0 ? "preferred" : "rejected");

@@ -1,11 +1,15 @@
 /** Rollouts: groups as the trainer compared them, the tree of the chosen one, and its rewards in full. */
 
-import { api, button, el, empty, fill, fmt, icon, kbd, keys, live, note, poll, setQuery, toast } from "/static/js/lib.js";
+import { api, button, el, empty, fill, fmt, kbd, keys, live, note, poll, setQuery } from "/static/js/lib.js";
+import { imported, nodeCard, nodeHint } from "/static/js/rollout_node.js";
 import { drawDetail } from "/static/js/rollout_detail.js";
 import { bySteps, groupRow, lines } from "/static/js/rollout_row.js";
 import { drawTree } from "/static/js/tree.js";
 import { fromGroups, summary } from "/static/js/tree_model.js";
 import { drawPair } from "/static/js/rollout_pair.js";
+import { FilterBar, NONE, address, query, read, restricts } from "/static/js/rollouts_filter.js";
+import { WindowedList } from "/static/js/rollouts_list.js";
+import { Selection, askAboutPair, askJudge, selectionBar } from "/static/js/rollouts_send.js";
 import { count, figure, rewardColour } from "/static/js/svg.js";
 
 /** @typedef {import("/static/js/rollout_row.js").Group} Group */
@@ -13,6 +17,10 @@ import { count, figure, rewardColour } from "/static/js/svg.js";
 const PAGE = 20;
 const FRESH_S = 4;
 const TREE_GROUPS = 12;
+/** Groups kept in full; walking on and back does not ask again. */
+const KEPT = 60;
+/** So long a group is looked at before it counts as seen, and its neighbours are fetched. */
+const LOOK_MS = 600;
 
 /** @param {HTMLElement} main @param {any} page */
 export async function mount(main, page) {
@@ -25,35 +33,36 @@ class RolloutsView {
   /** @param {HTMLElement} main @param {any} page */
   constructor(main, page) {
     const q = page.query;
-    const step = q.get("step");
-    Object.assign(this, { main, page });
     this.main = main;
     this.page = page;
     this.id = Number(page.params.run_id);
-    this.filter = {
-      step_min: q.get("step_min") ?? step ?? "", step_max: q.get("step_max") ?? step ?? "", prompt: q.get("prompt") ?? "",
-      kept: q.get("kept") ?? "", sort: q.get("sort") ?? "newest",
-    };
     this.wanted = { group: Number(q.get("group")) || null, leaf: q.has("leaf") ? Number(q.get("leaf")) : null };
+    this.chosen = new Selection(q.get("sel"));
+    this.bar = new FilterBar({ wanted: read(q), names: () => this.names, judges: () => this.judges, onChange: (changes) => this.refine(changes), onJudge: () => askJudge(this.run, () => this.load(true)) });
     /** @type {Group[]} */
     this.groups = [];
     this.next = null;
     this.total = 0;
     this.samples = 0;
-    /** @type {Map<number, any>} groups with their nodes */
+    /** @type {Map<number, Promise<any>>} groups with their nodes */
+    this.reading = new Map();
+    /** @type {Map<number, any>} the same, those that have come */
     this.full = new Map();
+    /** @type {Group|null} */
     this.group = null;
     this.leaf = null;
-    /** @type {number[]} */
-    this.picked = [];
-    /** @type {string[]} */
+    /** @type {string[]} rewards in the sum, and those that are only watched */
     this.names = [];
+    this.judges = [];
     this.busy = false;
     this.asked = 0;
     this.stops = [];
   }
 
+  get filter() { return this.bar.wanted; }
+
   async start() {
+    const first = api(`runs/${this.id}/rollouts?${this.query(null)}`).catch((error) => error);
     try {
       this.run = await api(`runs/${this.id}`);
     } catch (error) {
@@ -64,29 +73,28 @@ class RolloutsView {
     this.page.title("Rollouts", [["Runs", "/runs"], [this.run.name, `/runs/${this.id}`]]);
     this.layout();
     this.stops.push(this.bindKeys());
-    await this.load(true);
+    await this.load(true, first);
     this.stops.push(poll(() => this.fresh(), FRESH_S));
   }
 
   close() {
+    this.list?.close();
+    clearTimeout(this.looking);
     this.stops.forEach((stop) => stop());
   }
 
   layout() {
-    this.bar = el("div", { class: "bar", role: "toolbar", "aria-label": "Filter" });
-    this.list = el("div", { class: "list scroll", "data-testid": "group-list" });
+    this.host = el("div", { class: "list scroll", "data-testid": "group-list" });
     this.tree = el("section", { class: "pane tree-pane", "aria-label": "Tree" });
     this.detail = el("div", { class: "scroll grow-y" });
     this.foot = el("div", { class: "sec pair-foot" });
-    this.list.addEventListener("scroll", () => {
-      if (this.next && this.list.scrollTop + this.list.clientHeight > this.list.scrollHeight - 600) this.load(false);
-    });
-    fill(this.main, this.bar, el("div", { class: "panes rollout-panes" },
+    this.list = new WindowedList(this.host, (group) => this.row(group), () => this.load(false));
+    fill(this.main, this.bar.node, el("div", { class: "panes rollout-panes" },
       el("section", { class: "pane", "aria-label": "Groups" }, el("div", { class: "pane-h", style: "gap:12px" }, this.key = el("span", { class: "row", style: "gap:12px" }),
-        el("span", { class: "grow" }), el("span", { class: "row meta faint nowrap hints", style: "gap:4px" }, kbd("j"), kbd("k"), "group", kbd("h"), kbd("l"), "sample")), this.list),
+        el("span", { class: "grow" }), el("span", { class: "row meta faint nowrap hints", style: "gap:4px" }, kbd("j"), kbd("k"), "group", kbd("h"), kbd("l"), "sample")), this.host),
       this.tree, el("aside", { class: "pane", "aria-label": "Sample" }, this.detail, this.foot)));
     this.drawKey();
-    this.drawBar();
+    this.bar.draw();
   }
 
   /** Names and colours of the rewards whose shares the bars draw. */
@@ -94,149 +102,195 @@ class RolloutsView {
     fill(this.key, this.names.map((name, i) => el("span", { class: "row meta nowrap", style: "gap:5px" }, el("i", { class: "sw", style: `background:${rewardColour(i)}` }), name)));
   }
 
-  drawBar() {
-    const f = this.filter;
-    const field = (key, label, width, mode = "numeric") => el("input", {
-      class: "inp sm-inp", style: `width:${width}px`, type: "search", value: f[key], placeholder: label, "aria-label": label, inputmode: mode, "data-testid": `filter-${key}`,
-      onchange: (e) => this.refine({ [key]: e.target.value.trim() }),
-    });
-    const kinds = [["", "all"], ["1", "kept"], ["0", "skipped"]];
-    const filtered = f.step_min || f.step_max || f.prompt || f.kept;
-    this.counter = el("span", { class: "meta muted nowrap", "data-testid": "rollout-count" });
-    this.newer = el("span");
-    fill(this.bar, icon("filter", "muted"), el("span", { class: "meta muted" }, "step"), field("step_min", "from", 64), el("span", { class: "faint" }, "–"), field("step_max", "to", 64),
-      field("prompt", "words in the prompt", 176, "text"),
-      el("span", { class: "seg", role: "group", "aria-label": "Kept or skipped" }, kinds.map(([value, word]) => el("button", {
-        "aria-pressed": String(f.kept === value), "data-testid": `kept-${word}`, onclick: () => this.refine({ kept: value }) }, word))),
-      filtered && button("Clear", { kind: "quiet", size: "sm", icon: "x", testid: "clear-filter", onclick: () => this.refine({ step_min: "", step_max: "", prompt: "", kept: "" }) }),
-      el("span", { class: "grow" }), this.newer, this.counter, el("span", { class: "vsep" }),
-      el("select", { class: "sel sm-sel", "aria-label": "Order", "data-testid": "sort", onchange: (e) => this.refine({ sort: e.target.value }) },
-        [["newest", "Newest first"], ["spread", "Widest spread first"], ["mean", "Highest mean first"]].map(([value, word]) => el("option", { value, selected: value === f.sort }, word))));
-    this.drawCount();
-  }
-
   drawCount() {
-    if (this.counter) fill(this.counter, `${fmt.count(this.total, "group")} · ${fmt.count(this.samples, "sample")}`);
+    fill(this.bar.counter, `${fmt.count(this.total, "group")} · ${fmt.count(this.samples, "sample")}`);
   }
 
   /** @param {Record<string, string>} changes */
   async refine(changes) {
     Object.assign(this.filter, changes);
-    const { step_min: a, step_max: b } = this.filter;
-    setQuery({ ...this.filter, sort: this.filter.sort === "newest" ? null : this.filter.sort, step: a && a === b ? a : null, ...(a && a === b ? { step_min: null, step_max: null } : {}), group: null, leaf: null });
+    setQuery({ ...address(this.filter), group: null, leaf: null });
     this.wanted = { group: null, leaf: null };
-    this.drawBar();
+    this.bar.draw();
     await this.load(true);
   }
 
   query(after) {
-    const query = new URLSearchParams({ limit: String(PAGE), sort: this.filter.sort });
-    for (const key of ["step_min", "step_max", "prompt", "kept"]) if (this.filter[key] !== "") query.set(key, this.filter[key]);
-    if (after !== null) query.set("after", String(after));
-    return query;
+    const asked = query(this.filter);
+    asked.set("limit", String(PAGE));
+    if (after !== null) asked.set("after", String(after));
+    return asked;
   }
 
-  /** @param {boolean} first */
-  async load(first) {
+  /** @param {boolean} first @param {Promise<any>|null} [asked] */
+  async load(first, asked = null) {
     if (this.busy && !first) return;
+    if (!first && !this.next) return;
     this.busy = true;
     const ask = ++this.asked;
     try {
-      const answer = await api(`runs/${this.id}/rollouts?${this.query(first ? null : this.next)}`);
+      const answer = await (asked ?? api(`runs/${this.id}/rollouts?${this.query(first ? null : this.next)}`));
+      if (answer instanceof Error) throw answer;
       if (ask !== this.asked) return;
       this.groups = first ? answer.groups : [...this.groups, ...answer.groups];
       Object.assign(this, { next: answer.next, total: answer.total, samples: answer.samples });
       this.drawCount();
-      this.learnNames();
-      fill(this.newer);
-      if (first) await this.choose(this.groups.find((g) => g.id === this.wanted.group) ?? this.groups[0] ?? null, this.wanted.leaf);
-      else this.drawList();
+      this.learnNames(answer.groups);
+      fill(this.bar.newer);
+      if (!first) this.list?.show(this.groups, Boolean(this.next));
+      else await this.begin();
     } catch (error) {
-      fill(this.list, el("div", { class: "sec" }, note("The groups could not be read", error.message, { actions: [button("Try again", { size: "sm", onclick: () => this.load(true) })] })));
+      if (ask === this.asked) fill(this.host, el("div", { class: "sec" }, note("The groups could not be read", error.message, { actions: [button("Try again", { size: "sm", onclick: () => this.load(true) })] })));
     } finally {
-      this.busy = false;
+      if (ask === this.asked) this.busy = false;
     }
   }
 
-  /** A run without a trained reward learns from verdicts, which the groups name. */
-  learnNames() {
-    if (this.names.length || !this.groups.length) return;
-    this.names = Object.keys(this.groups[0].leaves[0]?.rewards ?? {});
+  /** Show the first page, with the group that the address names: it may stand on a later page. */
+  async begin() {
+    const { group: id, leaf } = this.wanted;
+    let at = this.groups.find((group) => group.id === id) ?? null;
+    if (id && !at) {
+      at = await this.read(id).catch(() => null);
+      if (at && at.run_id !== this.id) at = null;
+      if (at) { this.groups = [at, ...this.groups]; this.learnNames([at]); }
+    }
+    this.group = null;
+    this.list?.forget();
+    this.list?.show(this.groups, Boolean(this.next));
+    await this.choose(at ?? this.groups[0] ?? null, leaf);
+  }
+
+  /** A run without a trained reward learns from verdicts, which the groups name; what is only watched stands there too. */
+  learnNames(groups) {
+    const said = [...new Set(groups.flatMap((group) => Object.keys(group.leaves[0]?.rewards ?? {})))];
+    const before = this.names.length + this.judges.length;
+    if (!this.names.length) this.names = said;
+    this.judges = [...new Set([...this.judges, ...said.filter((name) => !this.names.includes(name))])];
+    if (before !== this.names.length + this.judges.length) { this.drawKey(); this.bar.draw(); this.drawCount(); }
   }
 
   /** A running trainer adds groups: say so, and let people decide when the list moves. */
   async fresh() {
     if (this.run.status !== "running" || this.busy) return;
-    const answer = await api(`runs/${this.id}/rollouts?${this.query(null).toString().replace(/limit=\d+/, "limit=1")}`);
+    const asked = this.query(null);
+    asked.set("limit", "1");
+    const answer = await api(`runs/${this.id}/rollouts?${asked}`);
     if (!this.groups.length && answer.total) { await this.load(true); return; }
     const more = answer.total - this.total;
-    if (more > 0) fill(this.newer, button(`${fmt.count(more, "newer group")}`, { size: "sm", kind: "quiet", testid: "show-newer", onclick: () => this.load(true) }));
+    if (more > 0) fill(this.bar.newer, button(`${fmt.count(more, "newer group")}`, { size: "sm", kind: "quiet", testid: "show-newer", onclick: () => this.load(true) }));
+  }
+
+  /** @param {Group} group */
+  row(group) {
+    const current = group.id === this.group?.id;
+    return groupRow(group, this.names, { current, leaf: current ? this.leaf?.idx ?? null : null, picked: this.chosen.of(group.id), onSelect: (leaf) => this.choose(group, leaf) });
   }
 
   /** @param {Group|null} group @param {number|null} [leaf] */
   async choose(group, leaf = null) {
     if (!group) return this.drawEmpty();
-    if (this.group?.id !== group.id) this.picked = [];
+    const before = this.group;
     this.group = group;
     this.leaf = group.leaves.find((l) => l.idx === leaf) ?? lines(group)[0]?.leaves[0] ?? null;
     setQuery({ group: group.id, leaf: this.leaf?.idx });
-    this.drawList();
+    if (before && before.id !== group.id) this.list?.again(before);
+    this.list?.again(group);
+    this.list?.reveal(group);
     this.drawSide();
+    this.lookAt(group);
     await this.loadTree(group);
     return undefined;
   }
 
+  /** After a moment the group counts as looked at, and what J and K would show is fetched. */
+  lookAt(group) {
+    clearTimeout(this.looking);
+    const at = this.groups.findIndex((one) => one.id === group.id);
+    for (const near of [this.groups[at + 1], this.groups[at - 1]]) if (near) this.read(near.id).catch(() => {});
+    this.looking = setTimeout(async () => {
+      if (!group.seen) {
+        await api(`rollouts/${group.id}/seen`, { method: "POST" }).catch(() => {});
+        group.seen = true;
+        this.list?.again(group);
+      }
+      if (!group.neighbours) {
+        group.neighbours = await api(`rollouts/${group.id}/neighbours`).catch(() => []);
+        if (this.group?.id === group.id && this.leaf) this.drawDetailPane(group, this.leaf, this.full.get(group.id));
+      }
+    }, LOOK_MS);
+  }
+
+  /** One group with its nodes, asked for once. @param {number} id */
+  read(id) {
+    let reading = this.reading.get(id);
+    if (!reading) {
+      reading = api(`rollouts/${id}`).then((full) => { this.full.set(id, full); return full; });
+      reading.catch(() => this.reading.delete(id));
+      this.reading.set(id, reading);
+      for (const old of [...this.reading.keys()].slice(0, Math.max(0, this.reading.size - KEPT))) { this.reading.delete(old); this.full.delete(old); }
+    }
+    return reading;
+  }
+
   async loadTree(group) {
-    const read = async (id) => {
-      if (!this.full.has(id)) this.full.set(id, await api(`rollouts/${id}`));
-      return this.full.get(id);
-    };
     try {
-      const full = await read(group.id);
-      await Promise.all((full.groups_of_tree ?? []).filter((id) => id !== group.id).slice(0, TREE_GROUPS - 1).map(read));
-      if (this.group?.id === group.id) this.drawSide();
+      const had = this.full.has(group.id);
+      const full = await this.read(group.id);
+      const others = (full.groups_of_tree ?? []).filter((id) => id !== group.id).slice(0, TREE_GROUPS - 1);
+      const wait = others.some((id) => !this.full.has(id));
+      await Promise.all(others.map((id) => this.read(id)));
+      if (this.group?.id === group.id && (!had || wait)) this.drawSide();
     } catch (error) {
       if (this.group?.id === group.id) fill(this.tree, el("div", { class: "sec" }, note("The tree could not be read", error.message, { actions: [button("Try again", { size: "sm", onclick: () => this.loadTree(group) })] })));
     }
-  }
-
-  drawList() {
-    const top = this.list.scrollTop;
-    const inside = this.list.contains(document.activeElement);
-    fill(this.list, this.groups.map((group) => {
-      const current = group.id === this.group?.id;
-      return groupRow(group, this.names, { current, leaf: this.leaf?.idx ?? null, picked: current ? this.picked : [], onSelect: (leaf) => this.choose(group, leaf) });
-    }), this.next && el("p", { class: "meta muted more-groups", role: "status" }, "More groups come as you scroll."));
-    this.list.scrollTop = top;
-    const row = /** @type {HTMLElement|null} */ (this.list.querySelector(".grp.on"));
-    row?.scrollIntoView({ block: "nearest" });
-    if (inside) /** @type {HTMLElement|null} */ (row?.querySelector('.tile[aria-current="true"]'))?.focus({ preventScroll: true });
   }
 
   drawSide() {
     const { group, leaf } = this;
     if (!group || !leaf) return;
     const full = this.full.get(group.id);
+    const walking = this.tree.contains(document.activeElement) ? document.activeElement?.getAttribute("data-node") : null;
     this.drawTreePane(group, full);
-    drawDetail(this.detail, group, leaf, full, this.names);
+    if (walking) /** @type {SVGElement|null} */ (this.tree.querySelector(`.spot[data-node="${walking}"]`))?.focus();
+    this.drawDetailPane(group, leaf, full);
     const pair = this.pair();
-    const said = this.picked.length === 2 ? "2 picked" : "best and worst of the group";
-    fill(this.foot, el("p", { class: "meta muted" }, said, el("span", { class: "hints" }, " · ", kbd("x"), " picks a sample")),
-      button("Ask people about this pair", { kind: "primary", key: "p", testid: "send-pair", disabled: !pair, title: pair ? "" : "A pair needs two samples whose pictures were kept", onclick: () => this.sendPair() }));
+    const said = this.chosen.of(group.id).length === 2 ? "the two chosen" : "best and worst of the group";
+    fill(this.foot, this.chosen.size ? selectionBar(this.id, this.chosen, { go: this.page.go, onClear: () => this.pick(null) }) : null,
+      el("p", { class: "meta muted" }, said, el("span", { class: "hints" }, " · ", kbd("x"), " chooses a sample")),
+      button("Ask people about this pair", { kind: "primary", key: "p", testid: "send-pair", disabled: !pair, title: pair ? "" : "A pair needs two samples whose pictures were kept", onclick: () => this.ask() }));
     this.main.dataset.group = String(group.id);
+  }
+
+  drawDetailPane(group, leaf, full) {
+    drawDetail(this.detail, group, leaf, full, this.names, (id) => this.open(id));
+  }
+
+  /** Another group by its number, put before the others where it is not in the list. @param {number} id */
+  async open(id) {
+    let group = this.groups.find((one) => one.id === id);
+    if (!group) {
+      group = await this.read(id);
+      this.groups = [group, ...this.groups];
+      this.list?.show(this.groups, Boolean(this.next));
+    }
+    await this.choose(group);
   }
 
   drawTreePane(group, full) {
     if (!full) return fill(this.tree, el("div", { class: "pane-h" }, el("h2", null, "Tree of this prompt")), el("div", { class: "sec meta muted", role: "status" }, "Reading the tree"));
     const choose = (id, leaf) => { const other = this.groups.find((g) => g.id === id) ?? this.full.get(id); this.choose(other, leaf); };
     if (group.given) return fill(this.tree, el("div", { class: "pane-h" }, el("h2", null, "Judged pair"), el("span", { class: "meta muted" }, "nothing was drawn")), drawPair(group, this.leaf.idx, choose));
+    if (full.detail?.imported) return fill(this.tree, el("div", { class: "pane-h" }, el("h2", null, "Imported group")), imported(group, full, this.leaf, choose));
     const groups = [group.id, ...(full.groups_of_tree ?? []).filter((id) => id !== group.id)].map((id) => this.full.get(id)).filter(Boolean);
     const sorted = [...groups].sort((a, b) => (a.fork_step ?? 0) - (b.fork_step ?? 0) || a.id - b.id);
     const tree = fromGroups(groups);
+    const card = el("div", { class: "node-card meta", role: "status", "data-testid": "node-card" }, nodeHint());
     return fill(this.tree,
       el("div", { class: "pane-h" }, el("h2", { class: "nowrap" }, "Tree of this prompt"), el("span", { class: "meta muted clip", title: summary(tree) }, summary(tree)), el("span", { class: "grow" }),
         full.detail?.nfe !== undefined && el("span", { class: "meta nowrap" }, `NFE ${count(full.detail.nfe)}`)),
-      el("div", { class: "tree-host scroll" }, drawTree({ groups, selected: { group: group.id, leaf: this.leaf.idx }, room: this.tree.clientHeight - 36 - 42 - 32 - 12, width: Math.max(472, this.tree.clientWidth - 16), onSelect: choose })),
+      el("div", { class: "tree-host scroll" }, drawTree({ groups, selected: { group: group.id, leaf: this.leaf.idx }, room: this.tree.clientHeight - 36 - 72 - 42 - 32 - 12, width: Math.max(472, this.tree.clientWidth - 16), onSelect: choose, onLook: (node) => fill(card, node ? nodeCard(node, this.full.get(node.record.group)) : nodeHint()) })),
+      card,
       el("div", { class: "fork-facts meta" }, sorted.map((g) => el("span", null, el("b", { class: "strong" }, comparison(g)), el("span", { class: "muted" }, " spread "), figure(g.spread),
         el("span", { class: "muted" }, g.kept ? " kept" : " skipped"))), full.groups_of_tree?.length > TREE_GROUPS && el("span", { class: "faint" }, `${TREE_GROUPS} of ${full.groups_of_tree.length} forks are drawn`)),
       legend(tree));
@@ -247,32 +301,27 @@ class RolloutsView {
     fill(this.tree);
     fill(this.detail);
     fill(this.foot);
-    const filtered = this.filter.step_min || this.filter.step_max || this.filter.prompt || this.filter.kept;
-    fill(this.list, filtered
-      ? empty({ title: "No group matches", text: "Of this run no recorded group fits the filter. A run keeps some of its groups, not all.", actions: [button("Clear the filter", { onclick: () => this.refine({ step_min: "", step_max: "", prompt: "", kept: "" }) })] })
-      : empty({ title: "No rollouts yet", text: "They appear with the first iteration of the run: every sample, its rewards and its advantage.", actions: [el("a", { class: "btn", href: `/runs/${this.id}` }, "Open the run")] }));
+    this.list?.forget();
+    fill(this.host, restricts(this.filter)
+      ? empty({ title: "No group matches", text: "Of this run no recorded group fits the filter. A run keeps some of its groups, not all.", actions: [button("Clear the filter", { onclick: () => this.refine(NONE) })] })
+      : this.filter.sort !== "newest" && this.filter.sort !== "oldest"
+        ? empty({ title: "No group has that figure", text: "The order asks for something that no group of this run has.", actions: [button("Newest first", { onclick: () => this.refine({ sort: "newest" }) })] })
+        : empty({ title: "No rollouts yet", text: "They appear with the first iteration of the run: every sample, its rewards and its advantage.", actions: [el("a", { class: "btn", href: `/runs/${this.id}` }, "Open the run")] }));
   }
 
-  /** The two samples that P would send: the picked ones, else best and worst. */
+  /** The two samples that P would send: the two chosen ones of the group, else its best and worst. */
   pair() {
     const leaves = this.group?.leaves ?? [];
-    const picked = leaves.filter((l) => this.picked.includes(l.idx));
+    const chosen = this.group ? this.chosen.of(this.group.id) : [];
+    const picked = leaves.filter((l) => chosen.includes(l.idx));
     const siblings = (this.group ? lines(this.group) : []).find((line) => line.stride === this.leaf?.stride)?.leaves ?? leaves;
     const [best, worst] = picked.length === 2 ? picked : [siblings[0], siblings.at(-1)];
     return best && worst && best !== worst && best.tile !== null && worst.tile !== null ? { best: best.idx, worst: worst.idx } : null;
   }
 
-  async sendPair() {
+  ask() {
     const pair = this.pair();
-    if (!pair || !this.group) return;
-    try {
-      const { pair_id: id } = await api(`rollouts/${this.group.id}/pair`, { body: pair });
-      this.main.dataset.pair = String(id);
-      live("The pair waits in Label");
-      toast("The pair waits in Label", { action: "Label", onaction: () => this.page.go("/label") });
-    } catch (error) {
-      toast(error.message, { sign: "fail", tone: "bad" });
-    }
+    if (pair && this.group) askAboutPair(this.group, pair, { go: this.page.go, said: (id) => { this.main.dataset.pair = String(id); } });
   }
 
   /** @param {number} by */
@@ -280,7 +329,7 @@ class RolloutsView {
     const at = this.groups.findIndex((g) => g.id === this.group?.id);
     const to = this.groups[Math.max(0, Math.min(this.groups.length - 1, at + by))];
     if (this.next && at + by >= this.groups.length - 3) this.load(false);
-    if (to) this.choose(to);
+    if (to && to !== this.group) this.choose(to);
   }
 
   /** @param {number} by */
@@ -298,11 +347,13 @@ class RolloutsView {
     this.refine({ step_min: to, step_max: to });
   }
 
-  togglePick() {
-    if (!this.leaf) return;
-    const { idx } = this.leaf;
-    this.picked = this.picked.includes(idx) ? this.picked.filter((i) => i !== idx) : [...this.picked, idx].slice(-2);
-    this.drawList();
+  /** Choose a sample or let it go; null lets all go. @param {{group: number, leaf: number}|null} one */
+  pick(one) {
+    if (one) this.chosen.toggle(one.group, one.leaf);
+    else this.chosen.clear();
+    setQuery({ sel: this.chosen.text });
+    if (one) live(`${fmt.count(this.chosen.size, "sample")} chosen`);
+    for (const group of this.groups) this.list?.again(group);
     this.drawSide();
   }
 
@@ -312,7 +363,7 @@ class RolloutsView {
       at("next", ["j"], "Next group", () => this.moveGroup(1)), at("previous", ["k"], "Previous group", () => this.moveGroup(-1)),
       at("left", ["h"], "Sample before", () => this.moveLeaf(-1)), at("right", ["l"], "Sample after", () => this.moveLeaf(1)),
       at("earlier", ["["], "Step before", () => this.moveStep(-1)), at("later", ["]"], "Step after", () => this.moveStep(1)),
-      at("pick", ["x"], "Pick a sample for a pair", () => this.togglePick(), false), at("pair", ["p"], "Ask people about this pair", () => this.sendPair(), false),
+      at("pick", ["x"], "Choose a sample", () => this.group && this.leaf && this.pick({ group: this.group.id, leaf: this.leaf.idx }), false), at("pair", ["p"], "Ask people about this pair", () => this.ask(), false),
     ]);
   }
 }

@@ -85,7 +85,7 @@ function counts(result) {
 }
 
 /** @param {{file?: string, line: number, column?: string, reason: string}[] | undefined} found @param {number} [number] how many there are, when not all are told */
-function problems(found, number = found?.length ?? 0) {
+export function problems(found, number = found?.length ?? 0) {
   if (!found?.length) return null;
   return el("div", { class: "faults" }, el("p", { class: "meta strong" }, `${fmt.count(number, "row")} could not be read`), el("table", { class: "tbl", "data-testid": "import-problems" }, el("thead", null, el("tr", null, el("th", { class: "num" }, "line"), el("th", null, "column"), el("th", null, "reason"))),
     el("tbody", null, found.slice(0, SHOWN).map((problem) => el("tr", { title: problem.file || null }, el("td", { class: "num" }, fmt.int(problem.line)), el("td", { class: "mono" }, problem.column ?? ""), el("td", { class: "wrap" }, problem.reason))))),

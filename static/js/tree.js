@@ -5,6 +5,7 @@
  */
 
 import { advantage, advantageClass, advantageColour, num, svg } from "./svg.js";
+import { makeWalkable } from "./tree_walk.js";
 import { forksOf, fromGroups, isTip, isTrunk, layout, leavesOf, summary, tipsOf, worth } from "./tree_model.js";
 
 /** @typedef {import("./tree_model.js").Node} Node @typedef {import("./tree_model.js").Model} Model */
@@ -25,10 +26,11 @@ const VALUED = 26;
 /**
  * The tree of stored groups.
  * @param {{groups: any[], selected?: {group: number, leaf: number}|null,
- *          onSelect?: (group: number, leaf: number) => void, room?: number, width?: number}} input  room: height there is
+ *          onSelect?: (group: number, leaf: number) => void, onLook?: (node: Node|null) => void, room?: number, width?: number}} input
+ *   room: height there is; onLook: a node is pointed at or has the focus
  * @returns {SVGElement}
  */
-export function drawTree({ groups, selected = null, onSelect, room = 0, width = WIDTH }) {
+export function drawTree({ groups, selected = null, onSelect, onLook, room = 0, width = WIDTH }) {
   const tree = fromGroups(groups);
   const by = new Map(groups.map((group) => [group.id, group]));
   const tips = Math.min(tree.roots.flatMap(tipsOf).length, FOLD_ABOVE) || 1;
@@ -52,6 +54,7 @@ export function drawTree({ groups, selected = null, onSelect, room = 0, width = 
     root.append(svg("text", { x: width - 2, y: n.y + 4, "text-anchor": "end", style: `fill:${tone};font-weight:600` }, advantage(a)));
     if (n.hidden) root.append(svg("text", { x: width - 2, y: n.y + 19, "text-anchor": "end" }, `${n.hidden} more between`));
   }
+  if (onLook) makeWalkable(root, shown, { at: (n) => (n.completes ? [place.x[n.parent?.step ?? 0], n.y + 10 + small / 2] : n.leaf && n.parent ? [place.end + 4 + TILE / 2 + STRIDE * tree.strides.indexOf(n.stride), n.y] : [place.x[n.step], n.y]), selected, onSelect, onLook });
   return root;
 }
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import re
 import time
 
-import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from PIL import Image
 from playwright.sync_api import Page, expect
-from sqlalchemy import select
 
 from backend.services import runs as run_rows
 from backend.services.studio import Studio
-from db.tables import Pair, RolloutGroup, RolloutNode, Run, Sample
+from db.tables import Run
 from tests import seed
 from tests.browser.conftest import Opener
 
@@ -27,13 +23,6 @@ PAGES = {
     "rewards": "/rewards",
 }
 LIVE = "g2rpo-pocket-06"
-READ_TILES = """all => all.slice(0, 48).map(tile => ({
-    group: +tile.closest('.grp').dataset.group, leaf: +tile.dataset.leaf,
-    advantage: +tile.dataset.advantage, verifier: tile.dataset.verifier,
-    people: tile.dataset.people, brightness: tile.dataset.brightness,
-    bars: [...tile.querySelectorAll('rect')].map(
-        bar => [bar.dataset.reward, +bar.dataset.share, +bar.getAttribute('height')])}))"""
-"""What each tile of the list says of itself."""
 
 
 @pytest.fixture
@@ -176,96 +165,6 @@ def test_an_enlarged_chart_is_plotly_served_by_the_studio(
     page.wait_for_selector("[data-testid=big-chart][data-ready=yes]", timeout=20_000)
     assert page.locator(".js-plotly-plot").count() == 1
     visitor.shoot("run-enlarged-light")
-
-
-def test_the_bars_of_rollouts_are_the_stored_shares_and_add_up(
-    visit: Opener, seeded: seed.Seeded, store: Studio
-) -> None:
-    page = visit().go(f"/runs/{seeded.runs[LIVE]}/rollouts")
-    tiles = page.get_by_test_id("sample").evaluate_all(READ_TILES)
-    assert len(tiles) == 48
-    with store.read() as session:
-        for tile in tiles:
-            node = session.get(RolloutNode, (tile["group"], tile["leaf"]))
-            assert node is not None
-            shown = {name: tile[name] for name in seed.REWARDS}
-            stored = {name: part["share"] for name, part in node.rewards.items()}
-            for name, value in stored.items():
-                if value is None:
-                    assert shown[name] is None
-                else:
-                    assert float(shown[name]) == pytest.approx(value, abs=1e-6)
-            known = [value for value in stored.values() if value is not None]
-            assert sum(known) == pytest.approx(tile["advantage"], abs=1e-6)
-            heights = [(abs(share), height) for _, share, height in tile["bars"] if height > 1]
-            if len(heights) > 1:  # half a pixel of each bar is the gap
-                (a, tall), (b, low) = heights[0], heights[-1]
-                assert (tall + 0.5) / (low + 0.5) == pytest.approx(a / b, rel=0.1)
-
-
-def test_a_missing_reward_is_a_dash_with_its_cause(visit: Opener, seeded: seed.Seeded) -> None:
-    page = visit().go(f"/runs/{seeded.runs['flow-grpo-pocket-01']}/rollouts")
-    dash = page.locator(".tile .u .faint", has_text="–").first
-    assert "could not be read" in str(dash.get_attribute("title"))
-    page.locator(".tile", has=page.locator(".u .faint", has_text="–")).first.click()
-    row = page.get_by_test_id("advantage-table").locator("tr[data-reward=brightness]")
-    expect(row.locator("td").nth(1)).to_have_text("–")
-
-
-def test_keys_walk_groups_and_samples_and_a_reload_finds_the_place(
-    visit: Opener, seeded: seed.Seeded
-) -> None:
-    page = visit().go(f"/runs/{seeded.runs[LIVE]}/rollouts")
-    expect(page.get_by_test_id("rollout-tree")).to_be_visible()
-    first = page.locator("#main").get_attribute("data-group")
-    page.keyboard.press("j")
-    page.keyboard.press("l")
-    expect(page.get_by_test_id("sample-detail")).to_be_visible()
-    leaf = page.get_by_test_id("sample-detail").get_attribute("data-leaf")
-    group = page.locator("#main").get_attribute("data-group")
-    assert group != first
-    expect(page.locator(".tile[aria-current=true]")).to_have_count(1)
-    page.reload()
-    expect(page.locator(f"#main[data-group='{group}']")).to_be_visible(timeout=30_000)
-    expect(page.locator(f"[data-testid=sample-detail][data-leaf='{leaf}']")).to_be_visible()
-    page.keyboard.press("[")
-    page.wait_for_url(re.compile("step=59"))
-
-
-def test_p_asks_people_about_best_and_worst_with_the_pictures_shown(
-    visit: Opener, seeded: seed.Seeded, store: Studio
-) -> None:
-    page = visit().go(f"/runs/{seeded.runs[LIVE]}/rollouts")
-    expect(page.get_by_test_id("rollout-tree")).to_be_visible()
-    page.keyboard.press("p")
-    page.wait_for_selector("#main[data-pair]")
-    pair_id = int(str(page.locator("#main").get_attribute("data-pair")))
-    group_id = int(str(page.locator("#main").get_attribute("data-group")))
-    with store.read() as session:
-        pair = session.get(Pair, pair_id)
-        group = session.get(RolloutGroup, group_id)
-        assert pair is not None and group is not None and group.sheet is not None
-        assert pair.source == "rollouts"
-        leaves = list(
-            session.scalars(
-                select(RolloutNode).where(
-                    RolloutNode.group_id == group_id,
-                    RolloutNode.kind == "leaf",
-                    RolloutNode.stride == 1,
-                )
-            )
-        )
-        leaves.sort(key=lambda leaf: -(leaf.advantage or 0.0))
-        sheet = _pixels(store, group.sheet)
-        for leaf, sample_id in ((leaves[0], pair.sample_a_id), (leaves[-1], pair.sample_b_id)):
-            sample = session.get(Sample, sample_id)
-            assert sample is not None and leaf.tile is not None
-            tile = sheet[:, 64 * leaf.tile : 64 * (leaf.tile + 1)]
-            assert np.array_equal(_pixels(store, sample.media), tile)
-
-
-def _pixels(store: Studio, media: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(store.media.read(media))).convert("RGB"))
 
 
 def test_a_recipe_becomes_a_run_with_no_typing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import sqlalchemy as sa
 
 from backend.errors import Conflict, InputError, NotFound
 from backend.services import (
+    jobs,
     prompts,
     records,
     rollout_facts,
+    rollout_judging,
     rollout_pairs,
     rollouts,
     runs,
@@ -24,8 +27,10 @@ from backend.services.rollout_filter import Filter
 from backend.services.studies import NewStudy
 from backend.services.studio import Studio
 from backend.types import GroupRecord, IterationRecord, NodeRecord
-from db.tables import Pair, RolloutFact, RolloutGroup, RolloutSeen, Sample
+from db.tables import Pair, Reward, RolloutFact, RolloutGroup, RolloutSeen, Sample
 from tests import factory
+from workers import models
+from workers.jobs import judge_rollouts
 
 Raw = dict[str, list[float | None]]
 A_UP = {"a": [1.0, 0.0, 0.0, -1.0], "b": [-1.0, 0.0, 0.0, 1.0]}
@@ -227,3 +232,66 @@ def test_chosen_rollouts_become_pairs_of_their_prompt_or_a_prompt_set(services: 
         rollout_pairs.send_pairs(services, run, [(one["id"], 1)])
     with pytest.raises(NotFound):
         rollout_pairs.send_pairs(services, run, [(one["id"], 1), (one["id"], 99)])
+
+
+def test_chosen_rollouts_open_a_board_of_the_nearest_checkpoints(services: Studio) -> None:
+    made = factory.project(services)
+    run = factory.trained_run(services, made, steps=3)
+    rows = rollouts.page(services, run)["groups"]
+    chosen = [(rows[0]["id"], 1), (rows[-1]["id"], 2)]
+    with pytest.raises(Conflict, match="checkpoint"):
+        rollout_pairs.board_of(services, run, chosen)
+    for step in (1, 2):
+        records.checkpoint(services, run, records.StoredCheckpoint(step, "a", "o", None, {}))
+    address = rollout_pairs.board_of(services, run, chosen)
+    sources = f"sources=policy:{made.policy},run:{run}@2,run:{run}@1"
+    assert address == f"/compare?{sources}&set={made.prompt_set}&prompt=0"
+
+
+@dataclass
+class Frame:
+    """What a job sees of its frame."""
+
+    studio: Studio
+    args: dict[str, Any]
+    done: int = 0
+
+    def step(self, done: int, _total: int, _said: str) -> None:
+        """Count."""
+        self.done = done
+
+
+def test_a_judge_that_was_not_trained_on_finds_the_groups_it_disagrees_with(
+    services: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = factory.project(services)
+    run = factory.trained_run(services, made, steps=2)
+    with pytest.raises(NotFound):
+        rollout_judging.order(services, run, "nobody")
+    with pytest.raises(Conflict):
+        rollout_judging.order(services, run, "verifier", _reward(services, made.project))
+    job = rollout_judging.order(services, run, "saturation", limit=3)
+    args = jobs.get(services, job)["args"]
+    monkeypatch.setattr(models, "studio", lambda: services)
+    frame = Frame(services, args)
+    assert judge_rollouts.work(frame)["groups"] == 3 == frame.done
+    assert judge_rollouts.work(Frame(services, args))["groups"] == 1
+    assert judge_rollouts.work(Frame(services, args))["groups"] == 0
+    rows = rollouts.page(services, run)["groups"]
+    against = []
+    for row in rows:
+        said = [leaf["rewards"]["saturation"]["raw"] for leaf in row["leaves"]]
+        assert len(set(said)) == 3 and all(0 <= value <= 1 for value in said)
+        pairs = [said[i] - said[j] for i in range(3) for j in range(i + 1, 3)]
+        against += [row["id"]] if sum(np.sign(pairs)) < 0 else []
+    found = rollouts.page(services, run, Filter(judge="saturation"))["groups"]
+    assert {row["id"] for row in found} == set(against)
+    assert rows[0]["leaves"][0]["rewards"]["verifier"]["weight"] == 1.0
+
+
+def _reward(studio: Studio, project: int) -> int:
+    with studio.write() as session:
+        row = Reward(project_id=project, name="mine", kind="saturation", version="1", config={})
+        session.add(row)
+        session.flush()
+        return row.id
