@@ -28,7 +28,7 @@ Dr. GRPO (2503.20783) for no division. The floor and the missing values are our 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -87,6 +87,8 @@ class Composed:
     """Share of used samples whose advantage was cut."""
     gated: Bools | None = None
     """(N,) samples that a gate left out; None without gates."""
+    floors: dict[str, float] = field(default_factory=dict)
+    """Reward → the spread below which it says nothing."""
 
 
 def normalise(
@@ -235,6 +237,7 @@ def compose(
         missing={name: float(np.isnan(value).mean()) for name, value in raw.items()},
         clipped=float((np.abs(total[used]) > clip).mean()) if used.any() else 0.0,
         gated=gated,
+        floors=floor_of,
     )
 
 

@@ -291,6 +291,11 @@ def _status(it: Iteration, name: str, leaf: int, item: int) -> str:
 
 def _detail(it: Iteration, group: Group) -> dict[str, Any]:
     plan, shape, compose = it.plans[group.tree], it.forest.shape, it.config.compose
+    floors, more = it.credited.composed.floors, dict[str, Any]()
+    if len(set(floors.values())) > 1:
+        more["floors"] = floors
+    if compose.combine != "each":
+        more["combine"] = compose.combine
     return {
         "sigmas": [round(float(sigma), 6) for sigma in it.forest.coefficients.sigmas],
         "kernel": plan.kernel.name,
@@ -301,6 +306,7 @@ def _detail(it: Iteration, group: Group) -> dict[str, Any]:
         "scale": compose.scale,
         "floor": compose.floor,
         "clip": compose.clip,
+        **more,
     }
 
 

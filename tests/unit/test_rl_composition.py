@@ -303,6 +303,7 @@ def test_a_run_with_every_operator_adds_up_and_resumes_as_if_it_had_not_ended(
     assert whole.iterations[-1].metrics["stage"] == 1.0
     for record in whole.iterations:
         for group in record.groups:
+            assert set(group.detail["floors"]) == {"a", "b", "g"}
             for node in group.nodes:
                 if node.kind == "leaf" and node.advantage is not None and group.kept:
                     shares = [part["share"] or 0.0 for part in node.rewards.values()]
