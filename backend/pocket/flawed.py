@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import torch
@@ -25,10 +26,16 @@ EACH: Final = 3
 """Objects of a thing; a scene has two things and as many strays."""
 NUM: Final = 3 * EACH
 NUM_COLOURS: Final = len(COLOURS)
+LEAST: Final = 12.0
+"""Pixels from which on something is an object."""
 MOST: Final = 4
 """More objects of a colour than this count as this many."""
 _LARGE, _SMALL = SIZES["large"], SIZES["small"]
 _MIDDLE: Final = (_LARGE * _SMALL) ** 0.5
+UNLIKE: Final = (0.6, 0.8)
+"""IoU with the best ideal shape at which an object is no shape at all, and wholly that shape."""
+_SHARP: Final = 25.0
+"""Of the choice between ideal shapes by their IoU."""
 
 
 @dataclass
@@ -55,6 +62,8 @@ class Facts:
     """(B, 7) share of large ones."""
     place: Tensor
     """(B, 7, 2) mean x and y, −1 to 1."""
+    area: Tensor
+    """(B, 7) pixels."""
     background: Tensor
     """(B,)"""
 
@@ -86,8 +95,11 @@ class Maker:
         words = self.words(num)
         faithful = self.chance(num, 1 / 3)
         objects = self._objects(words, faithful)
-        pictures = self._soften(self._paint(objects, words.background))
-        return Scenes(pictures, words, _facts(objects, words.background), faithful)
+        picture, covers = self._paint(objects, words.background)
+        grid = self._warp(num)
+        pictures = self._soften(_sampled(picture.permute(0, 3, 1, 2), grid))
+        seen = _looked_at(_sampled(covers, grid, "zeros"), objects["there"])
+        return Scenes(pictures, words, _facts(objects, seen, words.background), faithful)
 
     # --- chance ----------------------------------------------------------------------------------
 
@@ -157,25 +169,20 @@ class Maker:
         radius = torch.where(speck, self.uniform(num, NUM, low=0.7, high=2.6), radius)
         return {
             "x": x, "y": y, "radius": radius, "colour": colour,
-            "there": there | stray, "counts": (there | stray) & (radius > 2.1),
-            **self._look(shape, flawed, num, speck),
+            "there": there | stray,
+            **self._look(shape, flawed, num),
         }  # fmt: skip
 
-    def _look(self, shape: Tensor, flawed: Tensor, num: int, speck: Tensor) -> dict[str, Tensor]:
-        """How an object is drawn: shares of shapes, bends, colours; and what a look says it is."""
+    def _look(self, shape: Tensor, flawed: Tensor, num: int) -> dict[str, Tensor]:
+        """How an object is drawn: shares of shapes, bends, colours."""
         own = F.one_hot(shape, len(SHAPES)).float()
         other = F.one_hot(self.below(len(SHAPES), num, NUM), len(SHAPES)).float()
         mixed = self.uniform(num, NUM) * (flawed & self.chance(num, NUM, 0.35))
         drawn = own + mixed[..., None] * (other - own)
         bend = self.uniform(num, NUM) ** 2 * (flawed & self.chance(num, NUM, 0.6)) * 0.45
-        turned = own + _steep(mixed)[..., None] * (other - own)
-        known = 1 - ((bend - 0.12) / 0.2).clamp(0, 1)
-        known = known * ~speck * (1 - 1.2 * mixed * (1 - mixed))
-        seen = torch.cat([turned * known[..., None], (1 - known)[..., None]], -1)
         blend = self.uniform(num, NUM, high=0.9) * (flawed & self.chance(num, NUM, 0.2))
         return {
             "drawn": drawn,
-            "seen": seen,
             "bend": bend,
             "waves": self.normal(num, NUM, 4) * 0.6,
             "phases": self.uniform(num, NUM, 4, high=6.2832),
@@ -219,12 +226,13 @@ class Maker:
 
     # --- pictures --------------------------------------------------------------------------------
 
-    def _paint(self, objects: dict[str, Tensor], background: Tensor) -> Tensor:
-        """(B, 64, 64, 3), one object after the other."""
+    def _paint(self, objects: dict[str, Tensor], background: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 64, 64, 3), one object after the other, and what each covers, (B, N, 64, 64)."""
         num = len(background)
         axis = torch.arange(SIDE, device=self.device) + 0.5
         ground = self.grounds[background] + 3 * self.normal(num, 3)
         picture = ground[:, None, None].repeat(1, SIDE, SIDE, 1)
+        covers = torch.zeros(num, NUM, SIDE, SIDE, device=self.device)
         for n in range(NUM):
             rows = objects["there"][:, n].nonzero()[:, 0]
             one = {name: value[rows, n] for name, value in objects.items()}
@@ -246,20 +254,21 @@ class Maker:
             colour = own[:, None, None] + share[..., None] * toward[:, None, None]
             under = picture[rows]
             picture[rows] = under + cover[..., None] * (colour - under)
-        return picture
+            covers[rows] *= 1 - cover[:, None]
+            covers[rows, n] = cover
+        return picture, covers
 
-    def _soften(self, picture: Tensor) -> Tensor:
-        """Warped a little, blurred, shifted in colour and noisy; (B, 64, 64, 3) in [0, 255]."""
-        num = len(picture)
-        planes = picture.permute(0, 3, 1, 2)
+    def _warp(self, num: int) -> Tensor:
+        """Where each pixel is taken from, (B, 64, 64, 2): a little beside its place."""
         axis = (torch.arange(SIDE, device=self.device) + 0.5) / SIDE * 2 - 1
         grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
         size = self.uniform(num, 1, 1, 1) ** 2 * 3.0 * 2 / SIDE
         push = F.interpolate(self.normal(num, 2, 9, 9), SIDE, mode="bicubic", align_corners=True)
-        planes = F.grid_sample(
-            planes, grid + (size * push).permute(0, 2, 3, 1), mode="bilinear",
-            padding_mode="border", align_corners=False,
-        )  # fmt: skip
+        return grid + (size * push).permute(0, 2, 3, 1)
+
+    def _soften(self, planes: Tensor) -> Tensor:
+        """Blurred, shifted in colour and noisy; (B, 3, 64, 64) → (B, 64, 64, 3) in [0, 255]."""
+        num = len(planes)
         soft = _blur(planes)
         softer = _blur(_blur(soft))
         t = self.uniform(num, 1, 1, 1)
@@ -271,20 +280,77 @@ class Maker:
         return planes.permute(0, 2, 3, 1).clamp(0, 255)
 
 
-def _facts(objects: dict[str, Tensor], background: Tensor) -> Facts:
+def _facts(objects: dict[str, Tensor], seen: dict[str, Tensor], background: Tensor) -> Facts:
     """What stands there, gathered by colour."""
-    mine = F.one_hot(objects["colour"], len(COLOURS)).float() * objects["counts"][..., None]
+    counts = objects["there"] & (seen["area"] >= LEAST)
+    colour = F.one_hot(objects["colour"], len(COLOURS)).float()
+    mine = colour * counts[..., None]
     count = mine.sum(1)
     share = mine / count.clamp(min=1)[:, None]
-    large = torch.sigmoid(torch.log(objects["radius"] / _MIDDLE) / 0.08)
-    place = torch.stack([objects["x"], objects["y"]], -1) / SIDE * 2 - 1
+    large = torch.sigmoid(torch.log(seen["radius"] / _MIDDLE) / 0.08)
     return Facts(
         count=count.long().clamp(max=MOST),
-        shape=torch.einsum("bnc,bns->bcs", share, objects["seen"]),
+        shape=torch.einsum("bnc,bns->bcs", share, seen["shape"]),
         large=torch.einsum("bnc,bn->bc", share, large),
-        place=torch.einsum("bnc,bnd->bcd", share, place),
+        place=torch.einsum("bnc,bnd->bcd", share, seen["place"]),
+        area=torch.einsum("bnc,bn->bc", colour, seen["area"]),
         background=background,
     )
+
+
+def _looked_at(covers: Tensor, there: Tensor) -> dict[str, Tensor]:
+    """Area, place (−1 to 1), shares of shapes and radius of each object, by what it covers."""
+    rows, columns = there.nonzero(as_tuple=True)
+    cover = covers[rows, columns]
+    axis = torch.arange(SIDE, device=covers.device) + 0.5
+    area = cover.sum((1, 2)).clamp(min=0.5)
+    x, y = (cover.sum(1) * axis).sum(1) / area, (cover.sum(2) * axis).sum(1) / area
+    likeness, radii = [], []
+    for shape in range(len(SHAPES)):
+        size, sunk = _ideal(shape)
+        radius = torch.sqrt(area / size)
+        drawn = F.one_hot(torch.full_like(rows, shape), len(SHAPES)).float()
+        across = axis[None, None, :] - x[:, None, None]
+        down = axis[None, :, None] - (y - sunk * radius)[:, None, None]
+        away = _distance(across, down.expand(-1, -1, SIDE), radius[:, None, None], drawn)
+        ideal, here = away < 0, cover > 0.5
+        either = (ideal | here).sum((1, 2)).clamp(min=1)
+        likeness.append((ideal & here).sum((1, 2)) / either)
+        radii.append(radius)
+    like, radius = torch.stack(likeness, 1), torch.stack(radii, 1)
+    chosen = torch.softmax(_SHARP * like, 1)
+    low, high = UNLIKE
+    known = ((like.max(1).values - low) / (high - low)).clamp(0, 1)[:, None]
+    found = {
+        "area": area,
+        "place": torch.stack([x, y], 1) / SIDE * 2 - 1,
+        "shape": torch.cat([chosen * known, 1 - known], 1),
+        "radius": (chosen * radius).sum(1),
+    }
+    whole = {}
+    for name, value in found.items():
+        whole[name] = value.new_zeros(*there.shape, *value.shape[1:])
+        whole[name][rows, columns] = value
+    whole["radius"] = whole["radius"].clamp(min=0.1)
+    return whole
+
+
+@cache
+def _ideal(shape: int) -> tuple[float, float]:
+    """Area of a shape of radius 1, and how far its middle lies below its origin."""
+    radius = 24.0
+    axis = torch.arange(SIDE) + 0.5 - SIDE / 2
+    drawn = F.one_hot(torch.tensor([shape]), len(SHAPES)).float()
+    down = axis[:, None].expand(SIDE, SIDE)[None]
+    size = torch.full((1, 1, 1), radius)
+    cover = (0.5 - _distance(axis[None, None, :].expand_as(down), down, size, drawn)).clamp(0, 1)
+    area = float(cover.sum())
+    return area / radius**2, float((cover * down).sum()) / area / radius
+
+
+def _sampled(planes: Tensor, grid: Tensor, beyond: str = "border") -> Tensor:
+    """Planes (B, C, 64, 64) read at the places of a grid."""
+    return F.grid_sample(planes, grid, padding_mode=beyond, align_corners=False)
 
 
 def _distance(x: Tensor, y: Tensor, radius: Tensor, drawn: Tensor) -> Tensor:
@@ -311,11 +377,6 @@ def _distance(x: Tensor, y: Tensor, radius: Tensor, drawn: Tensor) -> Tensor:
     }
     shares = drawn.T[:, :, None, None]
     return sum((shares[i] * away[name] for i, name in enumerate(SHAPES)), torch.zeros_like(x))
-
-
-def _steep(share: Tensor) -> Tensor:
-    """What a mixture of two shapes is taken for: the nearer one, with doubt in the middle."""
-    return torch.sigmoid((share - 0.5) * 10)
 
 
 def _blur(planes: Tensor) -> Tensor:

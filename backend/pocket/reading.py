@@ -6,9 +6,11 @@ For each kind of word, how sure the picture is of it, 0 to 1, the mean over the 
     colour               P(something of that colour is there)
     relation             the first thing lies the named way from the second
     background           P(the named one)
-    nothing else         e^(−how many objects of other colours are expected)
+    nothing else         e^(−area of other colours / 50 pixels)
 
-A thing that is not there has no size and no shape. ½ throughout for a prompt out of the language.
+A thing that is not there has no size and no shape. The likeness of picture and prompt is the
+product of (1 + p) / 2 over the kinds: each that is surely missing halves it. ½ throughout for a
+prompt out of the language.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 
 from backend.errors import InputError
 from backend.pocket import world
-from backend.pocket.network import Sight
+from backend.pocket.encoder import AREA, Sight
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +33,7 @@ _COLOURS: Final = tuple(world.COLOURS)
 _SHAPES: Final = tuple(world.SHAPES)
 _ACROSS: Final = 0.8
 """How much sideways counts against a relation."""
+_SPARE: Final = 50.0
 _CLEAR: Final = 3.0, 2.0
 """Pixels along a relation at which it is even, and the width of the doubt."""
 
@@ -42,8 +45,15 @@ def read(sight: Sight, prompts: Sequence[str]) -> Floats:
     found = np.full((len(prompts), len(KINDS)), 0.5)
     if known.any():
         rows = np.array([row for row in wanted if row is not None])
-        found[known] = _held_against(rows, {k: _array(v)[known] for k, v in vars(sight).items()})
+        found[known] = _held_against(
+            rows, {k: _array(v)[known] for k, v in vars(sight).items() if k != "first"}
+        )
     return found
+
+
+def likeness(found: Floats) -> Floats:
+    """How well each picture shows its prompt, by what `read` found. (B,)"""
+    return np.asarray(np.prod((1 + found) / 2, axis=1))
 
 
 def _held_against(wanted: NDArray[np.int64], seen: dict[str, Any]) -> Floats:
@@ -71,11 +81,10 @@ def _held_against(wanted: NDArray[np.int64], seen: dict[str, Any]) -> Floats:
     even, doubt = _CLEAR
     held = _sigmoid((along - _ACROSS * across - even) / doubt) * present.prod(1)
     ground = _softmax(seen["background"])[np.arange(len(wanted)), background]
-    expected = (counts * np.arange(counts.shape[2])).sum(2)
-    np.put_along_axis(
-        expected, colour, np.where(named, 0.0, np.take_along_axis(expected, colour, 1)), 1
-    )
-    columns += [np.where(named[:, 1], held, 1.0), ground, np.exp(-expected.sum(1))]
+    other = np.maximum(seen["area"], 0.0) * AREA / _SPARE
+    taken = np.take_along_axis(other, colour, 1)
+    np.put_along_axis(other, colour, np.where(named, 0.0, taken), 1)
+    columns += [np.where(named[:, 1], held, 1.0), ground, np.exp(-other.sum(1))]
     return np.stack(columns, axis=1)
 
 

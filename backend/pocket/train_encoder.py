@@ -10,6 +10,7 @@ every step on the same device (`flawed`), so nothing is seen twice and nothing i
     captions   of faithful pictures alone: the right caption among all captions of the batch and
                eight near misses, the right picture for each caption (CLIP)
 
+Then, with all else standing still, a finer reader of shape, size and area is taught on new scenes.
 The weights that are kept are a running mean. Captions come from the whole language: the split is
 there to test the model that draws, and its judge must read what the model has not seen.
 Needs torch, numpy and safetensors alone.
@@ -32,17 +33,18 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from backend.pocket import flawed, world
-from backend.pocket import network as encoder
+from backend.pocket import encoder, flawed, world
+from backend.pocket.encoder import AREA, COUNTS, SHAPES, PocketEncoder, Sight
 from backend.pocket.flawed import Facts, Scenes, Words
 from backend.pocket.near import one_word_changed
-from backend.pocket.network import PocketEncoder, Sight
 
 log = logging.getLogger(__name__)
 
 RATE: Final = 1.5e-3
 WARM_UP: Final = 0.03
 """Share of the time in which the learning rate rises; then it falls to 0 along a cosine."""
+MOST_REFINED: Final = 60_000
+"""Pictures that the finer reader is taught on at most."""
 NEAR: Final = 8
 """Near misses of each caption."""
 
@@ -87,6 +89,7 @@ def train(
             told_losses = ", ".join(f"{name} {part.item():.3f}" for name, part in parts.items())
             log.info("step %d, %.0f %%: %s", step, 100 * passed, told_losses)
     seconds = time.perf_counter() - start
+    refine(kept, maker, steps=min(step // 4, MOST_REFINED // size), size=size)
     kept = kept.to("cpu").eval()
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: value.half().contiguous() for name, value in kept.state_dict().items()}
@@ -94,6 +97,46 @@ def train(
     network = encoder.load(path)
     about = {"steps": step, "pictures": step * size, "seconds": round(seconds)}
     return {**about, **accuracy(network), **fact_accuracy(network)}
+
+
+def refine(network: PocketEncoder, maker: flawed.Maker, *, steps: int, size: int) -> None:
+    """Teach the finer reader on new scenes, all else standing still."""
+    seen = []
+    for _ in range(steps):
+        with torch.no_grad():
+            scenes = maker.make(size)
+            seen.append((network.gathered(scenes.pictures)[0], scenes.facts))
+    if seen:
+        teach_finer(network, torch.cat([mine for mine, _ in seen]), _joined([f for _, f in seen]))
+
+
+def teach_finer(
+    network: PocketEncoder, mine: Tensor, facts: Facts, *, rounds: int = 40, batch: int = 256
+) -> None:
+    """Fit the finer reader to what was gathered of pictures, (S, C, 259), and their facts."""
+    reader = network.finer.requires_grad_(True)
+    optimiser = torch.optim.AdamW(reader.parameters(), lr=2e-3, weight_decay=0.02)
+    total = rounds * max(len(mine) // batch, 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=total + 1)
+    for _ in range(total):
+        pick = torch.randint(len(mine), (min(batch, len(mine)),), device=mine.device)
+        shape, large, area = reader(mine[pick].float()).split([SHAPES, 1, 1], 2)
+        there = facts.count[pick] > 0
+        likely = -(facts.shape[pick] * F.log_softmax(shape, 2)).sum(2)
+        size = F.binary_cross_entropy_with_logits(
+            large[..., 0], facts.large[pick], reduction="none"
+        )
+        off = F.huber_loss(area[..., 0], facts.area[pick] / AREA, reduction="none", delta=0.5)
+        loss = ((likely + size) * there).sum() / there.sum().clamp(min=1) + 3 * off.mean()
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        optimiser.step()
+        schedule.step()
+
+
+def _joined(parts: list[Facts]) -> Facts:
+    names = vars(parts[0])
+    return Facts(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
 WEIGHTS: Final = {
@@ -105,9 +148,10 @@ def _fact_losses(sight: Sight, facts: Facts) -> dict[str, Tensor]:
     """Each kind of fact, as a mean over the colours that are there; counts over pictures."""
     there = facts.count > 0
     some = there.sum().clamp(min=1)
+    _, shapes, larges, _ = sight.first.float().split([COUNTS, SHAPES, 1, 2], 2)
     count = F.cross_entropy(sight.count.float().flatten(0, 1), facts.count.flatten())
-    shape = -(facts.shape * F.log_softmax(sight.shape.float(), 2)).sum(2)
-    large = F.binary_cross_entropy_with_logits(sight.large.float(), facts.large, reduction="none")
+    shape = -(facts.shape * F.log_softmax(shapes, 2)).sum(2)
+    large = F.binary_cross_entropy_with_logits(larges[..., 0], facts.large, reduction="none")
     place = (sight.place.float() - facts.place).abs().sum(2)
     return {
         "count": count * flawed.NUM_COLOURS,

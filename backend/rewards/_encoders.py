@@ -86,57 +86,28 @@ def version(name: str) -> str:
 class Pocket:
     """The small encoder of the pocket world, with prompts kept."""
 
-    contrasts = ("count", "size", "colour", "shape", "relation", "background")
-
     def __init__(self) -> None:
         from backend.pocket import encoder
 
         self.encoder = encoder.load()
         self.version = version(POCKET)
-        self.sharpness = min(float(self.encoder.log_scale.exp()), 50.0)  # as in its training
         self.kept: dict[str, Embeddings] = {}
-        self.kept_others: dict[str, list[tuple[int, Embeddings]]] = {}
 
     def read(self, images: Images, prompts: Sequence[str]) -> Read:
-        """Its likeness is the cosine."""
-        picture = self.image(images)
-        likeness = (picture * self.text(prompts)).sum(axis=1).astype(np.float64)
-        return Read(picture, self.contrast(picture, prompts), likeness)
+        """Its likeness is how far the picture shows each word, all kinds multiplied."""
+        from backend.pocket import reading
 
-    def contrast(self, rows: Embeddings, prompts: Sequence[str]) -> Embeddings:
-        """P(the prompt's word | the picture, all words of its kind), mean over the things.
-
-        ½ throughout for a prompt out of the pocket language, which then makes no difference.
-        """
-        own = (rows * self.text(prompts)).sum(axis=1)
-        total = np.zeros((len(rows), len(self.contrasts)), dtype=np.float32)
-        count = np.zeros_like(total)
-        for i, prompt in enumerate(prompts):
-            for kind, others in self._others(prompt):
-                away = np.exp(self.sharpness * (others @ rows[i] - own[i])).sum()
-                total[i, kind] += 1 / (1 + away)
-                count[i, kind] += 1
-        return np.where(count > 0, total / np.maximum(count, 1), np.float32(0.5))
-
-    def _others(self, prompt: str) -> list[tuple[int, Embeddings]]:
-        """For each word that can change: its kind, and the embeddings of the changed prompts."""
-        if len(self.kept_others) > 20_000:
-            self.kept_others.clear()
-        if prompt not in self.kept_others:
-            from backend.pocket.near import one_word_changed
-
-            self.kept_others[prompt] = [
-                (self.contrasts.index(kind), _array(self.encoder.text(changed)))
-                for kind, changed in one_word_changed(prompt)
-            ]
-        return self.kept_others[prompt]
+        sight = self.encoder.sight(images)
+        words = reading.read(sight, prompts)
+        likeness = reading.likeness(words)
+        return Read(_array(sight.vector), words.astype(np.float32), likeness)
 
     def image(self, images: Images) -> Embeddings:
         """(B, 64, 64, 3) uint8 → (B, 96)."""
         return _batched(lambda part: _array(self.encoder.image(part)), images)
 
     def patches(self, images: Images) -> Embeddings:
-        """(B, 64, 64, 3) uint8 → (B, 16, 128)."""
+        """(B, 64, 64, 3) uint8 → (B, 16, 224)."""
         return _batched(lambda part: _array(self.encoder.places(part)), images)
 
     def text(self, prompts: Sequence[str]) -> Embeddings:

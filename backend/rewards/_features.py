@@ -123,8 +123,9 @@ def prior_of(block_F: Ints) -> Floats:
 def fit_seen(seen: Seen, prompts: Sequence[str], components: int) -> tuple[Recipe, Floats, Floats]:
     """`fit` of samples that are encoded already."""
     groups = by_prompt(prompts)
-    picture_basis = _components(seen.picture, groups, components)
-    product_basis = _components(seen.picture * seen.text, groups, components)
+    reads = seen.words.shape[1] > 0  # then the words say more than components could
+    picture_basis = _components(seen.picture, groups, components // 3 if reads else components)
+    product_basis = _components(seen.picture * seen.text, groups, 0 if reads else components)
     raw = _raw(seen, (picture_basis, product_basis))
     rest = _within(raw, groups)
     free = max(len(raw) - len(set(groups.tolist())), 1)

@@ -12,7 +12,7 @@ from backend.rewards.interface import Floats, Images
 
 Pictures = NDArray[np.float32]
 
-SIDE = 64
+SIDE = 32
 """Pictures of twice this side and more are read at every second, third … pixel by `table`."""
 
 NAMES = (
@@ -34,7 +34,9 @@ def luminance(images: Images) -> Floats:
 
 def saturation(images: Images) -> Floats:
     """Mean of max(R, G, B) − min(R, G, B), 0 to 1: how far from grey, dark pixels counting less."""
-    apart = images.max(axis=3).astype(np.float32) - images.min(axis=3)
+    red, green, blue = images[..., 0], images[..., 1], images[..., 2]
+    most = np.maximum(np.maximum(red, green), blue)
+    apart = most - np.minimum(np.minimum(red, green), blue)
     return np.asarray(apart.mean(axis=(1, 2), dtype=np.float64) / 255)
 
 
@@ -71,7 +73,8 @@ def _mass(images: Images) -> tuple[Floats, Floats, Floats]:
         [images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], axis=1
     )
     ground = np.median(edge, axis=1).astype(np.float32)
-    away = np.abs(images.astype(np.float32) - ground[:, None, None]).max(axis=3)
+    channels = [np.abs(images[..., i] - ground[:, None, None, i]) for i in range(3)]
+    away = np.maximum(np.maximum(channels[0], channels[1]), channels[2])
     weight = np.clip((away - 24) / 96, 0, 1)  # below 24 of 255 it is ground with noise
     total = weight.sum(axis=(1, 2), dtype=np.float64)
     height, width = weight.shape[1:]

@@ -74,10 +74,10 @@ def test_it_tells_references_from_a_saturated_copy_after_a_few_lessons() -> None
     scorer = fresh()
     figures = [scorer.observe(made(step), PROMPTS, step) for step in range(3)]
     assert figures[0]["updates"] == 10 and figures[0]["told_apart"] == 0.5
-    assert figures[-1]["told_apart"] > 0.7
+    assert figures[-1]["told_apart"] > 0.6
     true, false = world.render_many(HELD, 1), saturated(world.render_many(HELD, 2))
     wanted, unwanted = (scorer.score(images, HELD).values for images in (true, false))
-    assert (wanted[:, None] > unwanted[None, :]).mean() > 0.7
+    assert (wanted[:, None] > unwanted[None, :]).mean() > 0.6
 
 
 def test_it_rests_while_it_is_not_fooled_and_learns_when_it_is() -> None:
@@ -175,5 +175,5 @@ def test_a_file_without_references_and_a_prompt_without_a_render_are_refused(
 
 def test_the_pocket_encoder_sees_places() -> None:
     patches = _encoders.load("pocket").patches(made(0)[:3])
-    assert patches.shape == (3, 16, 128)
+    assert patches.shape == (3, 16, 224)
     assert np.linalg.norm(patches, axis=-1) == pytest.approx(1, abs=1e-5)
