@@ -59,6 +59,7 @@ LEAST: dict[str, str] = {
             f"{API}/projects",
             f"{API}/policies",
             f"{API}/demo",
+            f"{API}/find",
             f"{API}/prompt-sets",
             f"{API}/generate",
             f"{API}/samples",

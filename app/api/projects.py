@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from app.api.deps import Body, ProjectDep, StudioDep, UserDep
-from backend.services import demo, policies, projects, today, users
+from backend.services import demo, finding, policies, projects, today, users
 
 router = APIRouter(tags=["projects"])
 
@@ -66,6 +66,12 @@ def read_today(studio: StudioDep, user: UserDep, project: ProjectDep) -> dict[st
     if not users.may(user, "researcher"):
         return today.for_annotator(studio, project, user["id"])
     return today.summary(studio, project, user["id"])
+
+
+@router.get("/find")
+def find_by_name(studio: StudioDep, project: ProjectDep, q: str = "") -> list[dict[str, Any]]:
+    """Runs, studies, prompt sets, rewards, comparisons, models and recipes by their names."""
+    return finding.named(studio, project, q)
 
 
 @router.get("/policies")

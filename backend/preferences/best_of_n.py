@@ -46,9 +46,7 @@ def weights(selecting: Sequence[float] | Floats, num: int) -> Floats:
     values = np.asarray(selecting, dtype=np.float64)
     total = len(values)
     if not 1 <= num <= total:
-        raise InputError(
-            f"The best of {num} of {total} pictures cannot be; draw more."
-        )
+        raise InputError(f"The best of {num} of {total} pictures cannot be; draw more.")
     if not np.isfinite(values).all():
         raise InputError("A picture without a value cannot be ranked; leave it out.")
     order = np.argsort(values, kind="stable")

@@ -6,10 +6,13 @@ import datetime
 import time
 from typing import Any
 
+from sqlalchemy import func, select
+
 from backend.services import (
     comparisons,
     labels,
     pairs,
+    policies,
     projects,
     rewards,
     run_rows,
@@ -19,6 +22,7 @@ from backend.services import (
     workers,
 )
 from backend.services.studio import Studio
+from db.tables import Checkpoint, Job, Run
 
 FEW = 5
 STARTED = time.time()
@@ -41,6 +45,8 @@ def summary(studio: Studio, project_id: int, user_id: int) -> dict[str, Any]:
         "rewards": rewards.rows(studio, project_id)[:FEW],
         "comparisons": comparisons.rows(studio, project_id)[:FEW],
         "studies": _unfinished(studies.rows(studio, project_id, users.get(studio, user_id))),
+        "jobs": _working(studio, project_id),
+        "checkpoints": _kept(studio, project_id),
         "workers": alive,
         "alarms": [*_of_runs(recent), *_of_workers(alive)],
     }
@@ -58,6 +64,43 @@ def for_annotator(studio: Studio, project_id: int, user_id: int) -> dict[str, An
         "pairs": pairs.counts(studio, project_id, user_id),
         "drawing": samples.drawing(studio, project_id),
     }
+
+
+def _working(studio: Studio, project_id: int) -> list[dict[str, Any]]:
+    """Jobs of this project that run now, besides runs, which have a table of their own."""
+    mine = [None, *(policy["id"] for policy in policies.rows(studio, project_id))]
+    with studio.read() as session:
+        running = session.scalars(
+            select(Job).where(Job.status == "running", Job.kind != "train").order_by(Job.id)
+        )
+        return [
+            {"id": j.id, "kind": j.kind, "progress": j.progress, "message": j.message}
+            for j in running
+            if j.args.get("project_id", project_id) == project_id
+            and j.args.get("policy_id") in mine
+        ][:FEW]
+
+
+def _kept(studio: Studio, project_id: int) -> list[dict[str, Any]]:
+    """The newest checkpoint of each run that kept one lately, the newest first."""
+    with studio.read() as session:
+        newest = (
+            select(func.max(Checkpoint.id))
+            .join(Run, Run.id == Checkpoint.run_id)
+            .where(Run.project_id == project_id)
+            .group_by(Checkpoint.run_id)
+        )
+        rows = session.execute(
+            select(Run.id, Run.name, Run.policy_id, Checkpoint.step, Checkpoint.created_at)
+            .join(Run, Run.id == Checkpoint.run_id)
+            .where(Checkpoint.id.in_(newest))
+            .order_by(Checkpoint.id.desc())
+            .limit(FEW)
+        )
+        return [
+            {"run_id": i, "name": name, "base": base, "step": step, "created_at": at}
+            for i, name, base, step, at in rows
+        ]
 
 
 def _unfinished(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@
  */
 import { api, button, el, fill, fmt, icon, keys, note, poll, toast, who } from "/static/js/lib.js";
 import { keysHelp } from "/static/js/keys_help.js";
+import { palette } from "/static/js/palette.js";
 
 const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 /** @type {Array<() => void>} */
@@ -36,7 +37,7 @@ function themeMenu() {
   const outside = (e) => { if (!menu.contains(e.target) && !$("theme").contains(e.target)) close(false); };
   const items = Object.entries(THEMES).map(([name, label]) => el("button", {
     role: "menuitemradio", "aria-checked": String(chosen() === name), "data-testid": `theme-${name}`,
-    onclick: () => { localStorage.setItem("palate.theme", name); applyTheme(); close(); },
+    onclick: () => { setTheme(name); close(); },
   }, icon(chosen() === name ? "check" : "none"), label));
   const menu = el("div", { class: "menu", role: "menu", "aria-label": "Theme", onkeydown: (e) => {
     const at = items.indexOf(/** @type {any} */ (document.activeElement));
@@ -62,8 +63,25 @@ function bindGo() {
   keys.bind("Everywhere", [
     { id: "help", keys: ["?"], label: "Keyboard shortcuts", run: () => keysHelp() },
     ...pages.map(([key, path, label]) => ({ id: `go.${label.toLowerCase()}`, keys: [`g ${key}`], label: `Go to ${label}`, run: () => go(path) })),
+    ...(pages.some(([key]) => key === "r") ? [{ id: "go.rollouts", keys: ["g o"], label: "Go to Rollouts of the newest run", run: () => goNewest("runs?limit=1", (id) => `/runs/${id}/rollouts`, "/runs") }] : []),
+    ...(pages.some(([key]) => key === "s") ? [{ id: "go.quality", keys: ["g q"], label: "Go to Quality of the newest study", run: () => goNewest("studies", (id) => `/studies/${id}/quality`, "/studies") }] : []),
   ]);
 }
+
+/** To a page of the newest thing, or to their list when there is none. @param {string} path @param {(id: number) => string} address @param {string} list */
+async function goNewest(path, address, list) {
+  const found = await api(path).catch(() => []);
+  const newest = (found.items || found).reduce((one, other) => (one && one.id > other.id ? one : other), null);
+  go(newest ? address(newest.id) : list);
+}
+
+const setTheme = (name) => { localStorage.setItem("palate.theme", name); applyTheme(); };
+const openPalette = () => palette({ go, theme: setTheme, help: keysHelp });
+
+// A combination, so it may act while somebody types.
+document.addEventListener("keydown", (e) => {
+  if ((e.ctrlKey || e.metaKey) && !e.shiftKey && !e.altKey && e.key.toLowerCase() === "k") { e.preventDefault(); openPalette(); }
+});
 
 // who asks ------------------------------------------------------------------------------------------------
 
@@ -122,6 +140,8 @@ async function start() {
   const props = JSON.parse(main.dataset.props || "{}");
   setTitle(document.querySelector("#palate h1")?.textContent || "Palate");
   $("theme").onclick = themeMenu;
+  $("find").onclick = openPalette;
+  if (/Mac|iPhone|iPad/.test(navigator.platform)) fill(/** @type {HTMLElement} */ ($("find").querySelector("kbd")), "⌘ K");
   const help = $("keys");
   if (help) help.onclick = keysHelp;
   drawYou();

@@ -73,6 +73,7 @@ function today(data) {
   return el("div", { class: "panes today" },
     el("section", { class: "pane", "aria-label": "Next" }, next(data), loop(data),
       studies.length ? [heading("Studies", fmt.count(studies.length, "wants judgements", "want judgements"), el("a", { class: "link meta", href: "/studies" }, "All studies")), studyTable(studies)] : null,
+      data.jobs.length ? [heading("Working now", fmt.count(data.jobs.length, "job"), el("a", { class: "link meta", href: "/workers" }, "All jobs"), studies.length ? "b" : ""), data.jobs.map(working)] : null,
       heading("Runs", runs.length ? runsLine(runs) : "", runs.length ? el("a", { class: "link meta", href: "/runs" }, "All runs") : null, studies.length ? "b" : ""),
       runs.length ? runTable(runs) : el("p", { class: "quietline muted" }, "No run yet. ", el("a", { class: "link", href: "/runs/new" }, "Set one up")),
       heading("Rewards", rewards.length ? fmt.count(rewards.length, "reward") : "", el("a", { class: "link meta", href: "/rewards" }, "All rewards"), "b"),
@@ -80,6 +81,7 @@ function today(data) {
     el("aside", { class: "pane", "aria-label": "Alarms and comparisons" },
       heading("Alarms", "", alarms.length ? el("span", { class: `badge ${alarms.some((a) => a.level === "error") ? "bad" : "warn"}` }, `${alarms.length} open`) : null),
       alarms.length ? alarms.slice(0, 6).map(alarm) : el("p", { class: "quietline muted" }, "None. Runs are watched for stalls, lost spread and rewards that part."),
+      data.checkpoints.length ? [heading("Last checkpoints", ""), data.checkpoints.map(checkpoint)] : null,
       heading("Blind comparisons", "", el("a", { class: "link meta", href: "/compare" }, "All")),
       comparisons.length ? comparisons.slice(0, 5).map(comparison) : el("p", { class: "quietline muted" }, "None yet. A finished run can be judged against its base."),
       workersLine(workers)));
@@ -163,6 +165,14 @@ function rewardTable(rewards) {
 
 const alarm = (entry) => el("div", { class: "al" }, icon(entry.level === "error" ? "fail" : "warn", entry.level === "error" ? "bad" : "warn"),
   el("p", null, entry.text, entry.url && [" ", el("a", { class: "link", href: entry.url }, "Open")]));
+
+const KINDS = { generate: "Drawing pictures", cells: "Drawing a board", compare: "Drawing a comparison", study: "Drawing a study", choose: "Choosing pairs", score: "Scoring", judge: "Judging", simulate: "Simulated annotators", learn: "Learning a reward", references: "Keeping references", import_rows: "Importing", probe: "Probing" };
+
+const working = (job) => el("div", { class: "wk", "data-testid": "working" }, el("span", { class: "grow clip" }, el("b", { class: "strong" }, KINDS[job.kind] || job.kind), el("span", { class: "meta muted" }, ` ${job.message}`)),
+  el("span", { class: "meter go", role: "progressbar", "aria-label": KINDS[job.kind] || job.kind, "aria-valuenow": Math.floor(100 * job.progress), "aria-valuemin": 0, "aria-valuemax": 100 }, el("b", { style: `width:${100 * job.progress}%` })), el("span", { class: "meta tn" }, `${Math.floor(100 * job.progress)} %`));
+
+const checkpoint = (entry) => el("div", { class: "ck", "data-testid": "checkpoint" }, el("span", { class: "clip" }, el("a", { class: "strong", href: `/runs/${entry.run_id}` }, entry.name), el("span", { class: "meta muted" }, ` step ${entry.step}, ${fmt.ago(entry.created_at)}`)),
+  el("a", { class: "btn sm", href: `/compare?sources=policy:${entry.base},run:${entry.run_id}@${entry.step}`, "aria-label": `Look at step ${entry.step} of ${entry.name} beside its base` }, "Look"));
 
 const comparison = (entry) => el("div", { class: "ck" },
   el("span", null, el("b", { class: "strong" }, entry.name), el("span", { class: "meta muted", style: "display:block" }, "tuned against base, blind"),

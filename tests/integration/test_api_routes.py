@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi import FastAPI
 
-from app import api
 from app.api.guard import Guard
 from app.api.live import Live
 from backend.rewards import brightness
@@ -56,19 +54,15 @@ class Client:
 
 
 @pytest.fixture
-def client(services: Studio) -> Iterator[Client]:
+def client(services: Studio, api_app: FastAPI) -> Client:
     """The API on an empty studio, without the pages."""
-    app = FastAPI(docs_url=None, openapi_url=f"{V1}/openapi.json")
-    app.state.studio = services
-    app.state.live = Live(services)
-    api.install(app)
 
-    @app.get(f"{V1}/broken")
+    @api_app.get(f"{V1}/broken")
     def broken() -> None:
         raise ZeroDivisionError("secret detail")
 
-    app.add_middleware(Guard, settings=services.settings)
-    yield Client(app)
+    api_app.add_middleware(Guard, settings=services.settings)
+    return Client(api_app)
 
 
 @pytest.fixture
@@ -220,6 +214,10 @@ def test_rewards_are_described_made_learned_and_scored_with(
     assert client.get(f"/jobs/{job}")["queue"] == jobs.QUEUES["learn"]
     assert client.post(f"/rewards/{row['id']}/score", {"limit": 5}, 202)["job_id"] > job
     assert client.get(f"/rewards/{row['id']}/samples?order=low") == []
+    judge = client.post("/rewards", {"name": "j", "kind": "pocket-judge", "config": {}}, 201)
+    assert client.get(f"/rewards/{judge['id']}")["audit"] == "unaudited"
+    assert client.post(f"/rewards/{judge['id']}/audit", {}, 202)["job_id"] > job
+    assert "no judge" in client.post(f"/rewards/{row['id']}/audit", {}, 422)["error"]
     refused = client.post("/rewards", {**body, "kind": "brightnes"}, 422)
     assert "did you mean 'brightness'" in refused["error"]
     refused = client.post("/rewards", {**body, "config": {"x": 1}}, 422)
@@ -320,6 +318,18 @@ def test_a_run_is_sent_as_a_bundle_as_a_page_and_as_its_adapter(
     records.checkpoint(services, run, records.StoredCheckpoint(3, data, data, None, {}))
     assert client("GET", f"{V1}/runs/{run}/adapter").content == b"weights"
     assert client("GET", f"{V1}/runs/999/bundle").status_code == 404
+
+
+def test_what_has_a_name_is_found_by_it(
+    client: Client, services: Studio, made: factory.Made
+) -> None:
+    run = factory.trained_run(services, made)
+    found = client.get("/find?q=%20SMALL")
+    assert found == [{"kind": "run", "name": "small", "url": f"/runs/{run}"}]
+    kinds = {row["kind"] for row in client.get("/find")}
+    assert kinds == {"run", "prompt set", "model"}
+    assert client.get("/find?q=g2rpo")[0]["url"].startswith("/runs/new?recipe=")
+    assert client.get("/find?q=%25") == [] and client.get("/find?q=" + "x" * 5000) == []
 
 
 def test_a_large_picture_has_small_copies(client: Client, services: Studio) -> None:
