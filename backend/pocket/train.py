@@ -1,7 +1,8 @@
 """Train the pocket weights: `python -m backend.pocket.train --stage vae|model|blend|encoder`.
 
 The stages run in this order; each writes its part below `static/pocket` and its figures into
-`figures.json` there. On two cores: autoencoder 10 minutes, model 25, encoder 2.
+`figures.json` there. On two cores: autoencoder 10 minutes, model 25. The encoder takes 5 minutes
+of a GPU (`python -m backend.pocket.train_encoder`); on two cores it learns next to nothing in that.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 import { api, button, dialog, el, fill, fmt, icon, note } from "/static/js/lib.js";
 import { calibrationPlot, intervalBar, learningCurve, scatterPlot, spearman } from "/static/js/plots.js";
+import { auditSection } from "/static/js/reward_audit.js";
+import { nextStep } from "/static/js/reward_live.js";
 import { flatten } from "/static/js/run_side.js";
 import { figure, num } from "/static/js/svg.js";
 
@@ -10,12 +12,12 @@ const SCATTER = 200;
 
 /**
  * @param {HTMLElement} host @param {any} row
- * @param {{kind: any, versions: any[], others: any[], onVersion: (row: any) => void, onScore: () => Promise<void>}} options
+ * @param {{kind: any, versions: any[], others: any[], onVersion: (row: any) => void, onScore: () => Promise<void>, onAudit: () => Promise<void>}} options
  */
 export async function drawReward(host, row, options) {
   const ends = el("div", { class: "sec" }, el("p", { class: "meta muted", role: "status" }, "Reading what it said of samples"));
   const parts = el("div", { class: "sec" });
-  fill(host, head(row, options), ["learned", "directional"].includes(row.kind) ? learned(row) : plain(row, options.kind), ends, parts);
+  fill(host, head(row, options), ["learned", "directional"].includes(row.kind) ? learned(row, options.others) : plain(row, options.kind), auditSection(row, options.onAudit), ends, parts);
   await drawEnds(ends, parts, row, options).catch((error) => fill(ends, note("Its scores could not be read", error.message)));
 }
 
@@ -29,19 +31,26 @@ function head(row, { kind, versions, onVersion }) {
 
 const share = (f) => el("span", null, num(100 * f.accuracy, 1), el("span", { class: "faint" }, ` % (${num(100 * f.low, 1)} to ${num(100 * f.high, 1)})`));
 
-function learned(row) {
+/** Rewards learned from the same number of answers: their figures are of the same pairs. */
+const beside = (row, others) => others.filter((other) => ["learned", "directional"].includes(other.kind) && other.figures?.pairs === row.figures?.pairs && Number.isFinite(other.figures?.accuracy));
+
+function learned(row, others = []) {
   const f = row.figures ?? {};
   if (!Number.isFinite(f.accuracy)) return el("div", { class: "sec" }, note("This version has no figures", "It was brought in without its training. Learn it again to measure it.", { tone: "warn" }));
   const verdict = f.usable === false
     ? el("div", { class: "note warn" }, icon("warn", "warn"), el("div", { class: "x" }, el("b", { class: "strong" }, "Not better than guessing yet"), el("p", { class: "meta" }, "The interval reaches 50 %. More pairs, above all decided ones, make it narrower.")))
-    : null;
+    : f.better === false
+      ? el("div", { class: "note warn", "data-testid": "not-better" }, icon("warn", "warn"), el("div", { class: "x" }, el("b", { class: "strong" }, "Not usable yet"), el("p", { class: "meta" }, `It cannot be told from the stock reward: ${num(100 * f.difference.low, 1)} to ${num(100 * f.difference.high, 1)} points apart on the same pairs. `, f.next && nextStep(f.next))))
+      : null;
   const line = (word, value, bar) => el("tr", null, el("td", null, word), el("td", null, bar), el("td", { class: "num" }, value));
   return el("div", { class: "sec", "data-testid": "learned-figures" }, el("div", { class: "row", style: "align-items:baseline;gap:8px;margin-bottom:4px" },
     el("span", { class: "figure", "data-testid": "reward-accuracy" }, `${num(100 * f.accuracy, 1)} %`), el("span", { class: "muted" }, `± ${num((100 * (f.high - f.low)) / 2, 1)}`),
     el("span", { class: "muted" }, `of ${fmt.count(f.pairs, "decided pair")} on prompts it did not see`)),
   verdict,
   el("table", { class: "tbl", style: "margin:4px 0 12px" }, el("tbody", null,
-    line("this reward", share(f), intervalBar(f)), f.baseline?.accuracy !== undefined && line(f.baseline.name ?? "encoder alone", share(f.baseline), intervalBar(f.baseline, { tone: "var(--muted)" })))),
+    line("this reward", share(f), intervalBar(f)), f.baseline?.accuracy !== undefined && line(f.baseline.name ?? "encoder alone", share(f.baseline), intervalBar(f.baseline, { tone: "var(--muted)" })),
+    beside(row, others).map((other) => line(`${other.name} (${other.figures.head ?? other.kind})`, share(other.figures), intervalBar(other.figures, { tone: "var(--muted)" }))),
+    f.ceiling && line("two answers to one pair", share(f.ceiling), intervalBar(f.ceiling, { tone: "var(--muted)" })))),
   f.calibration?.length && el("div", { class: "figs" },
     el("figure", null, el("figcaption", { class: "chart-h" }, el("b", null, "Calibration"), el("span", { class: "grow" }), el("span", { class: "muted" }, `error ${num(f.ece, 3)}`)), calibrationPlot(f.calibration),
       el("p", { class: "meta muted" }, "On the dashed line, confidence is earned. Bars are 95 % intervals; the number is its pairs.")),

@@ -1,6 +1,7 @@
 /** Training a reward from answers: what there is to learn from, the button, the job as it goes. */
 
 import { api, button, el, fill, fmt, icon, note, toast } from "/static/js/lib.js";
+import { LivePanel } from "/static/js/reward_live.js";
 import { num } from "/static/js/svg.js";
 
 const POLL_MS = 700;
@@ -18,10 +19,13 @@ export class TrainPanel {
     this.kind = "learned";
     this.weigh = "people";
     this.head = "bayes";
+    this.standing = el("div");
+    this.live = new LivePanel(this.standing);
   }
 
   close() {
     this.over = true;
+    this.live.close();
   }
 
   /** @param {{total: number, people: number, simulated: number}} labels @param {{open: number, total: number}} pairs */
@@ -40,7 +44,8 @@ export class TrainPanel {
       el("div", { class: "sec", style: "border-top:0;padding-top:0" },
         button(`Train on ${fmt.count(usable, "answer")}`, { kind: "primary lg", testid: "train-reward", disabled: usable < 2, onclick: () => this.learn() }),
         usable < ENOUGH && el("p", { class: "meta muted", style: "margin-top:8px" }, usable < 2 ? "Nothing to learn from yet. " : `With ${usable} the interval will be wide; ${ENOUGH} and more is better. `, el("a", { class: "link", href: "/label" }, "Label pairs"))),
-      this.progress, this.simulate(pairs));
+      this.progress, this.standing, this.simulate(pairs));
+    this.live.look(this.include);
   }
 
   /** What is learned: a model of taste, or one direction in which every prompt is bent. */
