@@ -154,7 +154,7 @@ class Composition:
         self, scores: Mapping[str, Scores], credited: Credited, step: int
     ) -> dict[str, float]:
         """Learn from an update's values; its figures for the charts."""
-        figures = self._figures(credited, step)
+        figures = self._figures(credited, step) | self._doubts(scores)
         self._count_failures(scores)
         if not self.config.rewards:
             return figures
@@ -182,6 +182,22 @@ class Composition:
                 share = step / self.config.num_steps
                 found[f"threshold/{term.name}"] = _operators.rising(term.thresholds, share)
         return found | {f"floor/{name}": value for name, value in self.floors.items()}
+
+    def _doubts(self, scores: Mapping[str, Scores]) -> dict[str, float]:
+        """How unsure rewards are, and whether that goes with their values, which would bend them:
+        the rank correlation should stay within ±.3."""
+        found: dict[str, float] = {}
+        for term in self.config.rewards:
+            doubt, value = scores[term.name].parts.get("sd"), scores[term.name].values
+            if not term.doubtful or doubt is None:
+                continue
+            both = np.isfinite(doubt) & np.isfinite(value)
+            if both.sum() > 2:
+                found[f"doubt/{term.name}"] = float(doubt[both].mean())
+                one, other = _groups.ranks(doubt[both]), _groups.ranks(value[both])
+                if one.std() > 0 and other.std() > 0:
+                    found[f"doubt_bias/{term.name}"] = float(np.corrcoef(one, other)[0, 1])
+        return found
 
     def _follow_stage(self, scores: Mapping[str, Scores]) -> None:
         """Open the next stage once this one has levelled off."""

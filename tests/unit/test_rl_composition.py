@@ -208,6 +208,8 @@ def test_doubt_is_the_deviation_that_a_reward_gives(shape: Shape) -> None:
     less = made.assign(shape, said, made.terms(0), Credit("tree"), blank).composed.total
     assert np.abs(less[:4]) == pytest.approx(np.abs(plain[:4]))
     assert np.abs(less[8:]) == pytest.approx(np.abs(plain[8:]) / 3)  # ū² = ½, so 1/(1 + 2)
+    told = step(made, shape, 0, r0=Scores.of(value, {"sd": np.exp(value)}))
+    assert told["doubt_bias/r0"] == pytest.approx(1) and told["doubt/r0"] > 1
     with pytest.raises(RewardError, match="gives no deviation"):
         step(made, shape, 0, r0=value)
 
