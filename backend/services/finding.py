@@ -30,7 +30,7 @@ def named(studio: Studio, project_id: int, text: str) -> list[dict[str, Any]]:
 
     Without a text, the newest of all. Upper and lower case are the same.
     """
-    wanted = " ".join(text.split())[:MOST_CHARACTERS]
+    wanted = " ".join("".join(filter(str.isprintable, text)).split())[:MOST_CHARACTERS]
     found: list[dict[str, Any]] = []
     with studio.read() as session:
         for kind, table, address in KINDS:
