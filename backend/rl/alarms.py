@@ -353,7 +353,7 @@ RULES: dict[str, Rule] = {
         "The finest detail of held-out pictures is {value:+.1f} deviations off the base: grain, "
         "ringing or smear.",
         _drifts("style/", "style_sd/", "texture"),
-        limit=3.0,
+        limit=0.5,
         shows="samples",
         chart="style",
     ),
@@ -364,7 +364,7 @@ RULES: dict[str, Rule] = {
         "The {about} of held-out pictures is {value:+.1f} deviations off the base, whatever they "
         "show.",
         _drifts("style/", "style_sd/", "brightness", "contrast", "saturation"),
-        limit=1.0,
+        limit=0.5,
         shows="samples",
         chart="style",
     ),

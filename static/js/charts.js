@@ -4,7 +4,7 @@
  * their extremes kept. A missing value is a gap and stays one.
  */
 
-import { at, smooth, thin } from "./series.js";
+import { at, smooth, thin, thinBand } from "./series.js";
 import { num, svg, ticks } from "./svg.js";
 
 export { at, smooth, thin };
@@ -89,7 +89,7 @@ function zoomed(spec) {
   const [from, to] = spec.zoom ?? [0, Math.max(spec.xMax ?? 0, ...spec.series.map((s) => s.points.at(-1)?.[0] ?? 0), 1)];
   const inside = (/** @type {any} */ p) => p[0] >= from && p[0] <= to;
   const pixel = (/** @type {number} */ step) => ((step - from) / (to - from)) * spec.width;
-  const series = spec.series.map((s) => ({ ...s, points: thin(spec.zoom ? s.points.filter(inside) : s.points, pixel), band: spec.zoom ? s.band?.filter(inside) : s.band }));
+  const series = spec.series.map((s) => ({ ...s, points: thin(spec.zoom ? s.points.filter(inside) : s.points, pixel), band: s.band && thinBand(spec.zoom ? s.band.filter(inside) : s.band, pixel) }));
   return spec.zoom ? { ...spec, series, xMin: from, xMax: to } : { ...spec, series };
 }
 
@@ -346,7 +346,7 @@ export function heatChart(spec) {
     return root;
   }
   const tall = (area.y1 - area.y0) / spec.rows.length;
-  const most = Math.max(0.02, ...spec.rows.flatMap((row) => row.values.map((v) => v ?? 0)));
+  const most = spec.rows.reduce((high, row) => row.values.reduce((/** @type {number} */ top, v) => Math.max(top, v ?? 0), high), 0.02);
   const bin = Math.max(1, Math.ceil((xMax - xMin) / 120));
   spec.rows.forEach((row, r) => {
     const y = area.y0 + r * tall;

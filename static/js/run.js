@@ -38,6 +38,13 @@ export async function mount(main, page) {
   return () => view.close();
 }
 
+/** Draw a part anew without taking the focus from what stood there. @param {HTMLElement} host @param {() => void} draw */
+function keepFocus(host, draw) {
+  const held = host.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.testid : null;
+  draw();
+  if (held) /** @type {HTMLElement|null} */ (host.querySelector(`[data-testid="${held}"]`))?.focus({ preventScroll: true });
+}
+
 /** @param {string|null} text "20-60" @returns {[number, number]|null} */
 function readZoom(text) {
   const [from, to] = (text ?? "").split("-").map((part) => Number.parseInt(part, 10));
@@ -193,11 +200,11 @@ class RunView {
 
   /** Everything: new rows have come. */
   draw() {
-    this.drawBar();
-    drawAlarms(this.state, this.part.alarms);
-    drawSteering(this.state, this.part.steer);
-    drawChanges(this.state, this.part.changes);
-    drawLog(this.state, this.part.recent, () => this.openTab("log"));
+    if (!this.part.bar.querySelector(".menu:not([hidden])")) keepFocus(this.part.bar, () => this.drawBar());
+    keepFocus(this.part.alarms, () => drawAlarms(this.state, this.part.alarms));
+    keepFocus(this.part.steer, () => drawSteering(this.state, this.part.steer));
+    keepFocus(this.part.changes, () => drawChanges(this.state, this.part.changes));
+    keepFocus(this.part.recent, () => drawLog(this.state, this.part.recent, () => this.openTab("log")));
     fill(/** @type {Element} */ (this.part.tabs.lastElementChild), this.liveState());
     this.drawStep();
     this.main.dataset.lastStep = String(this.state.lastStep);

@@ -141,6 +141,22 @@ export function thin(points, x) {
   return kept(points.length, (i) => points[i][1], (i) => Math.floor(x(points[i][0]))).map((i) => points[i]);
 }
 
+/** A band with no more points than pixels tell apart; each covers all that it stands for. @param {[number, number, number][]} band */
+export function thinBand(band, x) {
+  if (band.length < 1500) return band;
+  /** @type {[number, number, number][]} */
+  const out = [];
+  let at = NaN;
+  for (const [step, low, high] of band) {
+    const column = Math.floor(x(step));
+    const last = out[out.length - 1];
+    if (column !== at) { out.push([step, low, high]); at = column; continue; }
+    if (low < last[1]) last[1] = low;
+    if (high > last[2]) last[2] = high;
+  }
+  return out;
+}
+
 /**
  * Of `length` values, the places of those that a chart needs: of every column the first, lowest, highest and last,
  * and the first of every gap. One pass, no sorting.

@@ -43,7 +43,9 @@ def opened(visit: Opener, path: str) -> Page:
 def test_a_setting_is_changed_while_it_runs_and_marked_in_the_charts(
     visit: Opener, store: Studio, run_id: int
 ) -> None:
-    page = opened(visit, f"/runs/{run_id}")
+    visitor = visit()
+    page = visitor.go(f"/runs/{run_id}")
+    expect(page.get_by_test_id("live-state")).to_have_text("live", timeout=15_000)
     page.get_by_test_id("change-settings").click()
     rate = page.get_by_test_id("set-optim.lr")
     rate.fill("-1")
@@ -56,7 +58,8 @@ def test_a_setting_is_changed_while_it_runs_and_marked_in_the_charts(
     listed = page.get_by_test_id("orders").locator("li")
     expect(listed).to_have_count(2)
     expect(listed.first).to_contain_text("waits")
-    expect(page.locator(".mark")).to_have_count(0)
+    expect(page.locator("svg.ch .mark")).to_have_count(0)
+    visitor.complaints[:] = [text for text in visitor.complaints if "422" not in text]
     orders.heed(store, run_id, 60)  # as the loop does between two updates
     expect(listed.first).to_contain_text("step 60")
     expect(page.get_by_test_id("chart-rewards").locator(".mark[data-step='60']")).to_have_count(2)
