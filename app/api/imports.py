@@ -3,24 +3,20 @@ not."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool
 
 from app.api.deps import ProjectDep, StudioDep, UserDep
-from backend.errors import InputError
+from app.api.uploads import uploaded
 from backend.preferences import formats
 from backend.services import audit, exports, imports, rollout_imports, sources, studies
 from backend.services.imports import How
 
 router = APIRouter(tags=["labels"])
-T = TypeVar("T")
 MAX_UPLOAD_BYTES = 20_000_000_000
 MAX_SMALL_BYTES = 4_000_000_000
 Name = Annotated[str, Query(max_length=200, description="What sentences about the file call it.")]
@@ -124,7 +120,7 @@ async def import_as_job(
         job = imports.order(studio, project, path, how, filename)
         return {"job_id": job}
 
-    return await _uploaded(request, ordered, MAX_UPLOAD_BYTES)
+    return await uploaded(request, ordered, MAX_UPLOAD_BYTES)
 
 
 @router.post("/imports/rollouts", status_code=202)
@@ -144,7 +140,7 @@ async def import_rollouts(
     def ordered(path: Path) -> dict[str, int]:
         return {"job_id": rollout_imports.order(studio, project, path, name, filename)}
 
-    return await _uploaded(request, ordered, MAX_UPLOAD_BYTES)
+    return await uploaded(request, ordered, MAX_UPLOAD_BYTES)
 
 
 @router.post("/labels/import", status_code=201)
@@ -169,7 +165,7 @@ async def import_labels(
             found = imports.bring(studio, project, parts, How(form=format, annotator=annotator))
         return found.plain()
 
-    return await _uploaded(request, taken, MAX_SMALL_BYTES)
+    return await uploaded(request, taken, MAX_SMALL_BYTES)
 
 
 @router.post("/pairs/import", status_code=201)
@@ -183,17 +179,4 @@ async def import_pairs(
         with sources.opened(path, name=filename or "the file") as parts:
             return imports.bring(studio, project, parts, How(imports.PAIRS)).plain()
 
-    return await _uploaded(request, taken, MAX_SMALL_BYTES)
-
-
-async def _uploaded(request: Request, take: Callable[[Path], T], at_most: int) -> T:
-    """Receive the body into a file under a name of ours and hand that over, off the event loop."""
-    with tempfile.NamedTemporaryFile(prefix="palate-upload-") as file:
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > at_most:
-                raise InputError(f"The upload is larger than {at_most // 10**9} GB; split it.")
-            await run_in_threadpool(file.write, chunk)
-        await run_in_threadpool(file.flush)
-        return await run_in_threadpool(take, Path(file.name))
+    return await uploaded(request, taken, MAX_SMALL_BYTES)

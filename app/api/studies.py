@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from app import forms
 from app.api.deps import Body, Limit, Offset, ProjectDep, StudioDep, UserDep
+from app.api.uploads import uploaded
 from backend.preferences.studies import TEMPLATES, Kind, StudyConfig
 from backend.registry import choosers
 from backend.services import studies, study_views
 from backend.services.studies import NewStudy
 
 router = APIRouter(tags=["studies"])
+MAX_PICTURE_BYTES = 100_000_000
+OfPrompt = Annotated[bool, Query(description="Of all items of the same prompt.")]
 
 
 class Asked(Body):
@@ -48,9 +52,13 @@ class Change(Body):
 
 
 class More(Body):
-    """Samples of which further items are made."""
+    """Samples of which further items are made: those named, or all of some policies."""
 
-    sample_ids: list[int] = Field(min_length=1, max_length=100_000)
+    sample_ids: list[int] = Field(default_factory=list, max_length=100_000)
+    from_policies: list[int] = Field(default_factory=list, max_length=100)
+    """Checkpoints, or what was imported (`GET /studies/sources`)."""
+    prompt_set_id: int | None = None
+    """Of these policies' samples only those of a prompt set."""
     seed: int = Field(0, ge=0, lt=2**53)
 
 
@@ -140,9 +148,43 @@ def change_study(study_id: int, body: Change, studio: StudioDep, user: UserDep) 
 
 
 @router.post("/studies/{study_id}/items")
-def add_items(study_id: int, body: More, studio: StudioDep) -> dict[str, Any]:
-    """Put further items into a study."""
-    return studies.add_samples(studio, study_id, body.sample_ids, body.seed)
+def add_items(study_id: int, body: More, studio: StudioDep, user: UserDep) -> dict[str, Any]:
+    """Put further items into a study; those that it has are not made again."""
+    return studies.add_samples(
+        studio,
+        study_id,
+        body.sample_ids,
+        body.seed,
+        from_policies=body.from_policies,
+        prompt_set_id=body.prompt_set_id,
+        by=user,
+    )
+
+
+@router.post("/studies/{study_id}/items/{pair_id}/subject")
+async def set_subject(
+    study_id: int,
+    pair_id: int,
+    request: Request,
+    studio: StudioDep,
+    user: UserDep,
+    of_prompt: OfPrompt = False,
+) -> dict[str, Any]:
+    """The picture that the texts of an item are about; the body is the picture."""
+
+    def taken(path: Path) -> dict[str, Any]:
+        picture = path.read_bytes()
+        return studies.set_subject(studio, study_id, pair_id, picture, of_prompt=of_prompt, by=user)
+
+    return await uploaded(request, taken, MAX_PICTURE_BYTES)
+
+
+@router.delete("/studies/{study_id}/items/{pair_id}/subject")
+def drop_subject(
+    study_id: int, pair_id: int, studio: StudioDep, user: UserDep, of_prompt: OfPrompt = False
+) -> dict[str, Any]:
+    """The texts of an item are about no picture."""
+    return studies.set_subject(studio, study_id, pair_id, None, of_prompt=of_prompt, by=user)
 
 
 @router.get("/studies/{study_id}/items")

@@ -6,10 +6,10 @@ For those who may know which sample is which; annotators see pairs by `services.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from backend.errors import NotFound
 from backend.preferences.ledger import CHOICES, NUM_VERDICTS
@@ -19,8 +19,17 @@ from db import queries
 from db.tables import Exclusion, Label, Pair, Policy, Prompt, Sample, User
 
 
+class Pictured(NamedTuple):
+    """A pair with its prompt and its samples: {id, policy, policy_id, seed} and what is seen."""
+
+    pair: Pair
+    prompt: str
+    samples: list[dict[str, Any]]
+
+
 def shown(studio: Studio, pair_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """pair → {pair_id, study_id, comparison_id, prompt, samples}, the two samples as a and b."""
+    """pair → {pair_id, study_id, comparison_id, prompt, samples}, of two samples a and b in
+    this order."""
     with studio.read() as session:
         return _shown(session, pair_ids)
 
@@ -74,29 +83,53 @@ def answers(studio: Studio, pair_id: int) -> dict[str, Any]:
     return {**found[pair_id], "answers": given}
 
 
-def _shown(session: Session, pair_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    a, b, of_a, of_b = aliased(Sample), aliased(Sample), aliased(Policy), aliased(Policy)
+def pictured(session: Session, pair_ids: Sequence[int]) -> dict[int, Pictured]:
+    """Pairs with their prompts and samples, in three statements however many there are."""
     rows = session.execute(
-        select(Pair, Prompt.text, a, of_a.name, b, of_b.name)
+        select(Pair, Prompt.text)
         .join(Prompt, Prompt.id == Pair.prompt_id)
-        .join(a, a.id == Pair.sample_a_id)
-        .join(b, b.id == Pair.sample_b_id)
-        .join(of_a, of_a.id == a.policy_id)
-        .join(of_b, of_b.id == b.policy_id)
         .where(Pair.id.in_(list(pair_ids)))
-    )
+    ).all()
+    of_pair = {pair.id: _sample_ids(pair) for pair, _prompt in rows}
+    samples = {
+        sample.id: _sample(sample, policy)
+        for sample, policy in session.execute(
+            select(Sample, Policy.name)
+            .join(Policy, Policy.id == Sample.policy_id)
+            .where(Sample.id.in_({one for every in of_pair.values() for one in every}))
+        )
+    }
     return {
-        pair.id: {
-            "pair_id": pair.id,
-            "study_id": pair.study_id,
-            "comparison_id": pair.comparison_id,
-            "prompt": prompt,
-            "samples": [_sample(one, name) for one, name in ((first, one_name), (other, its_name))],
-        }
-        for pair, prompt, first, one_name, other, its_name in rows
+        pair.id: Pictured(pair, prompt, [samples[one] for one in of_pair[pair.id]])
+        for pair, prompt in rows
     }
 
 
+def _shown(session: Session, pair_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    return {
+        pair_id: {
+            "pair_id": pair_id,
+            "study_id": found.pair.study_id,
+            "comparison_id": found.pair.comparison_id,
+            "prompt": found.prompt,
+            "samples": found.samples,
+        }
+        for pair_id, found in pictured(session, pair_ids).items()
+    }
+
+
+def _sample_ids(pair: Pair) -> list[int]:
+    """The samples of an item; one alone stands in both places."""
+    if pair.sample_a_id == pair.sample_b_id:
+        return [pair.sample_a_id]
+    return [pair.sample_a_id, pair.sample_b_id, *pair.detail.get("more", [])]
+
+
 def _sample(sample: Sample, policy: str) -> dict[str, Any]:
-    said = {"policy": policy, "policy_id": sample.policy_id, "seed": sample.seed}
+    said = {
+        "id": sample.id,
+        "policy": policy,
+        "policy_id": sample.policy_id,
+        "seed": sample.seed,
+    }
     return said | content(sample.media, sample.width, sample.height, sample.text)

@@ -6,8 +6,6 @@ same prompts from the same noise, and every two of them make a pair.
 
 from __future__ import annotations
 
-import itertools
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.errors import Conflict, InputError, NotFound
-from backend.preferences.studies import KINDS, NUM_SAMPLES, StudyConfig
+from backend.preferences.studies import KINDS, StudyConfig
 from backend.registry import choosers
 from backend.services import (
     attention,
@@ -25,18 +23,18 @@ from backend.services import (
     choosing,
     handing,
     jobs,
-    pairs,
     policies,
     prompts,
+    study_items,
     users,
 )
+from backend.services.media import checked_picture
 from backend.services.policies import PolicySpec
+from backend.services.samples import url
 from backend.services.studio import Studio
 from db import queries
 from db.queries import Scope
-from db.tables import Job, Pair, Policy, Sample, Study, User
-
-MOST_ITEMS = 100_000
+from db.tables import Job, Pair, Policy, Study, User
 
 
 @dataclass(frozen=True)
@@ -108,11 +106,9 @@ def create(
             row.job_id = jobs.add(session, "study", args).id
         else:
             chosen = _samples(session, project_id, wanted)
-            if chosen is not None and not _add(session, row, chosen, wanted.seed):
-                raise InputError(
-                    "These samples make no item: an item needs "
-                    f"{NUM_SAMPLES[wanted.kind]} different samples of one prompt."
-                )
+            if chosen is not None:
+                made = study_items.make(session, row, chosen, wanted.seed)
+                study_items.refuse_none(made, row.kind)
         audit.note(session, by, "study", f"made the study '{row.name}'", study_id=row.id)
         study_id, job_id = row.id, row.job_id
     if job_id is not None:
@@ -261,79 +257,62 @@ def drawn(studio: Studio, study_id: int, sample_ids: Sequence[int], seed: int) -
         row = find(session, study_id, lock=True)
         known = session.scalar(select(func.count()).where(Pair.study_id == study_id)) or 0
         row.status = "open"
-        made = known or _add(session, row, list(sample_ids), seed)
+        made = known or study_items.make(session, row, sample_ids, seed)
     attention.add(studio, study_id, seed)
     choosing.request(studio, study_id)
     return int(made)
 
 
 def add_samples(
-    studio: Studio, study_id: int, sample_ids: Sequence[int], seed: int = 0
+    studio: Studio,
+    study_id: int,
+    sample_ids: Sequence[int] = (),
+    seed: int = 0,
+    *,
+    from_policies: Sequence[int] = (),
+    prompt_set_id: int | None = None,
+    by: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Put further items into a study, made of samples that are there."""
+    """Put further items into a study, made of samples that are there: those named, and those of
+    policies, all or of one prompt set."""
     with studio.write() as session:
         row = find(session, study_id, lock=True)
-        if not _add(session, row, list(sample_ids), seed):
-            raise InputError(
-                f"These samples make no item: one needs {NUM_SAMPLES[row.kind]} different samples "
-                "of one prompt."
+        chosen = list(sample_ids)
+        if from_policies:
+            chosen += study_items.of_policies(
+                session, row.project_id, row.kind, from_policies, prompt_set_id
             )
+        made = study_items.make(session, row, list(dict.fromkeys(chosen)), seed)
+        study_items.refuse_none(made, row.kind)
+        text = f"added {made} item{'' if made == 1 else 's'} to the study '{row.name}'"
+        audit.note(session, by, "study", text, study_id=study_id)
     attention.add(studio, study_id, seed)
     choosing.request(studio, study_id)
     return get(studio, study_id)
 
 
-def _add(session: Session, study: Study, sample_ids: Sequence[int], seed: int) -> int:
-    """Items of all samples of each prompt: every one, every two, or fours; returns how many."""
-    of_prompt: dict[int, list[tuple[int, str]]] = {}
-    for start in range(0, len(sample_ids), 500):
-        found = session.execute(
-            select(Sample.id, Sample.prompt_id, Sample.media).where(
-                Sample.id.in_(list(sample_ids[start : start + 500])),
-                Sample.project_id == study.project_id,
-            )
-        )
-        for sample_id, prompt_id, media in found:
-            of_prompt.setdefault(prompt_id, []).append((sample_id, media))
-    rng = random.Random(seed)
-    config = StudyConfig.read(study.config)
-    made = [
-        {
-            "project_id": study.project_id,
-            "prompt_id": prompt_id,
-            "sample_a_id": item[0],
-            "sample_b_id": item[1 % len(item)],
-            "study_id": study.id,
-            "source": "study",
-            "chooser": "all",
-            "overlap": config.overlap,
-            "shuffle": rng.random(),
-            "detail": {"more": list(item[2:])} if len(item) > 2 else {},
-        }
-        for prompt_id, samples in of_prompt.items()
-        for item in _items(study.kind, samples, rng)
-    ]
-    if len(made) > MOST_ITEMS:
-        raise InputError(
-            f"These samples make {len(made):,} items, more than {MOST_ITEMS:,}; take fewer samples "
-            "of each prompt."
-        )
-    pairs.add(session, made)
-    return len(made)
-
-
-def _items(kind: str, samples: list[tuple[int, str]], rng: random.Random) -> list[tuple[int, ...]]:
-    if kind == "single":
-        return [(sample,) for sample, _media in samples]
-    if kind == "best_worst":
-        order = rng.sample(samples, len(samples))
-        fours = [order[i : i + 4] for i in range(0, len(order) - 3, 4)]
-        return [tuple(sample for sample, _media in four) for four in fours]
-    return [
-        (one[0], other[0])
-        for one, other in itertools.combinations(samples, 2)
-        if one[1] != other[1]
-    ]
+def set_subject(
+    studio: Studio,
+    study_id: int,
+    pair_id: int,
+    picture: bytes | None,
+    *,
+    of_prompt: bool = False,
+    by: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The texts of an item (or of all items of its prompt) are about this picture; None: about
+    none. Returns {items, subject}: of how many, and where the picture is."""
+    name = None
+    if picture is not None:
+        data, _width, _height = checked_picture(picture, "The picture")
+        name = studio.media.put(data)
+    with studio.write() as session:
+        row = find(session, study_id, lock=True)
+        items = study_items.set_subject(session, row, pair_id, name, of_prompt=of_prompt)
+        done = "set" if name else "took away"
+        text = f"{done} the picture of item {pair_id} of '{row.name}'"
+        audit.note(session, by, "study", text, study_id=study_id, media=name)
+    return {"items": items, "subject": url(name) if name else ""}
 
 
 # --- inside --------------------------------------------------------------------------------------
@@ -367,18 +346,7 @@ def _samples(session: Session, project_id: int, wanted: NewStudy) -> list[int] |
         return list(wanted.sample_ids)
     if not wanted.from_policies:
         return None
-    return list(
-        session.scalars(
-            select(Sample.id)
-            .where(
-                Sample.project_id == project_id,
-                Sample.policy_id.in_(wanted.from_policies),
-                attention.is_no_twin(),
-            )
-            .order_by(Sample.id)
-            .limit(MOST_ITEMS)
-        )
-    )
+    return study_items.of_policies(session, project_id, wanted.kind, wanted.from_policies)
 
 
 def _check_people(session: Session, config: StudyConfig) -> None:

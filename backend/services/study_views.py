@@ -11,12 +11,12 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.errors import InputError
-from backend.services import attention, studies
+from backend.services import attention, pair_views, studies
 from backend.services.policies import IMPORTED
-from backend.services.samples import content, url
+from backend.services.samples import url
 from backend.services.studio import Studio
 from db import queries
-from db.tables import Account, Label, Pair, Policy, Prompt, Sample, Study, User
+from db.tables import Account, Label, Pair, Policy, Sample, Study, User
 
 LOOKED_AT = 2_000
 """Items, those with the most verdicts, among which the disputed ones are looked for."""
@@ -97,7 +97,7 @@ def items(
                 )
             )
         return {
-            "items": _shown(session, study, chosen),
+            "items": _shown(session, chosen),
             "total": total or 0,
             "disputed": len(disputed),
         }
@@ -149,48 +149,21 @@ def _verdicts(session: Session, pair_ids: Sequence[int]) -> dict[int, Counter[st
     return found
 
 
-def _shown(session: Session, study: Study, pair_ids: Sequence[int]) -> list[dict[str, Any]]:
-    rows = {
-        pair.id: (pair, prompt)
-        for pair, prompt in session.execute(
-            select(Pair, Prompt.text)
-            .join(Prompt, Prompt.id == Pair.prompt_id)
-            .where(Pair.id.in_(list(pair_ids)))
-        )
-    }
-    said = _verdicts(session, pair_ids)
-    of_pair = {i: _samples(study.kind, rows[i][0]) for i in pair_ids if i in rows}
-    wanted = {sample for every in of_pair.values() for sample in every}
-    found = {
-        sample.id: (sample, name)
-        for sample, name in session.execute(
-            select(Sample, Policy.name)
-            .join(Policy, Policy.id == Sample.policy_id)
-            .where(Sample.id.in_(wanted))
-        )
-    }
+def _shown(session: Session, pair_ids: Sequence[int]) -> list[dict[str, Any]]:
+    found, said = pair_views.pictured(session, pair_ids), _verdicts(session, pair_ids)
     return [
         {
             "pair_id": pair_id,
-            "prompt": rows[pair_id][1],
-            "samples": [_sample(*found[sample]) for sample in every],
-            "subject": url(subject) if (subject := rows[pair_id][0].detail.get("subject")) else "",
+            "prompt": found[pair_id].prompt,
+            "samples": found[pair_id].samples,
+            "subject": url(subject)
+            if (subject := found[pair_id].pair.detail.get("subject"))
+            else "",
             "verdicts": dict(said.get(pair_id, {})),
-            "given": rows[pair_id][0].verdicts,
-            "wanted": rows[pair_id][0].overlap,
-            "settled": rows[pair_id][0].settled,
+            "given": found[pair_id].pair.verdicts,
+            "wanted": found[pair_id].pair.overlap,
+            "settled": found[pair_id].pair.settled,
         }
-        for pair_id, every in of_pair.items()
+        for pair_id in pair_ids
+        if pair_id in found
     ]
-
-
-def _samples(kind: str, pair: Pair) -> list[int]:
-    """The samples of an item; one alone stands in both places."""
-    if kind == "single":
-        return [pair.sample_a_id]
-    return [pair.sample_a_id, pair.sample_b_id, *pair.detail.get("more", [])]
-
-
-def _sample(sample: Sample, policy: str) -> dict[str, Any]:
-    said = {"id": sample.id, "policy": policy, "seed": sample.seed}
-    return said | content(sample.media, sample.width, sample.height, sample.text)

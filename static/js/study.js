@@ -30,7 +30,7 @@ export async function mount(main, page) {
   const bar = el("div", { class: "bar study-bar", role: "toolbar", "aria-label": "Study" });
   const trouble = el("div", { "aria-live": "polite" });
   const view = preview(study.kind);
-  const items = itemsPart(id, study.kind, page, (item) => view.show(item));
+  const items = itemsPart(id, study.kind, page, (item) => view.show(item), (now) => { study = now; draw(); });
   const far = el("section", { class: "sec", "data-testid": "study-progress", "aria-label": "How far it is" });
   const form = settings({ study, spec, choosers, people, onchange: (config) => view.ask(config), onstate: drawBar, onsaved: saved });
   const data = dataSections(study, formats, () => Promise.all([refresh(), items.load()]));

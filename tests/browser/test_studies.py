@@ -8,13 +8,16 @@ import re
 from dataclasses import dataclass
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import expect
 
 from backend.preferences.studies import TEMPLATES
-from backend.services import jobs, labels, pairs, policies, studies, study_views, users
+from backend.services import jobs, labels, pairs, policies, samples, studies, study_views, users
+from backend.services.samples import NewSample
 from backend.services.studies import NewStudy
 from backend.services.studio import Studio
 from db.queries import Scope
+from db.tables import Pair, Sample
 from tests import factory
 from tests.browser.conftest import READY_MS, Drawn, Opener, draw_pairs
 from tests.browser.test_pages import serious
@@ -69,6 +72,39 @@ def test_a_study_from_two_checkpoints_takes_four_clicks(
     expect(page).to_have_url(re.compile(f"/studies/{made['id']}$"))
     expect(page.get_by_test_id("study-preview")).to_contain_text(FAITHFUL.config.question)
     expect(page.get_by_text("Its pictures were not drawn")).to_be_visible(timeout=20_000)
+
+
+def test_items_are_added_and_texts_are_given_their_picture(
+    visit: Opener, store: Studio, project: int
+) -> None:
+    drawn = draw_pairs(store, project, 2)
+    texts = policies.create(store, project, "captions", "sd3", {"weights": "pocket"})["id"]
+    with store.read() as session:
+        asked = sa.select(Pair.prompt_id).where(Pair.id.in_(drawn.pair_ids))
+        prompts = list(session.scalars(asked))
+    written = [
+        NewSample(prompts[0], seed, media=f"{project}{seed}".rjust(64, "0"), width=0, height=0)
+        for seed in range(3)
+    ]
+    ids = samples.add(store, project, texts, written)
+    with store.write() as session:
+        session.execute(sa.update(Sample).where(Sample.id.in_(ids)).values(text="two red balls"))
+    wanted = NewStudy("Which text?", "texts", sample_ids=(ids[0], ids[1]))
+    page = visit().go(f"/studies/{studies.create(store, project, wanted)['id']}")
+    expect(page.get_by_test_id("item")).to_have_count(1)
+    page.get_by_test_id("add-items").click()
+    expect(page.get_by_test_id("add-go")).to_be_disabled()
+    page.locator(f"[data-testid=add-source][data-policy='{texts}'] input").check()
+    assert not serious(page)
+    page.get_by_test_id("add-go").click()
+    expect(page.get_by_test_id("item")).to_have_count(3)
+    page.get_by_test_id("item").first.click()
+    picture = {"name": "x.png", "mimeType": "image/png", "buffer": factory.png(3)}
+    page.get_by_test_id("subject-file").set_input_files(picture)
+    expect(page.get_by_test_id("subject-said")).to_have_text("Set for 3 items.")
+    expect(page.locator("dialog img.subject-img")).to_be_visible()
+    page.get_by_test_id("subject-drop").click()
+    expect(page.get_by_test_id("subject-said")).to_have_text("Taken from 3 items.")
 
 
 def test_what_people_see_follows_the_form_and_no_judgement_is_lost(

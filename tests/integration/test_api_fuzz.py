@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,12 +16,10 @@ import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from app import api
-from app.api.live import Live
 from backend.services.studio import Studio
 from tests import factory
+from tests.integration.conftest import SCHEMA
 
-SCHEMA = "/api/v1/openapi.json"
 FEW = 3
 """Requests for an operation and round."""
 STREAMS = ("/events", "/stream")
@@ -30,14 +27,11 @@ STREAMS = ("/events", "/stream")
 
 
 @pytest.fixture
-def app(services: Studio) -> Iterator[FastAPI]:
+def app(services: Studio, api_app: FastAPI) -> FastAPI:
     """The API alone, on a project with something of everything in it."""
     made = factory.project(services)
     assert made.pairs
-    app = FastAPI(openapi_url=SCHEMA, docs_url=None)
-    app.state.studio, app.state.live = services, Live(services)
-    api.install(app)
-    yield app
+    return api_app
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

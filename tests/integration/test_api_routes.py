@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi import FastAPI
 
-from app import api
 from app.api.guard import Guard
 from app.api.live import Live
 from backend.rewards import brightness
@@ -56,19 +54,15 @@ class Client:
 
 
 @pytest.fixture
-def client(services: Studio) -> Iterator[Client]:
+def client(services: Studio, api_app: FastAPI) -> Client:
     """The API on an empty studio, without the pages."""
-    app = FastAPI(docs_url=None, openapi_url=f"{V1}/openapi.json")
-    app.state.studio = services
-    app.state.live = Live(services)
-    api.install(app)
 
-    @app.get(f"{V1}/broken")
+    @api_app.get(f"{V1}/broken")
     def broken() -> None:
         raise ZeroDivisionError("secret detail")
 
-    app.add_middleware(Guard, settings=services.settings)
-    yield Client(app)
+    api_app.add_middleware(Guard, settings=services.settings)
+    return Client(api_app)
 
 
 @pytest.fixture
@@ -220,6 +214,10 @@ def test_rewards_are_described_made_learned_and_scored_with(
     assert client.get(f"/jobs/{job}")["queue"] == jobs.QUEUES["learn"]
     assert client.post(f"/rewards/{row['id']}/score", {"limit": 5}, 202)["job_id"] > job
     assert client.get(f"/rewards/{row['id']}/samples?order=low") == []
+    judge = client.post("/rewards", {"name": "j", "kind": "pocket-judge", "config": {}}, 201)
+    assert client.get(f"/rewards/{judge['id']}")["audit"] == "unaudited"
+    assert client.post(f"/rewards/{judge['id']}/audit", {}, 202)["job_id"] > job
+    assert "no judge" in client.post(f"/rewards/{row['id']}/audit", {}, 422)["error"]
     refused = client.post("/rewards", {**body, "kind": "brightnes"}, 422)
     assert "did you mean 'brightness'" in refused["error"]
     refused = client.post("/rewards", {**body, "config": {"x": 1}}, 422)

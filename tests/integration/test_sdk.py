@@ -12,8 +12,6 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from app import api
-from app.api.live import Live
 from app.sdk import Pair, Palate, Refused, Study
 from backend.services import jobs, labels, pairs, users
 from backend.services.labels import NewLabel
@@ -26,12 +24,9 @@ from workers.jobs import import_rows
 
 
 @pytest.fixture
-def address(services: Studio) -> Iterator[str]:
+def address(services: Studio, api_app: FastAPI) -> Iterator[str]:
     """A server of its own, and somebody who does the imports that are ordered."""
-    app = FastAPI()
-    app.state.studio, app.state.live = services, Live(services)
-    api.install(app)
-    config = uvicorn.Config(app, port=free_port(), log_level="warning")
+    config = uvicorn.Config(api_app, port=free_port(), log_level="warning")
     server = uvicorn.Server(config)
     over = threading.Event()
 

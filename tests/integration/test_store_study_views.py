@@ -19,6 +19,7 @@ from backend.services import (
     labels,
     pairs,
     policies,
+    prompts,
     studies,
     study_views,
     today,
@@ -27,7 +28,7 @@ from backend.services import (
 from backend.services.studies import NewStudy
 from backend.services.studio import Studio
 from db.queries import Scope
-from db.tables import Lease, Pair, Study
+from db.tables import Lease, Pair, Sample, Study
 from tests import factory
 from tests.factory import Made
 
@@ -47,6 +48,57 @@ def say(services: Studio, project: int, study_id: int, user: int, verdicts: dict
         sides = {lease.shown_left: "left", "ba"["ab".index(lease.shown_left)]: "right"}
         given = factory.label(shown["pair_id"], sides.get(wanted, wanted), left=lease.shown_left)
         labels.store(services, user, given)
+
+
+def test_items_are_added_of_what_there_is_and_none_of_them_twice(services: Studio) -> None:
+    made = factory.project(services, num_prompts=2, per_prompt=2)
+    one = study(services, made)
+    newer = policies.create(services, made.project, "newer", "sd3", {"weights": "n"})["id"]
+    factory.draw(services, made.project, newer, made.prompt_ids, 1)
+    both = [made.policy, newer]
+    now = studies.add_samples(services, one, from_policies=both, by=users.local(services))
+    assert now["items"] == 6, "every two of three pictures for two prompts, two were there"
+    with pytest.raises(InputError, match="no item that the study does not have"):
+        studies.add_samples(services, one, from_policies=both)
+    held = {row["name"]: row["id"] for row in prompts.rows(services, made.project)}["heldout"]
+    with pytest.raises(InputError, match="2 different samples of one prompt"):
+        studies.add_samples(services, one, from_policies=both, prompt_set_id=held)
+    fours = studies.create(services, made.project, NewStudy("Four", "best_worst"))["id"]
+    factory.draw(services, made.project, newer, made.prompt_ids[:1], 2)
+    first = studies.add_samples(services, fours, from_policies=both)["items"]
+    assert first == 1, "five pictures of one prompt and three of the other: one four"
+    factory.draw(services, made.project, newer, made.prompt_ids[:1], 2)
+    with pytest.raises(InputError, match="needs 4"):
+        studies.add_samples(services, fours, from_policies=both)
+
+
+def test_texts_are_about_a_picture_that_was_given_to_them(services: Studio) -> None:
+    made = factory.project(services, num_prompts=1, per_prompt=3)
+    with services.write() as session:
+        session.execute(sa.update(Sample).values(text=sa.cast(Sample.seed, sa.Text)))
+    one, me = study(services, made, "texts"), users.local(services)
+    first, second, third = (item["pair_id"] for item in study_views.items(services, one)["items"])
+    said = studies.set_subject(services, one, first, factory.png(9), by=me)
+    assert said["items"] == 1 and said["subject"].startswith("/media/")
+    assert [item["subject"] for item in study_views.items(services, one)["items"]] == [
+        said["subject"],
+        "",
+        "",
+    ]
+    (shown,) = pairs.next_pairs(services, made.project, made.user, 1, scope=Scope(study=one))[
+        "pairs"
+    ]
+    assert ("subject" in shown) is (shown["pair_id"] == first)
+    assert studies.set_subject(services, one, second, factory.png(8), of_prompt=True)["items"] == 3
+    assert studies.set_subject(services, one, third, None)["subject"] == ""
+    left = [bool(item["subject"]) for item in study_views.items(services, one)["items"]]
+    assert left == [True, True, False]
+    with pytest.raises(InputError, match="is not a picture"):
+        studies.set_subject(services, one, first, b"words")
+    with services.write() as session:
+        session.execute(sa.update(Sample).values(text=None))
+    with pytest.raises(InputError, match="only texts"):
+        studies.set_subject(services, study(services, made), first, factory.png(9))
 
 
 def test_the_items_on_which_people_part_most_come_first(services: Studio) -> None:
