@@ -18,36 +18,44 @@ import numpy as np
 
 from backend.preferences import agreement
 from backend.preferences.agreement import Patterns
-from backend.preferences.ledger import Answers, Ints, Ledger, Mask
+from backend.preferences.ledger import Answers, Ints, Ledger
 from backend.preferences.tallies import Tallies
 
 Ask = Callable[[Ints | None], Answers]
 """Answers about pairs named by their ids, or about all; complete for each of these pairs."""
 
-MOST_TALLIES: Final = 4
+MOST_TALLIES: Final = 8
 """Kept for different people left out; of more, those not asked for longest are let go."""
 _AGAIN: Final = 8
 _LEAST: Final = 1_000
 """Changed pairs that are never too many."""
+_NO_PAIRS: Final = np.zeros(0, dtype=np.int64)
 
 
 class Followed:
     """The answers to one question of a study."""
 
     def __init__(self, ledger: Ledger, ask: Ask) -> None:
-        self._ledger, self._ask = ledger, ask
+        self._ledger, self._ask, self._version = ledger, ask, ledger.version
         self._tallies: OrderedDict[tuple[frozenset[int], frozenset[int]], Tallies] = OrderedDict()
         self._patterns: Patterns | None = None
-        self._read()
+        self._first: Answers | None = None
+        """As they were read; kept for tallies alone, which must know what they take out."""
+        self._later: Answers | None = None
+        """Those about pairs that have changed since."""
+        self._changed: Ints = _NO_PAIRS
 
     def tallies(self, *, out: Collection[int] = (), silent: Collection[int] = ()) -> Tallies:
         """Figures without the answers of `out`, in which `silent` are nobody's majority."""
         self._refresh()
+        if self._first is None:
+            self._first = self._ask(None)
         key = (frozenset(out), frozenset(silent))
         if key not in self._tallies:
             made = Tallies(out=out, silent=silent)
-            made.change(self._first.where(~self._is_changed(self._first)), +1)
-            made.change(self._later, +1)
+            made.change(self._first.where(~np.isin(self._first.pair, self._changed)), +1)
+            if self._later is not None:
+                made.change(self._later, +1)
             self._tallies[key] = made
         self._tallies.move_to_end(key)
         while len(self._tallies) > MOST_TALLIES:
@@ -58,20 +66,11 @@ class Followed:
         """How often each combination of verdicts was given to a pair."""
         self._refresh()
         if self._patterns is None:
+            answers = self._ask(None)
+            pairs = answers.pair[agreement.starts(answers.pair)].astype(np.int64)
             self._patterns = Patterns()
-            first = self._first.where(~self._is_changed(self._first))
-            for answers in (first, self._later):
-                pairs = answers.pair[agreement.starts(answers.pair)].astype(np.int64)
-                self._patterns.change(pairs, answers)
+            self._patterns.change(pairs, answers)
         return self._patterns
-
-    def _read(self) -> None:
-        self._first = self._ask(None)
-        self._later = self._first.where(np.zeros(len(self._first), dtype=np.bool_))
-        self._changed: Ints = np.zeros(0, dtype=np.int64)
-        self._version = self._ledger.version
-        self._tallies.clear()
-        self._patterns = None
 
     def _refresh(self) -> None:
         """Bring everything up to date with the ledger."""
@@ -79,29 +78,36 @@ class Followed:
             return
         fresh = self._ledger.changed_since(self._version)
         self._version = self._ledger.version
-        if fresh is not None and not len(fresh):
+        if fresh is None:
+            self._patterns = None
+            self._forget()
+        elif len(fresh):
+            came = self._ask(self._ledger.pair_ids[fresh])
+            if self._patterns is not None:
+                self._patterns.change(fresh, came)
+            if self._first is not None:
+                self._follow(self._first, fresh, came)
+
+    def _follow(self, first: Answers, fresh: Ints, came: Answers) -> None:
+        """Take the answers about these pairs out as they were, and put them in as they came."""
+        every = np.union1d(self._changed, fresh)
+        if len(every) * _AGAIN > int(agreement.starts(first.pair).sum()) + _LEAST:
+            self._forget()
             return
-        every = None if fresh is None else np.union1d(self._changed, fresh)
-        if fresh is None or every is None or len(every) * _AGAIN > self._num_pairs() + _LEAST:
-            self._read()
-            return
-        known = np.isin(self._later.pair, fresh)
-        before = _about(self._first, np.setdiff1d(fresh, self._changed))
-        gone = (before, self._later.where(known))
-        came = self._ask(self._ledger.pair_ids[fresh])
+        gone = [_about(first, np.setdiff1d(fresh, self._changed))]
+        if self._later is not None:
+            gone.append(self._later.where(np.isin(self._later.pair, fresh)))
         for made in self._tallies.values():
             for answers in gone:
                 made.change(answers, -1)
             made.change(came, +1)
-        if self._patterns is not None:
-            self._patterns.change(fresh, came)
         self._later, self._changed = self._ask(self._ledger.pair_ids[every]), every
 
-    def _is_changed(self, answers: Answers) -> Mask:
-        return np.asarray(np.isin(answers.pair, self._changed))
-
-    def _num_pairs(self) -> int:
-        return int(agreement.starts(self._first.pair).sum())
+    def _forget(self) -> None:
+        """Read all anew when tallies are asked for again."""
+        self._first = self._later = None
+        self._changed = _NO_PAIRS
+        self._tallies.clear()
 
 
 def _about(answers: Answers, pairs: Ints) -> Answers:
