@@ -123,6 +123,31 @@ def probe(
 
 
 @app.command()
+def audit(
+    name: Annotated[str, typer.Argument(help="A kind of reward that judges, or a stored one.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the judge, as key=value.")
+    ] = None,
+    pairs: Annotated[int, typer.Option(min=20, help="Pairs whose better picture is known.")] = 200,
+    groups: Annotated[int, typer.Option(min=4, help="Groups whose spread is measured.")] = 32,
+    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+    json: Annotated[
+        Path | None, typer.Option(help="Where the figures are written too.", show_default="nowhere")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Put a judge through the eight tests of its audit, on the pocket world.
+
+    The exit code is 0 when it passes all of them.
+    """
+    from workers import auditing
+
+    with sentences():
+        plan = auditing.Plan(name, tuple(settings or ()), pairs, groups, seed, json, home)
+        raise typer.Exit(0 if auditing.run(plan, say=typer.echo) else 1)
+
+
+@app.command()
 def doctor(home: Home = None) -> None:
     """Say what is there, what is missing, and how to get it."""
     from workers import doctor as examination

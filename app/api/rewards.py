@@ -12,7 +12,7 @@ from app.api.deps import Body, Limit, ProjectDep, StudioDep
 from backend.preferences.annotators import WEIGH, Weigh
 from backend.registry import rewards as kinds
 from backend.rewards._heads import HEAD, HeadName
-from backend.services import live_reward, rewards
+from backend.services import judge_audits, live_reward, rewards
 
 router = APIRouter(tags=["rewards"])
 
@@ -114,6 +114,21 @@ def score(
     """Ask the workers to score samples."""
     job_id = rewards.score(studio, reward_id, policy_id=body.policy_id, limit=body.limit)
     return {"job_id": job_id}
+
+
+class Audit(Body):
+    """How much an audit asks."""
+
+    pairs: int = Field(200, ge=20, le=2000)
+    """Pairs whose better picture is known."""
+    groups: int = Field(32, ge=4, le=256)
+    """Groups whose spread is measured."""
+
+
+@router.post("/rewards/{reward_id}/audit", status_code=202)
+def audit(reward_id: int, body: Audit, studio: StudioDep, _project: ProjectDep) -> dict[str, int]:
+    """Ask the workers to put a judge through the eight tests of its audit."""
+    return {"job_id": judge_audits.ask(studio, reward_id, pairs=body.pairs, groups=body.groups)}
 
 
 @router.get("/rewards/{reward_id}/samples")

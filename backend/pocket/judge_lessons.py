@@ -29,7 +29,7 @@ Pictures = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
 _WEIGHTS: Final = {"colour": 0.42, "shape": 0.42, "size": 0.38, "count": 0.38}
-_JUNK: Final = ("blank", "noise", "verdict", "caption")
+JUNK: Final = ("blank", "noise", "verdict", "caption")
 
 
 class Lessons(NamedTuple):
@@ -103,7 +103,7 @@ def _lesson(rng: np.random.Generator, split: str) -> tuple[Any, ...]:
         scenes[1] = _worse(wanted, scenes[0], rng, 0)
     elif kind == 3:  # nothing at all
         scenes[0] = changed(wanted, rng, int(rng.integers(0, 4)))
-        damage[1] = (str(rng.choice(_JUNK)), 0.0)
+        damage[1] = (str(rng.choice(JUNK)), 0.0)
     else:  # the same, too soft to read
         low = rng.uniform(0, 4)
         damage = [("blur", low), ("blur", low + rng.uniform(1.5, 4))]

@@ -30,6 +30,7 @@ QUEUES = {
     "study": "generate",
     "choose": "score",
     "score": "score",
+    "audit": "score",
     "look": "score",
     "glance": "score",
     "judge": "score",

@@ -16,7 +16,7 @@ from backend.errors import ConfigError, InputError, NotFound
 from backend.preferences.annotators import WEIGH, Weigh
 from backend.registry import rewards as kinds
 from backend.rewards._heads import HEAD, HEADS
-from backend.services import jobs, policies, samples
+from backend.services import jobs, judge_audits, policies, samples
 from backend.services.studio import Studio
 from db.tables import Prompt, Reward, Sample, Score
 
@@ -230,13 +230,13 @@ def rows(studio: Studio, project_id: int) -> list[dict[str, Any]]:
         found = session.scalars(
             select(Reward).where(Reward.project_id == project_id).order_by(Reward.id.desc())
         )
-        return [_row(reward) for reward in found]
+        return [_audited(session, reward) for reward in found]
 
 
 def get(studio: Studio, reward_id: int) -> dict[str, Any]:
     """One reward."""
     with studio.read() as session:
-        return _row(find(session, reward_id))
+        return _audited(session, find(session, reward_id))
 
 
 def scored_samples(
@@ -337,6 +337,12 @@ def _parts(
     for sample_id, criterion, value in said:
         found.setdefault(sample_id, {})[criterion] = value
     return found
+
+
+def _audited(session: Session, reward: Reward) -> dict[str, Any]:
+    """A row, with what its audit says: "" for what is no judge."""
+    said = judge_audits.standing(session, reward.project_id, reward.kind, reward.config)
+    return {**_row(reward), "audit": said}
 
 
 def _row(reward: Reward) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import { api, button, dialog, el, empty, fill, live, note, setQuery, toast } from "/static/js/lib.js";
 import { form } from "/static/js/form.js";
+import { auditMark } from "/static/js/reward_audit.js";
 import { about, newestVersions } from "/static/js/new_run_mix.js";
 import { drawReward } from "/static/js/reward_detail.js";
 import { TrainPanel } from "/static/js/reward_train.js";
@@ -56,7 +57,7 @@ class RewardsView {
     return el("button", { class: "rw", type: "button", "data-testid": "reward-row", "data-reward": row.id, "aria-pressed": String(row.name === this.current?.name), onclick: () => this.open(row) },
       el("span", { class: "row" }, el("b", { class: "strong" }, row.name), el("span", { class: "meta faint clip grow" }, about(row)),
         Number.isFinite(accuracy) ? el("span", { class: "nowrap" }, num(100 * accuracy, 0), el("span", { class: "pm faint" }, ` ± ${num((100 * (row.figures.high - row.figures.low)) / 2, 0)} %`)) : null),
-      el("span", { class: "meta muted", style: "display:block;margin-top:2px" }, this.kinds.get(row.kind)?.title ?? row.kind));
+      el("span", { class: "meta muted", style: "display:block;margin-top:2px" }, this.kinds.get(row.kind)?.title ?? row.kind, " ", auditMark(row.audit)));
   }
 
   async open(row) {
@@ -66,8 +67,19 @@ class RewardsView {
     this.drawList();
     return drawReward(this.detail, row, {
       kind: this.kinds.get(row.kind), versions: this.rows.filter((other) => other.name === row.name), others: this.shown.filter((other) => other.name !== row.name),
-      onVersion: (other) => this.open(other), onScore: () => this.score(row),
+      onVersion: (other) => this.open(other), onScore: () => this.score(row), onAudit: () => this.audit(row),
     });
+  }
+
+  async audit(row) {
+    try {
+      const { job_id: id } = await api(`rewards/${row.id}/audit`, { body: {} });
+      await this.train.watch(id, `${row.name} is being audited`);
+      live(`The audit of ${row.name} is done`);
+      await this.load(row.id);
+    } catch (error) {
+      toast(error.message, { sign: "fail", tone: "bad" });
+    }
   }
 
   async score(row) {

@@ -8,7 +8,7 @@ from typing import Any
 from backend.rl.cost import RunCost, predict
 from backend.rl.recipe import RunConfig
 from backend.services import probes
-from backend.services.preflight import data, machine, scoring
+from backend.services.preflight import data, judging, machine, scoring
 from backend.services.preflight.line import Line
 from backend.services.studio import Studio
 
@@ -28,6 +28,7 @@ def check(studio: Studio, project_id: int, config: dict[str, Any]) -> dict[str, 
         *data.pairs_lines(studio, project_id, read),
         *data.prompt_lines(studio, project_id, read),
         *scoring.reward_lines(studio, project_id, read),
+        *judging.audit_lines(studio, project_id, read),
         *scoring.comparing_lines(read),
         *scoring.early_stop_lines(read),
         machine.process_line(read),

@@ -1,0 +1,81 @@
+"""Audits of judges: asked of the workers, kept with the reward, told wherever it appears."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.errors import InputError, NotFound
+from backend.registry import rewards as kinds
+from backend.services import jobs
+from backend.services.studio import Studio
+from db.tables import Reward
+
+UNAUDITED = "unaudited"
+
+
+def asked(kind: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The judge behind a kind with settings, and its settings; None where nothing was taught to
+    judge. A win rate is as good as its judge."""
+    if kind not in kinds.names():
+        return None
+    module = kinds.get(kind)
+    if "judge_config" in module.Config.model_fields:
+        settings = module.Config.read(config)
+        return asked(settings.judge, settings.judge_config)
+    return (kind, module.Config.read(config).plain()) if getattr(module, "JUDGE", False) else None
+
+
+def standing(session: Session, project_id: int, kind: str, config: dict[str, Any]) -> str:
+    """ "" for what is no judge; else "unaudited", "passed", or "failed" with the tests' names.
+
+    An audit counts for every use of the same judge with the same settings in its project.
+    """
+    judge = asked(kind, config)
+    if judge is None:
+        return ""
+    same = select(Reward).where(Reward.project_id == project_id, Reward.kind == judge[0])
+    for reward in session.scalars(same.order_by(Reward.id.desc())):
+        report = (reward.figures or {}).get("audit")
+        if report and asked(reward.kind, reward.config) == judge:
+            return "passed" if report["passed"] else f"failed: {', '.join(report['failed'])}"
+    return UNAUDITED
+
+
+def ask(studio: Studio, reward_id: int, *, pairs: int = 200, groups: int = 32) -> int:
+    """Ask the workers to audit a stored judge; returns the job's id."""
+    with studio.read() as session:
+        reward = session.get(Reward, reward_id)
+        if reward is None:
+            raise NotFound(f"There is no reward {reward_id}.")
+        judge = asked(reward.kind, reward.config)
+        if judge is None or judge[0] != reward.kind:
+            raise InputError(
+                f"'{reward.name}' is no judge of its own: nothing was taught to judge. Audits are "
+                "for judges; a win rate is as good as its judge."
+            )
+    return jobs.create(studio, "audit", {"reward_id": reward_id, "pairs": pairs, "groups": groups})
+
+
+def record(studio: Studio, reward_id: int, report: dict[str, Any]) -> None:
+    """Keep a report with the reward it is about; the newest stands."""
+    with studio.write() as session:
+        reward = session.get(Reward, reward_id)
+        if reward is None:
+            raise NotFound(f"There is no reward {reward_id}.")
+        reward.figures = {**(reward.figures or {}), "audit": {**report, "at": time.time()}}
+
+
+def named(studio: Studio, name: str) -> int:
+    """The newest version of the reward with a name, in whichever project."""
+    with studio.read() as session:
+        found = session.scalar(
+            select(Reward.id).where(Reward.name == name).order_by(Reward.id.desc()).limit(1)
+        )
+    if found is None:
+        known = ", ".join(kinds.names())
+        raise NotFound(f"There is no reward '{name}'; kinds of reward are {known}.")
+    return found
