@@ -7,6 +7,7 @@ it again, so what was changed stays changed and the same bits come out.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from sqlalchemy import select
@@ -26,12 +27,14 @@ NOW = {"sample": "draw the fixed prompts", "checkpoint": "write a checkpoint"}
 WORD = {"sample": "The fixed prompts were drawn", "checkpoint": "A checkpoint was written"}
 
 
-def change(studio: Studio, run_id: int, key: str, value: Any, by: str) -> dict[str, Any]:
+def change(studio: Studio, run_id: int, key: str, value: float, by: str) -> dict[str, Any]:
     """Ask for another value of a setting from the next update on; returns the order.
 
     Raises a ConfigError for a setting that has to stay, a value that cannot be or that holds
     already, and Conflict once the run is done.
     """
+    if not math.isfinite(value):
+        raise ConfigError(f"'{key}' was given {value}; give a finite number.", field=key)
     with studio.write() as session:
         run = run_rows.find(session, run_id, lock=True)
         if run.status == "done":

@@ -10,7 +10,7 @@ import { drawAlarms } from "/static/js/run_alarms.js";
 import { RunLog } from "/static/js/run_log.js";
 import { drawChanges, drawIteration, drawLog } from "/static/js/run_side.js";
 import { RunState } from "/static/js/run_state.js";
-import { drawSteering, menu } from "/static/js/run_steer.js";
+import { drawSteering, menu, takeaway } from "/static/js/run_steer.js";
 import { scrubber } from "/static/js/scrubber.js";
 import { duration, num } from "/static/js/svg.js";
 
@@ -153,6 +153,7 @@ class RunView {
   /** Bring what an alarm is about into view. */
   show() {
     const wanted = this.page.query.get("show");
+    if (this.tab === "log" && window.innerWidth <= 640) this.part.tabs.scrollIntoView();
     const node = wanted && wanted !== "log" ? document.getElementById(wanted) : null;
     if (!node) return;
     node.scrollIntoView({ block: "center" });
@@ -304,7 +305,7 @@ class RunView {
       working && button("Checkpoint now", { kind: "quiet", icon: "save", testid: "checkpoint-now", title: "Keep the whole state before the next update", onclick: () => this.order("checkpoint", "A checkpoint is written before the next update") }),
       isLive(run) && ask("pause", run.wanted === "pause" ? "Pausing" : "Pause", "pause", "pause"),
       isLive(run) && button(["stop", "halt"].includes(run.wanted) ? "Stopping" : "Stop after step", { icon: "stop", testid: "stop-after-step", disabled: asked, onclick: () => this.stop() }),
-      isLive(run) && run.wanted !== "halt" && menu("More ways to end", [{ label: "Stop now", icon: "x", testid: "stop-now", run: () => this.halt() }]),
+      menu("More", [...(isLive(run) && run.wanted !== "halt" ? [{ label: "Stop now", icon: "x", testid: "stop-now", run: () => this.halt() }] : []), ...takeaway(state.id, run)]),
       ["paused", "stopped", "failed"].includes(run.status) && ask("resume", "Resume", "play", "resume", run.status === "paused" || !tuned ? "primary" : ""),
       tuned && !isLive(run) && run.status !== "paused" && el("a", { class: "btn primary", "data-testid": "compare-base", href: `/compare?${base ? `base=${base}&` : ""}tuned=${tuned}` }, icon("compare"), "Compare with the base"),
     ];

@@ -17,6 +17,7 @@ from backend.services.studio import Studio
 from backend.types import EvaluationRecord
 from db.tables import Run
 from tests import factory
+from workers.frame import JobFrame, _finish
 from workers.jobs import notify
 from workers.lookout import Lookout
 
@@ -61,6 +62,7 @@ def test_a_change_that_cannot_be_is_refused_with_a_sentence(services: Studio, ru
         ("optim.lr", lr, "nothing would change"),
         ("optim.lr", -1.0, "optim.lr"),
         ("evaluation.every", 0.5, "evaluation.every"),
+        ("rewards.verifier.weight", float("nan"), "finite number"),
         ("seed", 1, "cannot change while a run goes on"),
         ("rewards.nobody.weight", 1, "cannot change while a run goes on"),
     ):
@@ -99,6 +101,18 @@ def test_a_run_that_is_to_end_at_once_says_stopping_until_its_job_is_over(
     assert (row["status"], row["wanted"]) == ("running", "halt")
     assert jobs.wanted(services, row["job_id"], 1) == "halt"
     jobs.end(services, row["job_id"], 1, "stopped")
+    assert runs.get(services, run_id)["status"] == "stopped"
+
+
+def test_a_run_that_stopped_itself_is_over_and_one_whose_worker_ends_is_handed_back(
+    services: Studio, run_id: int
+) -> None:
+    job_id = runs.get(services, run_id)["job_id"]
+    frame = JobFrame(services, job_id, 1, {"run_id": run_id})
+    _finish(frame, {"ended": "paused"})
+    assert jobs.get(services, job_id)["status"] == "due"
+    assert jobs.claim(services, job_id, 2, "somebody") is not None
+    _finish(JobFrame(services, job_id, 2, {"run_id": run_id}), {"ended": "stopped"})
     assert runs.get(services, run_id)["status"] == "stopped"
 
 
