@@ -80,13 +80,14 @@ class RolloutsView {
   close() {
     this.list?.close();
     clearTimeout(this.looking);
+    cancelAnimationFrame(this.growing);
     this.stops.forEach((stop) => stop());
   }
 
   layout() {
     this.host = el("div", { class: "list scroll", "data-testid": "group-list" });
     this.tree = el("section", { class: "pane tree-pane", "aria-label": "Tree" });
-    this.detail = el("div", { class: "scroll grow-y" });
+    this.detail = el("div", { class: "scroll grow-y", role: "region", tabindex: "0", "aria-label": "Sample in full" });
     this.foot = el("div", { class: "sec pair-foot" });
     this.list = new WindowedList(this.host, (group) => this.row(group), () => this.load(false));
     fill(this.main, this.bar.node, el("div", { class: "panes rollout-panes" },
@@ -139,6 +140,7 @@ class RolloutsView {
       fill(this.bar.newer);
       if (!first) this.list?.show(this.groups, Boolean(this.next));
       else await this.begin();
+      this.main.dataset.loads = String(ask);
     } catch (error) {
       if (ask === this.asked) fill(this.host, el("div", { class: "sec" }, note("The groups could not be read", error.message, { actions: [button("Try again", { size: "sm", onclick: () => this.load(true) })] })));
     } finally {
@@ -250,9 +252,8 @@ class RolloutsView {
     const { group, leaf } = this;
     if (!group || !leaf) return;
     const full = this.full.get(group.id);
-    const walking = this.tree.contains(document.activeElement) ? document.activeElement?.getAttribute("data-node") : null;
-    this.drawTreePane(group, full);
-    if (walking) /** @type {SVGElement|null} */ (this.tree.querySelector(`.spot[data-node="${walking}"]`))?.focus();
+    cancelAnimationFrame(this.growing);
+    this.growing = requestAnimationFrame(() => this.drawTreeAgain(group, full));  // the row is seen first, and a held key draws one tree
     this.drawDetailPane(group, leaf, full);
     const pair = this.pair();
     const said = this.chosen.of(group.id).length === 2 ? "the two chosen" : "best and worst of the group";
@@ -260,6 +261,14 @@ class RolloutsView {
       el("p", { class: "meta muted" }, said, el("span", { class: "hints" }, " · ", kbd("x"), " chooses a sample")),
       button("Ask people about this pair", { kind: "primary", key: "p", testid: "send-pair", disabled: !pair, title: pair ? "" : "A pair needs two samples whose pictures were kept", onclick: () => this.ask() }));
     this.main.dataset.group = String(group.id);
+  }
+
+  /** The tree anew; who walks it keeps their place. */
+  drawTreeAgain(group, full) {
+    if (this.group?.id !== group.id) return;
+    const walking = this.tree.contains(document.activeElement) ? document.activeElement?.getAttribute("data-node") : null;
+    this.drawTreePane(group, full);
+    if (walking) /** @type {SVGElement|null} */ (this.tree.querySelector(`.spot[data-node="${walking}"]`))?.focus();
   }
 
   drawDetailPane(group, leaf, full) {
@@ -298,6 +307,7 @@ class RolloutsView {
 
   drawEmpty() {
     this.group = null;
+    cancelAnimationFrame(this.growing);
     fill(this.tree);
     fill(this.detail);
     fill(this.foot);
