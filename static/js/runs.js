@@ -51,6 +51,7 @@ class RunsView {
     this.search = el("input", { class: "inp sm-inp", type: "search", style: "width:180px", placeholder: "Find a run", "aria-label": "Find a run", "data-testid": "find-run", value: this.wanted.q, oninput: () => this.type() });
     this.chips = el("div", { class: "row chips" });
     this.bar = el("div", { class: "bar", role: "toolbar", "aria-label": "Runs" }, this.search, this.chips, el("span", { class: "grow" }),
+      el("a", { class: "btn quiet", href: "/runs/import", title: "Rollouts that another trainer logged", "data-testid": "import-run" }, "Import"),
       button("New run", { kind: "primary", icon: "plus", key: "n", testid: "new-run", onclick: () => page.go("/runs/new") }));
     this.picks = new PickBar({ onDone: () => { this.pick([]); this.load(); }, onClear: () => this.pick([]), go: page.go });
     this.body = el("div", { class: "scroll", "data-testid": "runs-body" });
