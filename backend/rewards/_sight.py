@@ -5,16 +5,18 @@
     pad    longest side to `side`, black around it                            (HPSv2: factory.py)
 
 Resizing decides more than number formats do, and the stock processors resize by PIL or by tensors,
-as the machine has it; so it is done here. What is remembered is what an encoder made of a picture,
-so that several heads on one encoder share its pass.
+as the machine has it; so it is done here, a thread a picture, since PIL works beside Python. What
+an encoder made of a picture is remembered, so that several heads on one encoder share its pass.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -48,7 +50,8 @@ class Sight:
 
     def __call__(self, images: Images) -> NDArray[np.float32]:
         """(B, H, W, 3) uint8 → (B, 3, side, side)."""
-        seen = np.stack([self._one(image) for image in images]).astype(np.float32) / 255
+        with ThreadPoolExecutor(min(len(images), os.cpu_count() or 1)) as pool:
+            seen = np.stack(list(pool.map(self._one, images))).astype(np.float32) / 255
         scaled = (seen - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
