@@ -52,7 +52,7 @@ async function showRules(state) {
     el("div", { class: "config-table", tabindex: "0" }, el("table", { class: "tbl rules", "data-testid": "rules-table" },
       el("thead", null, el("tr", null, el("th", null, "sign"), el("th", null, "fires when"), el("th", null, "in this run"))),
       el("tbody", null, rules.map((/** @type {any} */ rule) => el("tr", null,
-        el("td", null, icon(rule.level === "error" ? "fail" : "warn", rule.level === "error" ? "bad" : "warn"), " ", rule.title, stops.includes(rule.rule) ? el("span", { class: "meta muted" }, " · stops the run") : null),
+        el("td", null, el("span", { class: "row" }, icon(rule.level === "error" ? "fail" : "warn", rule.level === "error" ? "bad" : "warn"), el("span", null, rule.title, stops.includes(rule.rule) ? el("span", { class: "meta muted" }, " · stops the run") : null))),
         el("td", { class: "wrap" }, rule.looks), el("td", { class: "wrap" }, of(rule.rule).map(told).join("; ") || "–")))))),
     el("p", { class: "meta muted" }, webhook ? `New alarms are told to ${hostOf(webhook)}. ` : "No webhook is told. ",
       "Settings alarms.webhook and alarms.stop_on say what an alarm does; the limits were set on runs of the pocket world."),

@@ -46,13 +46,20 @@ function showChange(state) {
       state.ask("orders");
       close();
     };
-    return el("form", { onsubmit: send },
+    return el("form", { class: "steer-form", onsubmit: send },
       el("p", { class: "muted" }, "Everything else is part of what the run's checkpoints mean: clone the run to change it. A change is kept with its step and your name, and a resumed run makes it again."),
       fields.map(({ setting, input }) => el("div", { class: "form-row" }, el("label", { for: input.id }, setting.title), el("div", { class: "row" }, input,
-        setting.value !== setting.given ? el("span", { class: "meta muted" }, `begun with ${text(setting.given)}`) : null))),
+        setting.value !== setting.given ? el("span", { class: "meta muted nowrap" }, `begun with ${text(setting.given)}`) : null))),
       told,
       el("div", { class: "row dialog-f" }, el("span", { class: "grow" }), button("Cancel", { onclick: () => close() }), el("button", { class: "btn primary", type: "submit", "data-testid": "send-changes" }, "Change")));
   });
+}
+
+/** What can be taken away of a run, as downloads. @param {number} id @param {any} run */
+export function takeaway(id, run) {
+  const get = (what) => () => location.assign(`/api/v1/runs/${id}/${what}`);
+  return [{ label: "Page to send", icon: "send", testid: "take-report", run: get("report") }, { label: "Bundle that replays", icon: "save", testid: "take-bundle", run: get("bundle") },
+    ...(run.tuned_policy_id || run.checkpoints?.length ? [{ label: "Adapter", icon: "down", testid: "take-adapter", run: get("adapter") }] : [])];
 }
 
 /**

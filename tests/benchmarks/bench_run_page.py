@@ -91,10 +91,12 @@ async (num) => {
 }
 """
 LISTEN = """
-run => {
+async run => {
   window.heard = {}; window.shown = {};
   const main = document.getElementById('main');
-  new EventSource(`/api/v1/runs/${run}/events`).addEventListener('iteration', event => {
+  const stream = new EventSource(`/api/v1/runs/${run}/events`);
+  await new Promise(resolve => { stream.onopen = resolve; });
+  stream.addEventListener('iteration', event => {
     window.heard[JSON.parse(event.data).step] ??= Date.now();
   });
   new MutationObserver(() => { window.shown[main.dataset.lastStep] ??= Date.now(); })
@@ -151,7 +153,9 @@ def _followed(studio: Studio, page: Page, run: int) -> dict[str, float]:
     for step in range(21, 21 + EVENTS):
         seed.iteration(studio, run, step, trees=0)
         began = 1000 * time.time()
-        page.wait_for_function("step => window.shown[step] && window.heard[step]", arg=str(step))
+        page.wait_for_function(
+            "step => window.shown[step] && window.heard[step]", arg=str(step), polling=20
+        )
         heard.append(page.evaluate("step => window.heard[step]", str(step)) - began)
         shown.append(page.evaluate("step => window.shown[step]", str(step)) - began)
     found = {"heard_p50": statistics.median(heard), "shown_p50": statistics.median(shown)}
@@ -177,6 +181,7 @@ def _an_hour(studio: Studio, page: Page, run: int) -> dict[str, float]:
             "step => Number(document.getElementById('main').dataset.lastStep) >= step",
             arg=start + BATCH - 1,
             timeout=120_000,
+            polling=50,
         )
     grown, keys = heap() - before, page.evaluate(_FIGURES, run)
     return {
