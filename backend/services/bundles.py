@@ -63,6 +63,9 @@ def stream(studio: Studio, run_id: int) -> Iterator[bytes]:
         run = runs.find(session, run_id)
         session.expunge(run)
         about = _about(session, run)
+    there = [one for one in about["adapters"] if studio.media.exists(one["media"])]
+    about["missing"] = [one["file"] for one in about["adapters"] if one not in there]
+    about["adapters"] = there
     return _written(studio, run, about)
 
 

@@ -28,7 +28,7 @@ MOST_PICTURES = 12
 COLUMNS = 5
 """Steps of which pictures are shown: the first, the last, and some between."""
 MOST_POINTS = 400
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 420, 190, 44, 22, 10
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 340, 160, 44, 22, 10
 CURVES = (
     ("reward/", "reward_se/", "Rewards while training"),
     ("heldout/", "heldout_se/", "Rewards on held-out prompts"),
@@ -68,8 +68,8 @@ def _written(studio: Studio, run: dict[str, Any]) -> Iterator[bytes]:
     small = all(max(one.size) <= SIDE for one in _first_pictures(studio, shown))
     head = HEAD.format(title=escape(run["name"]), render="pixelated" if small else "auto")
     yield (head + _title(run)).encode()
-    yield _curves(studio, run["id"]).encode()
     yield from _pictures(studio, shown)
+    yield _curves(studio, run["id"]).encode()
     yield _votes(studio, run).encode()
     yield _settings(run).encode()
     yield b"</body></html>\n"

@@ -49,6 +49,11 @@ def test_the_palette_finds_and_goes_by_keyboard_alone(visit: Opener, seeded: see
     page.wait_for_url(re.compile(rf"/runs/{seeded.runs['g2rpo-pocket-02']}$"))
     visitor.ready()
 
+    page.get_by_test_id("more-actions").click()
+    with page.expect_download() as taken:
+        page.get_by_test_id("take-report").click()
+    assert taken.value.suggested_filename.startswith("g2rpo-pocket-02")
+
     page.keyboard.press("Control+k")
     page.keyboard.type("no such thing")
     expect(page.get_by_text("Nothing is called that")).to_be_visible()

@@ -137,7 +137,7 @@ def test_stopping_is_said_until_the_run_is_over_and_it_can_be_stopped_at_once(
     page.get_by_test_id("stop-now").click()
     expect(page.get_by_text("the checkpoint at step 60")).to_be_visible()
     page.get_by_role("button", name="Stop now", exact=True).last.click()
-    expect(page.get_by_test_id("more-actions")).to_have_count(0)
+    expect(page.get_by_test_id("stop-now")).to_have_count(0)
     expect(page.get_by_test_id("run-status").first).to_have_text("Stopping")
     with store.read() as session:
         job_id = session.get_one(Run, run_id).job_id

@@ -145,6 +145,19 @@ def test_a_damaged_or_foreign_archive_is_refused(services: Studio, tmp_path: Pat
         replays.bring(services, whole)
 
 
+def test_an_adapter_that_is_gone_is_named_as_missing(services: Studio, tmp_path: Path) -> None:
+    made = factory.project(services, per_prompt=0)
+    run = factory.trained_run(services, made)
+    data = services.media.put(b"weights")
+    for step, name in ((1, data), (2, "0" * 64)):
+        records.checkpoint(services, run, StoredCheckpoint(step, name, name, None, {}))
+    with zipfile.ZipFile(saved(services, run, tmp_path / "some.zip")) as archive:
+        about = json.loads(archive.read("bundle.json"))
+        assert [one["step"] for one in about["adapters"]] == [1]
+        assert about["missing"] == ["adapters/step-000002.safetensors"]
+        assert archive.read("adapters/step-000001.safetensors") == b"weights"
+
+
 def test_memory_does_not_grow_with_the_run(services: Studio, tmp_path: Path) -> None:
     made = factory.project(services, per_prompt=0)
     run = factory.trained_run(services, made)
