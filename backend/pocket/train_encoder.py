@@ -45,6 +45,8 @@ WARM_UP: Final = 0.03
 """Share of the time in which the learning rate rises; then it falls to 0 along a cosine."""
 MOST_REFINED: Final = 60_000
 """Pictures that the finer reader is taught on at most."""
+MEASURED = 512
+"""Pictures that the figures are of, at most."""
 NEAR: Final = 8
 """Near misses of each caption."""
 
@@ -272,8 +274,9 @@ class Captions:
 # ---------------------------------------------------------------- figures
 
 
-def accuracy(network: PocketEncoder, num: int = 192) -> dict[str, float]:
-    """Held-out renders: the right caption first among `num` and as many near misses; pairwise."""
+def accuracy(network: PocketEncoder) -> dict[str, float]:
+    """Held-out renders: the right caption first of 192 and as many near misses; pairwise."""
+    num = min(MEASURED, 192)
     prompts = world.draw(num, 555, "heldout")
     wrong = [_all_near(prompt)[i % 7] for i, prompt in enumerate(prompts)]
     images = network.image(world.render_many(prompts, 555))
@@ -287,9 +290,9 @@ def accuracy(network: PocketEncoder, num: int = 192) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def fact_accuracy(network: PocketEncoder, num: int = 512) -> dict[str, float]:
+def fact_accuracy(network: PocketEncoder) -> dict[str, float]:
     """Flawed scenes it has not seen: how often a fact is read right, of the colours there."""
-    scenes = flawed.Maker("cpu", 999_983).make(num)
+    scenes = flawed.Maker("cpu", 999_983).make(MEASURED)
     sight, facts = network.look(scenes.pictures), scenes.facts
     there = facts.count > 0
     likely = facts.shape.max(2)

@@ -44,7 +44,7 @@ LAPSE: Final = (1.5, 9.0)
 """Beta prior of ε, with its mode at .06."""
 SIDE_PRECISION: Final = 1.0
 ROUNDS: Final = 40
-STEPS: Final = 3
+STEPS: Final = 2
 """Rounds of a fit that goes on from another: enough for a label more, at every label."""
 TURNS: Final = 6
 """How often l and the precisions are fitted anew, at most."""

@@ -136,9 +136,12 @@ def mode(
         while size > 1e-6 and loss(theta + size * step) > here:
             size /= 2
         there = loss(theta + size * step)
-        if not there < here - 1e-9 * (1 + abs(here)):
+        gained = here - there
+        if gained <= 0:
             break
         theta, here = theta + size * step, there
+        if gained < 1e-7 * (1 + abs(here)):
+            break
     hessian = _hessian(x_MD, x_MD @ theta, outcome_M, tie, precision_D, weight_M)
     return theta, np.asarray(np.linalg.inv(hessian), dtype=np.float64)
 
@@ -166,7 +169,7 @@ def fit_tie(delta_M: Floats, outcome_M: Ints, weight_M: Floats) -> float:
     def loss(tie: float) -> float:
         return float(-(weight_M * log_likelihood(delta_M, outcome_M, tie)).sum())
 
-    for _ in range(40):
+    for _ in range(24):
         left, right = high - golden * (high - low), low + golden * (high - low)
         if loss(left) < loss(right):
             high = right
