@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from backend.errors import ConfigError, Conflict, InputError
 from backend.rl import logged
@@ -30,6 +32,7 @@ from backend.services.rollout_filter import Filter
 from backend.services.rollout_imports import Report
 from backend.services.studio import Studio
 from tests import factory
+from workers import exchange
 
 OCR, PICK = [1.0, 0.5, 0.0, 0.25], [0.2, 0.4, 0.8, 0.6]
 
@@ -227,6 +230,20 @@ def test_a_run_that_was_trained_here_is_not_written_over(services: Studio, tmp_p
     flow_grpo(tmp_path / "mine", epochs=1)
     with pytest.raises(Conflict, match="another name"):
         bring(services, made.project, tmp_path / "mine", "mine")
+
+
+def test_the_command_line_tells_what_came_in_and_ends_with_2_for_faulty_rows(
+    services: Studio, project: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow_grpo(tmp_path / "run-11", epochs=1)
+    monkeypatch.setattr(exchange, "opened", lambda _home: nullcontext(services))
+    command = ["rollouts", str(tmp_path / "run-11")]
+    done = CliRunner().invoke(exchange.importing, command)
+    assert done.exit_code == 0 and "Imported 8 rollouts into run" in done.output
+    with (tmp_path / "run-11" / "samples.jsonl").open("a") as file:
+        file.write("\nnonsense")
+    again = CliRunner().invoke(exchange.importing, command)
+    assert again.exit_code == 2 and "line 9" in again.output and "nothing new" in again.output
 
 
 def test_totals_that_follow_from_nothing_stay_the_trained_reward() -> None:
