@@ -74,8 +74,11 @@ class Eye:
 
     def cut(self, prompts: Sequence[str]) -> Floats:
         """Share of each prompt's tokens that the text encoder never sees, (B,)."""
-        counts = [len(self.tokenizer(prompt)["input_ids"]) for prompt in prompts]
-        return np.array([max(0, num - self.length) / num for num in counts])
+        share = {}
+        for prompt in dict.fromkeys(prompts):
+            num = len(self.tokenizer(prompt)["input_ids"])
+            share[prompt] = max(0, num - self.length) / num
+        return np.array([share[prompt] for prompt in prompts])
 
     def cosine(self, images: Images, prompts: Sequence[str]) -> Floats:
         """Cosine of every picture with its prompt, (B,)."""
