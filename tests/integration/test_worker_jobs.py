@@ -14,7 +14,19 @@ from redis import Redis
 
 from backend.errors import ConfigError
 from backend.pocket import world
-from backend.services import boards, events, jobs, labels, pairs, prompts, rewards, samples, users
+from backend.rl.composing import RewardTerm
+from backend.services import (
+    boards,
+    events,
+    glances,
+    jobs,
+    labels,
+    pairs,
+    prompts,
+    rewards,
+    samples,
+    users,
+)
 from backend.services.boards import Board, Cell
 from backend.services.samples import NewSample
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
@@ -61,10 +73,19 @@ def test_pictures_are_drawn_paired_and_scored(workshop: Workshop) -> None:
     with Image.open(io.BytesIO(studio.media.read(media))) as picture:
         assert picture.size == (drawn[0]["width"], drawn[0]["height"])
 
+    term = RewardTerm(name="light", kind="brightness")
+    asked = glances.ask(studio, project, [term])["light"]
+    assert asked.state == "asked" and asked.job_id is not None
+    workshop.end_of(asked.job_id)
+    seen = glances.known(studio, project, [term])["light"]
+    assert seen.state == "ready" and len(seen.values) == 12 and None not in seen.values
+
     reward = rewards.create(studio, project, "light", "brightness", {})
     scoring = {"reward_id": reward["id"], "project_id": project, "policy_id": None, "limit": None}
     assert workshop.done("score", scoring) == {"samples": 12, "missing": 0}
     best = rewards.scored_samples(studio, reward["id"], order="high", limit=1)[0]
+    scores = {row["id"]: row["scores"]["light"] for row in samples.page(studio, project)["items"]}
+    assert seen.values == [scores[row["id"]] for row in drawn], "a glance says what scoring says"
     light = [_light(studio.media.read(row["url"].removeprefix("/media/"))) for row in drawn]
     assert best["sample"]["id"] == drawn[int(np.argmax(light))]["id"]
 

@@ -80,6 +80,27 @@ def test_noise_is_calibrated_by_a_job_too(workshop: Workshop, client: Client) ->
     assert found["nfe"] == job["args"]["nfe"]
 
 
+def test_a_tried_step_measures_memory_and_time_and_the_preflight_says_so(
+    workshop: Workshop, client: Client
+) -> None:
+    body = asked(workshop, "step", watch=[{"name": "vivid", "kind": "saturation"}])
+    body["config"] |= {"evaluation": {"num_prompts": 4}, "num_steps": 50}
+    settings = {"config": body["config"]}
+    there = f"?project={workshop.project}"
+    before = client.post(f"/runs/preflight{there}", settings)
+    job = client.post("/runs/probe", body, 202)
+    ended = workshop.end_of(job["id"])
+    assert ended["status"] == "done", ended["error"]
+    found = ended["result"]
+    assert found["nfe_per_step"] == before["nfe_per_step"], "foretold and counted are equal"
+    assert found["device"] == "cpu" and 50e6 < found["peak_bytes"] < found["total_bytes"]
+    assert found["seconds_per_step"] > 0 and found["disk_bytes"] > 0
+    after = client.post(f"/runs/preflight{there}", settings)
+    memory = next(line for line in after["lines"] if line["name"] == "Memory")
+    assert memory["reason"].startswith("Measured") and "fix" in memory and not memory["fix"]
+    assert after["seconds_per_step"] == found["seconds_per_step"]
+
+
 def test_what_cannot_be_probed_is_refused_before_a_worker_hears_of_it(
     workshop: Workshop, client: Client
 ) -> None:
