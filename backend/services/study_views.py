@@ -27,12 +27,17 @@ ALL, DISPUTED = "all", "disputed"
 def sources(studio: Studio, project_id: int) -> list[dict[str, Any]]:
     """What items can be made of: every policy of a project with what it has drawn, newest first.
 
-    {policy_id, name, run_id, step, draws, samples, prompts}; one that does not draw stands for
-    imported pictures.
+    {policy_id, name, run_id, step, draws, samples, texts, prompts}; one that does not draw stands
+    for imported pictures, `texts` are those of its samples that are no pictures.
     """
     with studio.read() as session:
         rows = session.execute(
-            select(Policy, func.count(Sample.id), func.count(func.distinct(Sample.prompt_id)))
+            select(
+                Policy,
+                func.count(Sample.id),
+                func.count(Sample.text),
+                func.count(func.distinct(Sample.prompt_id)),
+            )
             .outerjoin(Sample, (Sample.policy_id == Policy.id) & attention.is_no_twin())
             .where(Policy.project_id == project_id)
             .group_by(Policy.id)
@@ -46,9 +51,10 @@ def sources(studio: Studio, project_id: int) -> list[dict[str, Any]]:
             "step": policy.step,
             "draws": policy.family != IMPORTED,
             "samples": number,
+            "texts": num_texts,
             "prompts": num_prompts,
         }
-        for policy, number, num_prompts in rows
+        for policy, number, num_texts, num_prompts in rows
         if number or policy.family != IMPORTED
     ]
 

@@ -72,7 +72,7 @@ export async function mount(main, page) {
 
   function drawFigures() {
     fill(ui.figures, el("section", { class: "sec", "aria-label": "Agreement" }, el("div", { class: "sec-h" }, el("h2", { class: "grow" }, "Agreement"), el("span", { class: "meta muted" }, "Krippendorff’s α, 95 %")),
-      el("ul", { class: "alphas" }, found.aspects.map(alphaRow)), el("p", { class: "meta muted" }, sentence(found.aspects[0]))),
+      el("ul", { class: "alphas" }, found.aspects.map(alphaRow)), el("p", { class: "meta muted" }, sentence(found.aspects[0], isOdd() ? "item" : "pair"))),
     !isOdd() && el("section", { class: "sec", "aria-label": "Checks and sides" }, el("dl", { class: "kv" }, el("dt", null, "attention checks passed"), el("dd", { "data-testid": "checks" }, found.checks.num ? [share(found.checks.value, found.checks.low, found.checks.high), el("span", { class: "faint" }, ` of ${fmt.int(found.checks.num)}`)] : el("span", { class: "faint" }, "none asked")),
       el("dt", null, "left chosen"), el("dd", { "data-testid": "left-share" }, found.left.num ? share(found.left.value, found.left.low, found.left.high) : el("span", { class: "faint" }, "–")))),
     plot("Quick and slow answers", "agreement with the rest", found.speed.map((band) => ({ ...band, label: fmt.span((band.start + band.end) / 2) })), "time taken"),
@@ -84,7 +84,7 @@ export async function mount(main, page) {
 
   function alphaRow(row) {
     const known = row.alpha !== null;
-    return el("li", { "data-testid": "alpha", "data-aspect": row.aspect }, el("span", { class: row.aspect ? "clip" : "strong clip" }, row.aspect || "the question"), intervalLine(row.alpha, row.low, row.high, { from: -0.2, to: 1, chance: 0, width: 80, bold: !row.aspect }),
+    return el("li", { "data-testid": "alpha", "data-aspect": row.aspect }, el("span", { class: row.aspect ? "clip" : "strong clip", title: row.aspect || null }, row.aspect || { single: "the mark", best_worst: "the order" }[found.study.kind] || "the question"), intervalLine(row.alpha, row.low, row.high, { from: -0.2, to: 1, chance: 0, width: 80, bold: !row.aspect }),
       el("span", { class: "num nowrap", title: known ? `95 %: ${num(row.low)} to ${num(row.high)}, from ${fmt.count(row.pairs, isOdd() ? "item" : "pair")} judged twice or more, ${LEVELS[row.level]}` : "Not known: fewer than two verdicts, or all the same" }, el("b", { class: "strong", "data-testid": "alpha-value" }, num(row.alpha)), known && row.low !== null && el("span", { class: "faint" }, ` ${num(row.low)} to ${num(row.high)}`)),
       row.disputed && isOdd() ? el("a", { class: "btn sm", href: `/studies/${id}?items=disputed`, "data-testid": "to-disputed-items" }, fmt.int(row.disputed), el("span", { class: "not-phone" }, "disputed")) : row.disputed ? el("button", { type: "button", class: "btn sm", "data-testid": "to-disputed", "data-id": `disputed-${row.aspect}`, "aria-label": `${fmt.count(row.disputed, "disputed pair")} about ${row.aspect || "the question"}`, onclick: () => show("disputed", row.aspect) }, fmt.int(row.disputed), el("span", { class: "not-phone" }, "disputed")) : el("span", { class: "faint meta" }, row.pairs ? "no dispute" : "no overlap"));
   }
@@ -122,13 +122,13 @@ export async function mount(main, page) {
   }
 
   function people() {
-    return el("table", { class: "tbl pad qual-people", "data-testid": "people", "aria-label": "People" }, el("thead", null, el("tr", null, el("th", null, "person"), el("th", { class: "num opt" }, "answers"), el("th", { class: "num" }, "agrees with the rest"), el("th", { class: "opt" }, ""), el("th", { class: "num opt" }, "chose left"), el("th", { class: "num opt" }, "ties"), el("th", { class: "num opt" }, "checks"), el("th", { class: "num opt" }, "median"), el("th", null, el("span", { class: "vh" }, "act")))),
+    return el("table", { class: "tbl pad qual-people", "data-testid": "people", "aria-label": "People" }, el("thead", null, el("tr", null, el("th", null, "person"), el("th", { class: "num opt" }, "answers"), !isOdd() && [el("th", { class: "num" }, "agrees with the rest"), el("th", { class: "opt" }, ""), el("th", { class: "num opt" }, "chose left"), el("th", { class: "num opt" }, "ties"), el("th", { class: "num opt" }, "checks")], el("th", { class: "num opt" }, "median"), el("th", null, el("span", { class: "vh" }, "act")))),
       el("tbody", null, found.people.map((person) => el("tr", { class: person.excluded ? "is-out" : null, "data-testid": "person", "data-user": person.id },
         el("td", { class: "who" }, el("span", { class: "strong" }, person.name), person.excluded && [" ", el("span", { class: "badge warn", title: `by ${person.excluded.by}, ${fmt.ago(person.excluded.at)}` }, "excluded")],
           person.flags.map((flag) => el("p", { class: "meta flag", "data-testid": "flag", "data-kind": flag.kind }, icon("flag", "warn"), el("span", null, flag.text)))),
-        el("td", { class: "num opt" }, fmt.int(person.answers)), el("td", { class: "num", "data-testid": "agreement" }, share(person.agreement.value, person.agreement.low, person.agreement.high)),
+        el("td", { class: "num opt" }, fmt.int(person.answers)), !isOdd() && [el("td", { class: "num", "data-testid": "agreement" }, share(person.agreement.value, person.agreement.low, person.agreement.high)),
         el("td", { class: "opt" }, person.agreement.num > 0 && intervalLine(person.agreement.value, person.agreement.low, person.agreement.high, { from: 0.3, to: 1, chance: 0.5, width: 96 })),
-        el("td", { class: "num opt" }, share(person.left.value, person.left.low, person.left.high)), el("td", { class: "num opt" }, fmt.pct(person.ties)), el("td", { class: "num opt" }, person.checks.num ? `${fmt.int(Math.round(person.checks.value * person.checks.num))} of ${fmt.int(person.checks.num)}` : el("span", { class: "faint" }, "–")), el("td", { class: "num opt" }, fmt.span(person.median_s)),
+        el("td", { class: "num opt" }, share(person.left.value, person.left.low, person.left.high)), el("td", { class: "num opt" }, fmt.pct(person.ties)), el("td", { class: "num opt" }, person.checks.num ? `${fmt.int(Math.round(person.checks.value * person.checks.num))} of ${fmt.int(person.checks.num)}` : el("span", { class: "faint" }, "–"))], el("td", { class: "num opt" }, fmt.span(person.median_s)),
         el("td", { class: "num" }, button(person.excluded ? "Restore" : "Exclude", { size: "sm", testid: "exclude-annotator", onclick: (e) => { e.currentTarget?.setAttribute("disabled", ""); set(person, !person.excluded); } }))))));
   }
 
@@ -154,9 +154,9 @@ export async function mount(main, page) {
   }
 }
 
-/** What an α says, in words. @param {{alpha: number|null, low: number|null, high: number|null, pairs: number}} row */
-function sentence(row) {
-  if (row.alpha === null) return row.pairs ? "All who judged the same pair said the same, or all verdicts are alike: α is not defined." : "No pair has been judged by two people yet; raise the overlap of the study.";
+/** What an α says, in words. @param {{alpha: number|null, low: number|null, high: number|null, pairs: number}} row @param {string} noun */
+function sentence(row, noun) {
+  if (row.alpha === null) return row.pairs ? `All who judged the same ${noun} said the same, or all verdicts are alike: α is not defined.` : `No ${noun} has been judged by two people yet; raise the overlap of the study.`;
   if (row.low !== null && row.low <= 0) return "It may be chance: the interval holds 0. 1 is full agreement.";
-  return "1 is full agreement, 0 what chance would give. Hard pairs lower it as honestly as careless people do: look at the disputed ones first.";
+  return "1 is full agreement, 0 what chance would give. Hard ones lower it as honestly as careless people do: look at the disputed ones first.";
 }

@@ -9,9 +9,10 @@ export async function pickItems(id, kind) {
   const loaded = await Promise.all([api("studies/sources"), api("prompt-sets")]).catch((error) => error);
   return dialog("Add items", (close) => {
     if (loaded instanceof Error) return [note("There is nothing to pick from", loaded.message)];
-    const [sources, sets] = [loaded[0].filter((source) => source.samples > 0), loaded[1]];
+    const fits = (source) => (kind === "texts" ? source.texts : source.samples - source.texts);
+    const [sources, sets] = [loaded[0].filter((source) => fits(source) > 0), loaded[1]];
     const chosen = new Set();
-    const list = el("div", { class: "pick-list short", role: "group", "aria-label": "Whose pictures" });
+    const list = el("div", { class: "pick-list short", style: "margin-top:8px", role: "group", "aria-label": "Whose pictures" });
     const said = el("div", { role: "status" });
     const of = el("select", { class: "sel", id: "add-set", "data-testid": "add-set" }, el("option", { value: "" }, "All prompts"), sets.map((set) => el("option", { value: set.id }, `${set.name} · ${fmt.int(set.num_prompts)}`)));
     const find = el("input", { class: "inp", type: "search", placeholder: "Find a run, a step or an import", "aria-label": "Find a run, a step or an import", oninput: draw });
@@ -26,7 +27,7 @@ export async function pickItems(id, kind) {
       fill(list, shown.map((source) => el("label", { class: "pick", "data-testid": "add-source", "data-policy": source.policy_id }, el("input", { type: "checkbox", checked: chosen.has(source.policy_id), onchange: (e) => {
         if (e.target.checked) chosen.add(source.policy_id); else chosen.delete(source.policy_id);
         go.disabled = !chosen.size;
-      } }), el("span", { class: "clip" }, source.name), el("span", { class: "meta faint nowrap" }, source.run_id ? `run ${source.run_id}, step ${source.step} · ` : source.draws ? "" : "imported · ", fmt.count(source.samples, kind === "texts" ? "sample" : "picture")))),
+      } }), el("span", { class: "clip" }, source.name), el("span", { class: "meta faint nowrap" }, source.run_id ? `run ${source.run_id}, step ${source.step} · ` : source.draws ? "" : "imported · ", fmt.count(fits(source), kind === "texts" ? "text" : "picture")))),
       !shown.length && el("p", { class: "sec muted" }, sources.length ? "None is called that." : "Nothing was drawn or imported yet."));
     }
 
