@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from sqlalchemy.engine import make_url
 
 import db
 from backend.services.studio import Studio, open_studio
@@ -81,11 +82,25 @@ def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def _spare_postgres() -> list[str]:
+    """Databases that tests have done with, emptied."""
+    return []
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty, migrated database; the test runs once for each kind of store."""
-    with empty_database(request, tmp_path) as url:
-        yield url
+    if request.param == "sqlite" or os.environ.get(postgres.GIVEN_URL):
+        with empty_database(request, tmp_path) as url:
+            yield url
+        return
+    # On a server of our own we may do all that emptying a database takes.
+    spare: list[str] = request.getfixturevalue("_spare_postgres")
+    url = spare.pop() if spare else _new_postgres(request)
+    yield url
+    postgres.wipe(url)
+    spare.append(url)
 
 
 @contextmanager
@@ -96,12 +111,18 @@ def empty_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str
         shutil.copy(request.getfixturevalue("_migrated_sqlite"), path)
         yield f"sqlite:///{path}"
         return
+    url = _new_postgres(request)
+    yield url
+    postgres.drop_database(request.getfixturevalue("postgres_url"), make_url(url).database or "")
+
+
+def _new_postgres(request: pytest.FixtureRequest) -> str:
+    """The URL of a new database like the migrated one."""
     server = request.getfixturevalue("postgres_url")
-    template = request.getfixturevalue("_migrated_postgres")
     name = f"palate_{uuid.uuid4().hex[:12]}"
+    template = request.getfixturevalue("_migrated_postgres")
     postgres.create_database(server, name, template=template)
-    yield _named(server, name)
-    postgres.drop_database(server, name)
+    return _named(server, name)
 
 
 @pytest.fixture
@@ -131,8 +152,6 @@ def services(database_url: str, home: Path) -> Iterator[Studio]:
 
 def _named(url: str, database: str) -> str:
     """The same server's URL with another database."""
-    from sqlalchemy.engine import make_url
-
     changed = make_url(url).set(database=database)
     return changed.render_as_string(hide_password=False)
 

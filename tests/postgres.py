@@ -111,13 +111,34 @@ def drop_database(url: str, name: str) -> None:
     _administer(url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-def _administer(url: str, statement: str) -> None:
-    import sqlalchemy
+def wipe(url: str) -> None:
+    """Empty every table of a migrated database and count its ids from 1 again, after sending away
+    whoever is still connected; a tenth of the time that a new database takes."""
+    _administer(url, _WIPE)
 
-    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(statement)
-    engine.dispose()
+
+_WIPE = """
+DO $$ DECLARE one regclass; BEGIN
+  PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+  SET LOCAL session_replication_role = replica;
+  FOR one IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace
+      AND relkind = 'r' AND relname <> 'alembic_version' LOOP
+    EXECUTE format('DELETE FROM %s', one);
+  END LOOP;
+  FOR one IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace
+      AND relkind = 'S' LOOP
+    PERFORM setval(one, 1, false);
+  END LOOP;
+END $$"""
+
+
+def _administer(url: str, statement: str) -> None:
+    import psycopg
+
+    plain = url.replace("postgresql+psycopg", "postgresql", 1)
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute(statement.encode())
 
 
 def _unprivileged(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
 import signal
 import threading
@@ -13,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from backend.services import jobs, policies, projects, prompts
-from backend.services.studio import Studio
+from backend.services.studio import Studio, open_studio
 from backend.settings import read_settings
+from db.tables import Job
 from tests.conftest import empty_database
+from workers import models
 from workers.supervisor import Supervisor, log_file
 
 COLOURS, SHAPES = ("red", "blue", "green"), ("circle", "square")
@@ -116,10 +121,45 @@ class Workshop:
         os.kill(pid, signal.SIGKILL)
 
 
+class InProcess(Workshop):
+    """The same without workers: jobs are done here, by their number, when one is waited for. For
+    what a job does, not for what happens to its process."""
+
+    def open(self) -> None:
+        """Open the store, and let jobs find it."""
+        self.studio = open_studio(self.settings)
+        self._studio_of_jobs = models.studio
+        models.studio = functools.cache(lambda: self.studio)
+
+    def close(self) -> None:
+        """Close the store."""
+        models.studio = self._studio_of_jobs
+        self.studio.close()
+
+    def end_of(self, job_id: int, seconds: float = 240) -> dict[str, Any]:
+        """Do what is due until the job is over."""
+        while jobs.get(self.studio, job_id)["status"] not in jobs.OVER:
+            with self.studio.read() as session:
+                due = sa.select(Job).where(Job.status == "due").order_by(Job.id).limit(1)
+                job = session.scalars(due).one()
+            importlib.import_module(f"workers.jobs.{job.kind}").run(job.id, job.attempt + 1)
+        return jobs.get(self.studio, job_id)
+
+    def last_words(self) -> str:
+        """Nobody has a log of their own."""
+        return ""
+
+
 @contextmanager
-def opened(home: Path, database_url: str, tiny: Path, *queues: str) -> Iterator[Workshop]:
+def opened(
+    home: Path,
+    database_url: str,
+    tiny: Path,
+    *queues: str,
+    kind: type[Workshop] = Workshop,
+) -> Iterator[Workshop]:
     """A workshop that is closed at the end; its workers serve `queues`, or all."""
-    workshop = Workshop(home, database_url, tiny, *queues)
+    workshop = kind(home, database_url, tiny, *queues)
     workshop.open()
     workshop.new_project()
     try:
@@ -130,13 +170,17 @@ def opened(home: Path, database_url: str, tiny: Path, *queues: str) -> Iterator[
 
 @contextmanager
 def opened_for(
-    request: pytest.FixtureRequest, factory: pytest.TempPathFactory, tiny: Path, *queues: str
+    request: pytest.FixtureRequest,
+    factory: pytest.TempPathFactory,
+    tiny: Path,
+    *queues: str,
+    kind: type[Workshop] = Workshop,
 ) -> Iterator[Workshop]:
     """A workshop over an empty database of the kind that the fixture's parameter names."""
     folder = factory.mktemp("workshop")
     with (
         empty_database(request, folder) as url,
-        opened(folder / "home", url, tiny, *queues) as workshop,
+        opened(folder / "home", url, tiny, *queues, kind=kind) as workshop,
     ):
         yield workshop
 

@@ -12,10 +12,15 @@ from backend.services.studio import Studio
 SCHEMA = "/api/v1/openapi.json"
 
 
-@pytest.fixture
-def api_app(services: Studio) -> FastAPI:
-    """Every route of the API on a studio that is empty, with its description."""
+def api_of(studio: Studio) -> FastAPI:
+    """Every route of the API on a studio, with its description."""
     app = FastAPI(openapi_url=SCHEMA, docs_url=None)
-    app.state.studio, app.state.live = services, Live(services)
+    app.state.studio, app.state.live = studio, Live(studio)
     api.install(app)
     return app
+
+
+@pytest.fixture
+def api_app(services: Studio) -> FastAPI:
+    """The API on a studio that is empty."""
+    return api_of(services)

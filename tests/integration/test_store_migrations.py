@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ import db
 from db.session import normalise
 from db.tables import Base, Label, Pair
 from db.upgrade import configuration
+from tests.conftest import empty_database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database that no other test is given: here the schema itself is changed."""
+    with empty_database(request, tmp_path) as url:
+        yield url
 
 
 def test_the_migrated_schema_is_that_of_the_tables(store: db.Store) -> None:

@@ -1,4 +1,4 @@
-"""A probe from the request to the proposal, done by a real worker on a tiny random model."""
+"""A probe from the request to the proposal, on a tiny random model."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 
-from app import api
-from app.api.live import Live
 from backend.services import run_settings
+from tests.integration.conftest import api_of
 from tests.integration.test_api_routes import Client
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
-from tests.workshop import Workshop, opened_for
+from tests.workshop import InProcess, Workshop, opened_for
 
 
 @pytest.fixture(scope="module", params=["sqlite"])
@@ -23,17 +21,13 @@ def workshop(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_sd3: Path,  # noqa: F811
 ) -> Iterator[Workshop]:
-    with opened_for(request, tmp_path_factory, tiny_sd3, "train") as workshop:
+    with opened_for(request, tmp_path_factory, tiny_sd3, kind=InProcess) as workshop:
         yield workshop
 
 
 @pytest.fixture
 def client(workshop: Workshop) -> Client:
-    app = FastAPI()
-    app.state.studio = workshop.studio
-    app.state.live = Live(workshop.studio)
-    api.install(app)
-    return Client(app)
+    return Client(api_of(workshop.studio))
 
 
 def asked(workshop: Workshop, kind: str, method: str = "one-fork", **more: Any) -> dict[str, Any]:

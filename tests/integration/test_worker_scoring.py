@@ -16,7 +16,7 @@ from tests.tiny_sd3 import tiny_sd3  # noqa: F401
 from tests.workshop import Workshop, opened_for
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite"])  # the store is asked for jobs alone, as ever
 def workshop(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
