@@ -119,7 +119,8 @@ class Maker:
     def chance(self, *shape_and_share: Any) -> Tensor:
         """True with the share given last."""
         *shape, share = shape_and_share
-        return self.uniform(*shape) < share
+        drawn: Tensor = self.uniform(*shape) < share
+        return drawn
 
     # --- captions --------------------------------------------------------------------------------
 

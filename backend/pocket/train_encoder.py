@@ -60,7 +60,7 @@ def train(
     torch.backends.cudnn.benchmark = True
     size = batch or (768 if device.startswith("cuda") else 96)
     maker, network = flawed.Maker(device, seed + 1), PocketEncoder()
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     captions = Captions(device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.98), eps=1e-7)
     kept = copy.deepcopy(network).requires_grad_(False)
@@ -191,7 +191,8 @@ def _rate(passed: float) -> float:
 @torch.no_grad()
 def _average(kept: PocketEncoder, now: PocketEncoder, share: float) -> None:
     """Move the running mean towards the present weights."""
-    old, new = list(kept.parameters()), list(now.parameters())
+    old: list[Tensor] = [*kept.parameters()]
+    new: list[Tensor] = [*now.parameters()]
     torch._foreach_lerp_(old, new, 1 - share)
 
 

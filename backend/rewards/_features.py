@@ -117,7 +117,7 @@ def fit(
 
 def prior_of(block_F: Ints) -> Floats:
     """Prior mean of the weights: the stock reward counts 1, all else nothing. (F,)"""
-    return (block_F == STOCK).astype(np.float64)
+    return np.asarray(block_F == STOCK, dtype=np.float64)
 
 
 def fit_seen(seen: Seen, prompts: Sequence[str], components: int) -> tuple[Recipe, Floats, Floats]:

@@ -30,11 +30,20 @@ Arrays = dict[str, NDArray[Any]]
 class Head(Protocol):
     """Values of features, without a zero or a scale of their own."""
 
-    name: HeadName
-    tie: float
-    """ln k of Rao and Kupper."""
-    lean: float
-    """Pull to the left picture, in units of choice noise."""
+    @property
+    def name(self) -> HeadName:
+        """bayes or neural."""
+        ...
+
+    @property
+    def tie(self) -> float:
+        """ln k of Rao and Kupper."""
+        ...
+
+    @property
+    def lean(self) -> float:
+        """Pull to the left picture, in units of choice noise."""
+        ...
 
     def say(self, features: Floats) -> tuple[Floats, Floats]:
         """(B, F) → value and its standard deviation, (B,) each."""
@@ -70,7 +79,8 @@ class Bayes:
         """The head of a posterior."""
         covariance = (posterior.covariance + posterior.covariance.T) / 2
         root = np.linalg.cholesky(covariance + 1e-12 * np.eye(len(covariance)))
-        return cls(posterior.theta, root, posterior.tie, posterior.lean)
+        whole = np.asarray(root, dtype=np.float64)
+        return cls(posterior.theta, whole, posterior.tie, posterior.lean)
 
     def say(self, features: Floats) -> tuple[Floats, Floats]:
         """θ·x and √(xᵀ S x)."""

@@ -77,8 +77,8 @@ class Neural:
 def of(arrays: dict[str, NDArray[Any]]) -> Neural:
     """What `arrays` gave, taken out of them."""
     tie, lean = arrays.pop("numbers")
-    names = (arrays.pop("prior"), arrays.pop("first"), arrays.pop("second"))
-    return Neural(*names, float(tie), float(lean))
+    prior, first = arrays.pop("prior"), arrays.pop("first")
+    return Neural(prior, first, arrays.pop("second"), float(tie), float(lean))
 
 
 def fit(labels: Labels, prior: Floats, *, seed: int) -> Neural:
@@ -118,9 +118,9 @@ def fit(labels: Labels, prior: Floats, *, seed: int) -> Neural:
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         optimiser.step()
-    tie, lean = torch.nn.functional.softplus(loose[0]).item(), loose[1].item()
-    weights = (part.detach().numpy().astype(np.float64) for part in (first, second))
-    return Neural(prior, *weights, tie, lean)
+    learned = [part.detach().numpy().astype(np.float64) for part in (first, second)]
+    found = torch.nn.functional.softplus(loose[0]).item(), loose[1].item()
+    return Neural(prior, learned[0], learned[1], *found)
 
 
 def _drawn(prompt: Ints, seed: int) -> Floats:

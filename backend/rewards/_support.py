@@ -43,7 +43,7 @@ class Support:
         share = width / (width + num)
         round_ = share * max(float(np.trace(covariance)) / width, 1e-9)
         bend = np.linalg.inv((1 - share) * covariance + round_ * np.eye(width))
-        whiten = np.linalg.cholesky((bend + bend.T) / 2)
+        whiten = np.asarray(np.linalg.cholesky((bend + bend.T) / 2), dtype=np.float64)
         near = (((features - middle) @ whiten) ** 2).sum(axis=1)
         alone = near / np.maximum(1 - near / num, 0.1)
         return cls(middle, whiten, float(np.quantile(alone, SHARE)))

@@ -33,6 +33,7 @@ from pydantic import Field
 from backend.config import Config as Settings
 from backend.errors import ConfigError, RewardError
 from backend.rewards import _direction, _encoders, _figures, _weights, learn
+from backend.rewards._posterior import FOLDS
 from backend.rewards.interface import Files, Floats, Images, Scores, Shape
 
 TITLE = "Directional likeness"
@@ -128,9 +129,9 @@ def fit_direction(
         return _direction.fit(apart[pick], text[pick], prefer[pick], data.side[pick], omega)
 
     num_prompts, rng = int(prompt_M.max()) + 1, np.random.default_rng([seed, 0xF01D])
-    fold_M = rng.permutation(num_prompts)[prompt_M] % learn.FOLDS
+    fold_M = rng.permutation(num_prompts)[prompt_M] % FOLDS
     delta = np.zeros(len(apart))
-    for fold in range(learn.FOLDS):
+    for fold in range(FOLDS):
         held = fold_M == fold
         moved = _direction.corrected(text[held], fitted(~held)[0], omega)
         delta[held] = (apart[held] * moved).sum(axis=1)

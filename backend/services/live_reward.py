@@ -99,7 +99,7 @@ def _figures_of(warm: _Warm, judged: Sequence[JudgedPair], simulated: bool) -> d
     if newest != warm.newest:
         warm.live.refit(given)
         warm.newest = newest
-    found = {
+    found: dict[str, Any] = {
         "figures": warm.live.figures(_figures.repeats(a, b, given.outcome)),
         "refit_ms_p95": warm.live.p95_ms(),
     }

@@ -138,7 +138,7 @@ class World:
             left, right = np.where(side[mine] > 0, a, b), np.where(side[mine] > 0, b, a)
             looks = [tuple(part[some] for part in self.pool.seen) for some in (left, right)]
             keys = (pairs[mine] @ np.array([100_003, 1]) + 7 * self.seed).tolist()
-            said = person.judge_seen(looks[0], looks[1], keys)  # type: ignore[arg-type]
+            said = person.judge_seen(looks[0], looks[1], keys)
             toward = np.array([{"left": 1, "right": -1}.get(one.choice, 0) for one in said])
             found[mine] = toward * side[mine]
         return found
