@@ -16,14 +16,14 @@ TIMEOUT_S = 10.0
 LONGEST = 2000
 
 
-def check_address(address: str, field: str) -> str:
+def check_address(address: str, field: str, what: str = "Alarms cannot be sent to") -> str:
     """The address, if it may be told; ConfigError with the reason otherwise. Empty tells nobody."""
     if not address:
         return ""
     why = _fault(address)
     if why:
         raise ConfigError(
-            f"Alarms cannot be sent to '{address[:120]}': {why}; give an https address, or http on "
+            f"{what} '{address[:120]}': {why}; give an https address, or http on "
             "this machine, such as https://example.org/hook or http://127.0.0.1:9000/hook.",
             field=field,
         )

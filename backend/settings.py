@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     """The studio's secret at that provider."""
     oidc_role: Literal["", "annotator", "researcher"] = ""
     """Role of whom the provider knows and nobody invited. Empty: only who is invited comes in."""
+    judge_key: str = Field("", repr=False)
+    """The key with which judges on a server are asked; empty: without one."""
 
     @model_validator(mode="before")
     @classmethod
