@@ -35,7 +35,7 @@ export function boardGrid({ data, x, y, size, onpick, ondraw, wait }) {
       : el("div", { class: "gtile" }, missing(cell, wait(cell), () => ondraw([cell]))));
   };
   return el("div", { class: "bgrid", "data-testid": "board-grid", tabindex: "0", role: "region", "aria-label": "Grid", style: `--tile:${size}px` }, el("table", null,
-    el("thead", null, el("tr", null, el("td", { class: "corner meta faint" }, `${AXES[y]} \\ ${AXES[x]}`), columns.map((one) => el("th", { scope: "col", title: one.word }, el("div", { class: "clip" }, one.head))))),
+    el("thead", null, el("tr", null, el("td", { class: "corner meta muted" }, `${AXES[y]} \\ ${AXES[x]}`), columns.map((one) => el("th", { scope: "col", title: one.word }, el("div", { class: "clip" }, one.head))))),
     el("tbody", null, rows.map((row) => el("tr", null, el("th", { scope: "row", title: row.word }, el("div", null, row.head)), columns.map((column) => tile(column, row)))))));
 }
 

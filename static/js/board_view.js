@@ -56,7 +56,7 @@ export class BoardView {
     const node = el("div", { class: "bframe", "data-testid": `frame-${i}`, "data-source": cell.source },
       picture ? el("img", { src: picture.url, alt: `${letter(i)}: ${name}`, draggable: "false", "data-testid": `picture-${i}` })
         : missing(cell, waits, () => this.ondraw([cell])),
-      el("span", { class: "tag" }, el("b", null, letter(i)), ` ${name}`));
+      el("span", { class: "bname" }, el("b", null, letter(i)), ` ${name}`));
     this.lens.listen(node, i);
     return node;
   }
@@ -71,7 +71,7 @@ export class BoardView {
       const canvas = el("canvas", { "data-testid": `difference-${i}`, role: "img", "aria-label": `Difference of ${letter(i)} from A` });
       const { mean, most } = drawDifference(canvas, base, images[i], gain);
       images[i].replaceWith(canvas);
-      this.frames[i].append(el("span", { class: "tag low tn", "data-testid": `distance-${i}` }, most === 0 ? "the same to the pixel" : `mean ${fmt.num(mean, 4)} · most ${fmt.num(most, 2)}`));
+      this.frames[i].append(el("span", { class: "bname low tn", "data-testid": `distance-${i}` }, most === 0 ? "the same to the pixel" : `mean ${fmt.num(mean, 4)} · most ${fmt.num(most, 2)}`));
       this.look();
     });
   }
@@ -81,7 +81,7 @@ export class BoardView {
     if (!this.frames.length) return;
     this.shown = ((i % this.frames.length) + this.frames.length) % this.frames.length;
     this.frames.forEach((node, at) => { node.hidden = this.mode === "flicker" && at !== this.shown; });
-    live(`${letter(this.shown)}, ${this.frames[this.shown].querySelector(".tag")?.textContent?.slice(2) ?? ""}`);
+    live(`${letter(this.shown)}, ${this.frames[this.shown].querySelector(".bname")?.textContent?.slice(2) ?? ""}`);
   }
 
   /** While on, the second picture lies where the first is. @param {boolean} on */

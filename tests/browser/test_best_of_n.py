@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from backend.services import prompts, rewards
@@ -63,3 +64,7 @@ def test_dragging_n_along_the_curve_changes_the_picks(
     visitor.go(page.url.removeprefix(visitor.url))
     expect(page.get_by_test_id("bon-n")).to_have_value("2")
     expect(page.get_by_test_id("bon-runs")).to_contain_text("g2rpo-pocket-02")
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        found = Axe().run(page).response["violations"]
+        assert not [one["id"] for one in found if one["impact"] in ("serious", "critical")]

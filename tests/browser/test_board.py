@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from backend.pocket import world
@@ -53,6 +54,16 @@ def board(store: Studio, project: int) -> Board:
         samples.add(store, project, policy, rows)
         keys.append(f"policy:{policy}")
     return Board(keys, made["id"])
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds serious or critical, one line each."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
 
 
 def spots(page: Page) -> list[tuple[float, float, float]]:
@@ -189,6 +200,12 @@ def test_the_board_is_offered_and_votes_blind(visit: Opener, board: Board) -> No
     visitor.ready()
     page.get_by_test_id("add-source").select_option(board.sources[1])
     expect(page.get_by_test_id("frame-2")).to_be_visible()
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        for mode in ("wipe", "difference", "grid", "side"):
+            page.get_by_test_id(f"mode-{mode}").click()
+            expect(page.get_by_test_id(f"mode-{mode}")).to_have_attribute("aria-pressed", "true")
+            assert serious(page) == [], f"{mode}, {theme}"
     visitor.shoot("board-side-dark")
     page.get_by_test_id("vote-blind").click()
     page.wait_for_url("**/compare?id=*")
