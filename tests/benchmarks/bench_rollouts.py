@@ -5,8 +5,8 @@ Fills a store in bulk (groups of eight over 250 steps, three rewards, their fact
 real app in a process of its own and asks for pages again and again. `over_count` is a median over
 that of a bare `select count(*) from rollout_node` in the same store, `cpu_ms` what the app itself
 computed. With Chromium at hand the
-page is opened too: `next_ms` is from the key J to the chosen row painted, `over_frame` its
-median over that of two bare frames, `pictures` the most that were in the page.
+page is opened too: `next_ms` is from the key J to the chosen row painted, `work_ms` what the page did meanwhile,
+`over_frame` the median over that of two bare frames, `pictures` the most that were in the page.
 
     python -m tests.benchmarks.bench_rollouts --samples 100000 [--database postgresql]
 """
@@ -58,19 +58,20 @@ QUERIES: dict[str, dict[str, str]] = {
 PICTURES = "document.querySelectorAll('.shot, .leaf image, img').length"
 FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 WALK = f"""async () => {{
-  const took = [], frames = []; let pictures = 0;
+  const took = [], work = [], frames = []; let pictures = 0;
   const on = () => document.querySelector('.grp.on')?.dataset.group;
   for (let i = 0; i < 40; i += 1) {{
     const bare = performance.now(); await {FRAMES}; frames.push(performance.now() - bare);
     const before = on(), began = performance.now();
     document.dispatchEvent(new KeyboardEvent('keydown', {{ key: 'j', bubbles: true }}));
+    work.push(performance.now() - began);
     while (on() === before && performance.now() - began < 5000) await {FRAMES};
     await {FRAMES};
     took.push(performance.now() - began);
     pictures = Math.max(pictures, {PICTURES});
     await new Promise(done => setTimeout(done, 150));
   }}
-  return {{ took, frames, pictures }};
+  return {{ took, work, frames, pictures }};
 }}"""
 
 
@@ -233,6 +234,7 @@ def walk(address: str, run_id: int) -> dict[str, Any]:
     return {
         "open_ms": _ms(opened),
         "next_ms": {"p50": round(took[20], 1), "p95": round(took[37], 1)},
+        "work_ms": round(statistics.median(seen["work"]), 1),
         "over_frame": round(took[20] / frames, 1),
         "pictures": seen["pictures"],
     }
