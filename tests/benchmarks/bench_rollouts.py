@@ -4,9 +4,9 @@ group in a browser.
 Fills a store in bulk (groups of eight over 250 steps, three rewards, their facts), serves it by the
 real app in a process of its own and asks for pages again and again. `over_count` is a median over
 that of a bare `select count(*) from rollout_node` in the same store, `cpu_ms` what the app itself
-computed. With Chromium at hand the
-page is opened too: `next_ms` is from the key J to the chosen row painted, `work_ms` what the page did meanwhile,
-`over_frame` the median over that of two bare frames, `pictures` the most that were in the page.
+computed. With Chromium at hand the page is opened too: `next_ms` is from the key J to the chosen
+row painted, `work_ms` what the page did meanwhile, `over_frame` the median over that of two bare
+frames, `pictures` the most that were in the page.
 
     python -m tests.benchmarks.bench_rollouts --samples 100000 [--database postgresql]
 """
