@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TITLE = "Learned from labels"
 SUMMARY = "What people preferred, learned from their pairs; says how unsure it is of each sample."
-SOURCE = "Bradley–Terry with Rao–Kupper ties, bootstrapped ensemble: backend/rewards/learn.py"
+SOURCE = "Bayesian Bradley–Terry with Rao–Kupper ties: backend/rewards/learn.py"
 RANGE = (None, None)
 
 
@@ -25,8 +25,8 @@ class Config(Settings):
     weights: str = Field(default="", title="Weights")
     """Hash of the stored safetensors file; filled in when the reward is learned."""
     caution: float | None = Field(default=None, ge=0, le=5, title="Caution")
-    """How many standard deviations of the ensemble to take off: the less sure it is of a sample,
-    the less it pays. Empty: as it was when the reward was learned."""
+    """How many standard deviations of its value to take off: the less sure it is of a sample, the
+    less it pays. Empty: as it was when the reward was learned."""
 
 
 def load(config: Config, files: Files | None = None) -> LearnedReward:
