@@ -265,7 +265,7 @@ class Client:
         return reply
 
     def _pause(self, attempt: int) -> float:
-        varied: float = self.settings.backoff_s * random.uniform(0.5, 1.5)  # noqa: S311
+        varied: float = self.settings.backoff_s * random.uniform(0.5, 1.5)
         return varied * float(2**attempt)
 
 
