@@ -79,7 +79,8 @@ class Rule:
 
     def explained(self) -> str:
         """When it fires."""
-        return self.looks.format(limit=f"{self.limit:g}", window=self.window)
+        limit = f"{self.limit:g}".replace("-", "\u2212")
+        return self.looks.format(limit=limit, window=self.window)
 
 
 def look(story: Story) -> list[Finding]:

@@ -142,7 +142,7 @@ def _furthest(row: dict[str, Any], name: str) -> float | None:
     for _ in range(40):
         middle = (far + near) / 2
         far, near = (far, middle) if replay(row, name, middle) else (middle, near)
-    return round(near, 3)
+    return round(near, 3) + 0.0
 
 
 def _row(
