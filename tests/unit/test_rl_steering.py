@@ -120,7 +120,7 @@ def test_a_run_that_is_to_end_at_once_breaks_off_in_the_middle_of_an_update(tiny
             frame.wished = HALT
         return counted(*given)
 
-    policy.velocity = velocity  # type: ignore[method-assign]
+    policy.velocity = velocity  # type: ignore[assignment,method-assign]
     with pytest.raises(Interrupted):
         run(settings(tiny_sd3), control.hurried(policy), memory)  # type: ignore[arg-type]
     assert [record.step for record in memory.iterations] == [1]

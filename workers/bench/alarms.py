@@ -116,7 +116,8 @@ def rates(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def replay(row: dict[str, Any], only: str = "", limit: float | None = None) -> dict[str, int]:
     """Rule → the step at which it first fires as the run goes on; `limit` in place of its own."""
     trained, watched = parties(row["config"])
-    story, fired = Story(trained, watched), {}
+    story = Story(trained, watched)
+    fired: dict[str, int] = {}
     points = [(step, 0, metrics) for step, metrics in row["updates"]]
     points += [(step, 1, metrics) for step, metrics in row["evaluations"]]
     for step, is_evaluation, metrics in sorted(points, key=lambda point: point[:2]):
