@@ -1,4 +1,4 @@
-"""Jobs done by real worker processes on a real Redis, over both stores."""
+"""Jobs done by real workers on a real Redis over SQLite, and in this process over PostgreSQL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from backend.services import (
 from backend.services.boards import Board, Cell
 from backend.services.samples import NewSample
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
-from tests.workshop import Workshop, opened_for
+from tests.workshop import InProcess, Workshop, opened_for
 from workers.sheets import png
 
 
@@ -40,7 +40,8 @@ def running(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_sd3: Path,  # noqa: F811
 ) -> Iterator[Workshop]:
-    with opened_for(request, tmp_path_factory, tiny_sd3, "generate") as workshop:
+    kind = Workshop if request.param == "sqlite" else InProcess
+    with opened_for(request, tmp_path_factory, tiny_sd3, "generate", kind=kind) as workshop:
         yield workshop
 
 
@@ -49,6 +50,10 @@ def workshop(running: Workshop) -> Workshop:
     """The same running workers, an empty project."""
     running.new_project()
     return running
+
+
+PROCESSES = pytest.mark.parametrize("running", ["sqlite"], indirect=True)
+"""What happens to workers and to Redis, not to the store."""
 
 
 def generate(workshop: Workshop, **changes: object) -> dict[str, object]:
@@ -176,6 +181,7 @@ def test_bad_jobs_end_with_a_sentence_and_the_worker_goes_on(workshop: Workshop)
     assert ended["status"] == "done"
 
 
+@PROCESSES
 def test_a_job_survives_an_emptied_redis_and_a_killed_one(workshop: Workshop) -> None:
     studio, server = workshop.studio, workshop.supervisor.redis
     assert server is not None
@@ -194,6 +200,7 @@ def test_a_job_survives_an_emptied_redis_and_a_killed_one(workshop: Workshop) ->
     assert workshop.end_of(after)["status"] == "done", workshop.last_words()
 
 
+@PROCESSES
 def test_a_killed_worker_is_noticed_within_thirty_seconds(workshop: Workshop) -> None:
     studio = workshop.studio
     many = {"num_prompts": 6, "samples_per_prompt": 60, "num_steps": 40, "make_pairs": False}
@@ -210,6 +217,7 @@ def test_a_killed_worker_is_noticed_within_thirty_seconds(workshop: Workshop) ->
     assert any("worker of attempt 1 was lost" in signal.text for signal in events.after(studio, 0))
 
 
+@PROCESSES
 def test_a_stopped_job_ends_as_stopped(workshop: Workshop) -> None:
     studio = workshop.studio
     many = {"num_prompts": 6, "samples_per_prompt": 60, "num_steps": 40, "make_pairs": False}
