@@ -43,19 +43,19 @@ export class LivePanel {
 
   draw(state) {
     const f = state.figures;
-    const waits = state.unseen > 0 && el("p", { class: "meta muted" }, state.looking ? `A worker is looking at the pictures of ${fmt.count(state.unseen, "answer")}.` : `The pictures of ${fmt.count(state.unseen, "answer")} are not known to the encoder.`);
+    const waits = state.unseen > 0 && el("p", { class: "meta muted", style: "margin-top:4px" }, state.looking ? `A worker is looking at the pictures of ${fmt.count(state.unseen, "answer")}.` : `The pictures of ${fmt.count(state.unseen, "answer")} are not known to the encoder.`);
     fill(this.host, el("div", { class: "sec", style: "border-top:1px solid var(--line)", "data-testid": "live-reward" },
       el("div", { class: "sec-h" }, el("h2", null, "As the answers stand"), this.simulated && el("span", { class: "badge warn" }, "with simulated")),
       f ? this.figures(state, f) : el("p", { class: "meta muted" }, state.labels ? `${fmt.count(state.decided, "decided answer")} so far; figures come with 20.` : "Refitted after every answer, once there are some."), waits));
   }
 
   figures(state, f) {
-    const line = (word, share, tone) => el("tr", null, el("td", null, word), el("td", null, intervalBar(share, { tone })), el("td", { class: "num" }, percent(share.accuracy)));
+    const line = (word, share, tone) => el("tr", null, el("td", null, word), el("td", null, intervalBar(share, { tone, width: 112 })), el("td", { class: "num" }, percent(share.accuracy)));
     return [el("div", { class: "row", style: "align-items:baseline;gap:8px" }, el("span", { class: "figure", "data-testid": "live-accuracy" }, percent(f.accuracy)), el("span", { class: "muted" }, `± ${num(50 * (f.high - f.low), 1)} of ${fmt.count(f.pairs, "decided answer")}`)),
       el("table", { class: "tbl", style: "margin:6px 0" }, el("tbody", null, line("this reward", f), line("stock reward", f.baseline, "var(--muted)"),
         f.ceiling && line("two answers agree", f.ceiling, "var(--muted)"))),
-      !f.better && el("p", { class: "meta", "data-testid": "not-usable" }, el("b", null, "Not usable yet: "), `it cannot be told from the stock reward (${num(100 * f.difference.low, 1)} to ${num(100 * f.difference.high, 1)} points apart).`),
-      el("p", { class: "meta muted", "data-testid": "next-step" }, nextStep(f.next), f.ceiling ? ` No reward can pass ${percent(f.ceiling.best)}.` : ""),
+      !f.better && el("p", { class: "meta", style: "margin-bottom:4px", "data-testid": "not-usable" }, el("b", null, "Not usable yet: "), `it cannot be told from the stock reward (${num(100 * f.difference.low, 1)} to ${num(100 * f.difference.high, 1)} points apart).`),
+      el("p", { class: "meta muted", style: "margin-bottom:4px", "data-testid": "next-step" }, nextStep(f.next), f.ceiling ? ` No reward can pass ${percent(f.ceiling.best)}.` : ""),
       state.people?.length > 1 && el("details", null, el("summary", { class: "meta" }, "Whose answers count"), el("table", { class: "tbl" }, el("tbody", null,
         state.people.map((one) => el("tr", null, el("td", null, one.name), el("td", { class: "num" }, `weighs ${num(one.weight, 2)}`), el("td", { class: "num muted" }, `${num(100 * one.lapse, 0)} % lapses`)))))),
       state.refit_ms_p95 !== null && el("p", { class: "meta faint" }, `Refitted in ${num(state.refit_ms_p95, 0)} ms.`)];
