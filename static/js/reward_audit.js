@@ -25,7 +25,7 @@ export function auditSection(row, onAudit) {
 
 function table(report) {
   const { accuracy } = report;
-  return el("div", { class: "scroll-x" },
+  return el("div", { style: "overflow-x:auto" },
     el("table", { class: "tbl" },
       el("thead", null, el("tr", null, el("th", null, ""), el("th", null, "Test"), el("th", { class: "num" }, "Value"), el("th", { class: "num" }, "Mark"), el("th", null, "What lies behind it"))),
       el("tbody", null, report.tests.map((test) => el("tr", { "data-testid": "audit-test", "data-pass": String(test.pass) },
