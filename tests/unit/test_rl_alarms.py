@@ -16,6 +16,7 @@ from backend.rl.alarms import KEPT, RULES, Story, look
 from backend.rl.early_stop import History
 from backend.rl.recipe import EarlyStop, RewardTerm, RunConfig
 from backend.services.alarms import stopped
+from workers.bench import alarms as benchmark
 
 GOOD: dict[str, Any] = {
     "loss": 0.1,
@@ -191,3 +192,24 @@ def test_addresses_that_may_be_told(address: str) -> None:
 def test_addresses_that_may_not(address: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         check_address(address, "alarms.webhook")
+
+
+def test_hits_and_false_alarms_are_counted_from_the_figures_of_runs() -> None:
+    config = {"rewards": [{"name": "saturation"}], "watch": []}
+    rows: list[dict[str, Any]] = [
+        {
+            "kind": kind,
+            "config": config,
+            "updates": [(1, GOOD)],
+            "evaluations": [(0, BASE), (4, end)],
+        }
+        for kind, end in (("wrong", {**BASE, "diversity": 0.2}), ("healthy", BASE))
+    ]
+    for row in rows:
+        row["fired"] = benchmark.replay(row)
+    assert [row["fired"] for row in rows] == [{"diversity": 4}, {}]
+    found = {row["rule"]: row for row in benchmark.rates(rows)}
+    assert found["diversity"]["fired"] == found["any"]["fired"] == {"wrong": 1, "healthy": 0}
+    furthest = found["diversity"]["furthest"]
+    assert furthest["wrong"] == [pytest.approx(0.4, abs=1e-3)]
+    assert furthest["healthy"] == [pytest.approx(1.0, abs=1e-3)]
