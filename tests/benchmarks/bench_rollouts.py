@@ -23,6 +23,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def _group(
 ) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     """One group with its leaves and facts."""
     raw = {name: rng.normal(size=SIBLINGS) * (number % 50 > 0) for name in REWARDS}
-    total = sum(weight * raw[name] for name, weight in REWARDS.items())
+    total = np.sum([weight * raw[name] for name, weight in REWARDS.items()], axis=0)
     judge = rng.normal(size=SIBLINGS)
     nodes = []
     for i in range(SIBLINGS):
@@ -202,7 +203,7 @@ def ask(address: str, pid: int, run_id: int, rounds: int, bare: float) -> dict[s
         path = f"{address}/api/v1/runs/{run_id}/rollouts?{asked}"
         total = json.loads(urllib.request.urlopen(path).read())["total"]
         before = _cpu(pid)
-        took = median(rounds, lambda path=path: _timed(urllib.request.urlopen, path))
+        took = median(rounds, partial(_timed, urllib.request.urlopen, path))
         computed = (_cpu(pid) - before) / (rounds + 1)
         found[name] = {"groups": total, "ms": _ms(took), "cpu_ms": _ms(computed)}
         found[name]["over_count"] = round(took / bare, 1)

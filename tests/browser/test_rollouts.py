@@ -214,7 +214,8 @@ def test_few_pictures_are_in_the_page_however_far_the_list_goes(
     expect(page.get_by_test_id("rollout-tree")).to_be_visible()
     ids = "all => all.map(row => row.dataset.group)"
     rows, total = page.get_by_test_id("group-row"), len(seed.FORK_STEPS) * 16
-    first, most, shown = rows.first.get_attribute("data-group"), 0, set()
+    first, most = rows.first.get_attribute("data-group"), 0
+    shown: set[str] = set()
     for _ in range(40):
         page.get_by_test_id("group-list").evaluate(SCROLL)
         most, shown = max(most, page.evaluate(PICTURES)), shown | {*rows.evaluate_all(ids)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -30,13 +30,14 @@ from backend.types import GroupRecord, IterationRecord, NodeRecord
 from db.tables import Pair, Reward, RolloutFact, RolloutGroup, RolloutSeen, Sample
 from tests import factory
 from workers import models
+from workers.frame import JobFrame
 from workers.jobs import judge_rollouts
 
 Raw = dict[str, list[float | None]]
-A_UP = {"a": [1.0, 0.0, 0.0, -1.0], "b": [-1.0, 0.0, 0.0, 1.0]}
+A_UP: Raw = {"a": [1.0, 0.0, 0.0, -1.0], "b": [-1.0, 0.0, 0.0, 1.0]}
 """The best by a is the worst by b."""
-ALIKE = {"a": [0.9, 0.3, 0.1, -0.4], "b": [0.8, 0.2, 0.1, -0.3]}
-FLAT = {"a": [0.5] * 4, "b": [0.5] * 4}
+ALIKE: Raw = {"a": [0.9, 0.3, 0.1, -0.4], "b": [0.8, 0.2, 0.1, -0.3]}
+FLAT: Raw = {"a": [0.5] * 4, "b": [0.5] * 4}
 GONE: Raw = {"a": [0.4, 0.2, 0.1, 0.0], "b": [0.3, None, 0.1, 0.0]}
 
 
@@ -141,10 +142,11 @@ def test_facts_are_those_of_a_plain_count(services: Studio, run: int) -> None:
     rows = rollouts.page(services, run, Filter(step_max=1))["groups"]
     with services.read() as session:
         facts = rollout_facts.of_groups(session, [rows[0]["id"]])[rows[0]["id"]]
-    z = np.array(A_UP["a"]) / np.std(A_UP["a"], ddof=1)
+    a = np.array(A_UP["a"], dtype=float)
+    z = a / a.std(ddof=1)
     assert facts["split/a/b"] == pytest.approx(z.max()) and facts["apart"] == pytest.approx(-1.0)
     assert facts["judge"] == -1.0 and facts["missing"] == 0 and facts["mean/b"] == 0.0
-    assert facts["sd/a"] == pytest.approx(np.std(A_UP["a"], ddof=1))
+    assert facts["sd/a"] == pytest.approx(a.std(ddof=1))
 
 
 def test_groups_of_an_older_palate_are_summed_up_when_they_are_asked_for(
@@ -273,10 +275,9 @@ def test_a_judge_that_was_not_trained_on_finds_the_groups_it_disagrees_with(
     job = rollout_judging.order(services, run, "saturation", limit=3)
     args = jobs.get(services, job)["args"]
     monkeypatch.setattr(models, "studio", lambda: services)
-    frame = Frame(services, args)
-    assert judge_rollouts.work(frame)["groups"] == 3 == frame.done
-    assert judge_rollouts.work(Frame(services, args))["groups"] == 1
-    assert judge_rollouts.work(Frame(services, args))["groups"] == 0
+    frames = [Frame(services, args) for _ in range(3)]
+    judged = [judge_rollouts.work(cast(JobFrame, frame))["groups"] for frame in frames]
+    assert judged == [3, 1, 0] == [frame.done for frame in frames]
     rows = rollouts.page(services, run)["groups"]
     against = []
     for row in rows:
