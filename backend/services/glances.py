@@ -40,6 +40,8 @@ class Glance:
     """Why it failed, or why a value is missing."""
     compares: bool = False
     """It compares pictures of one prompt, so a single picture has no value."""
+    cheated: str = ""
+    """Which trivial controls it likes better than the project's own pictures; empty if none."""
     job_id: int | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -118,7 +120,8 @@ def _told(session: Session) -> dict[str, Glance]:
 def _of_job(job: Job) -> Glance:
     if job.status == "done":
         said = job.result
-        return Glance("ready", said["values"], said["reason"], said["compares"], job.id)
+        told = said["values"], said["reason"], said["compares"], said.get("cheated", "")
+        return Glance("ready", *told, job.id)
     if job.status == "failed":
         return Glance("failed", reason=job.error, job_id=job.id)
     return Glance("asked", job_id=job.id)

@@ -256,6 +256,18 @@ def test_rewards_are_tried_on_samples_once_and_what_they_said_is_in_their_line(
     assert "verifier" not in fault
 
 
+def test_a_reward_that_likes_noise_is_named_before_it_teaches(services: Studio) -> None:
+    made, config = factory.project(services), factory.config()
+    asked = glances.ask(services, made.project, RunConfig.read(config).rewards)["verifier"]
+    assert asked.job_id is not None
+    jobs.claim(services, asked.job_id, 1, "w")
+    cheated = "A picture of noise scores above the real picture on 90% of the prompts."
+    said = {"values": [0.5] * 3, "reason": "", "compares": False, "cheated": cheated}
+    jobs.finish(services, asked.job_id, 1, said)
+    line = _lines(services, made.project, config)["Reward verifier"]
+    assert line["status"] == "warn" and line["reason"].startswith(cheated)
+
+
 def _mended_away(studio: Studio, project: int, config: dict[str, Any], title: str) -> list[str]:
     """Names of the trained rewards after the fix of a line that fails."""
     line = _lines(studio, project, config)[title]

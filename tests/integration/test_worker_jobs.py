@@ -84,6 +84,7 @@ def test_pictures_are_drawn_paired_and_scored(workshop: Workshop) -> None:
     workshop.end_of(asked.job_id)
     seen = glances.known(studio, project, [term])["light"]
     assert seen.state == "ready" and len(seen.values) == 12 and None not in seen.values
+    assert "words painted on a blank scores above" in seen.cheated, "white paper is light"
 
     reward = rewards.create(studio, project, "light", "brightness", {})
     scoring = {"reward_id": reward["id"], "project_id": project, "policy_id": None, "limit": None}

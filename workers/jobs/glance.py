@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from backend.rewards.interface import checked
+from backend.rewards._start import ANCHORS, start_check
+from backend.rewards.interface import Checked, Images, checked
 from backend.services import samples
 from workers import models
 from workers.frame import JobFrame, run_job
@@ -18,7 +19,7 @@ def run(job_id: int, attempt: int) -> None:
 
 
 def work(frame: JobFrame) -> dict[str, Any]:
-    """{values, reason, compares}: raw, newest sample first, None where it had none."""
+    """{values, reason, compares, cheated}: raw, newest sample first, None where it had none."""
     studio, args = frame.studio, frame.args
     scorer = checked(models.reward(args["kind"], args["config"]), args["name"])
     if scorer.shape != "pointwise":
@@ -27,10 +28,18 @@ def work(frame: JobFrame) -> dict[str, Any]:
     if not files:
         return {"values": [], "reason": "", "compares": False}
     images = stack([studio.media.read(file.media) for file in files])
-    said = scorer.score(images, [file.prompt for file in files])
+    prompts = [file.prompt for file in files]
+    said = scorer.score(images, prompts)
     reasons = said.reasons or []
     return {
         "values": [float(value) if math.isfinite(value) else None for value in said.values],
         "reason": next((reason for reason in reasons if reason), ""),
         "compares": False,
+        "cheated": _cheated(scorer, images[:ANCHORS], prompts[:ANCHORS]),
     }
+
+
+def _cheated(scorer: Checked, images: Images, prompts: list[str]) -> str:
+    """What it says of trivial pictures beside the newest samples, where that is telling."""
+    found = start_check(scorer, images, prompts)
+    return " ".join(check.text for check in found if check.name != "anchors" and not check.passed)

@@ -17,6 +17,7 @@ from backend.services.studio import Studio
 COMPARES, WIN_RATE = "pref-grpo", "win-rate"
 """The method that is about winning inside a group, and the kind of reward that says who wins."""
 NOBODY = "No worker of the score queue is there to try it: start 'palate worker score'."
+WATCHED = "watched"
 STANDS_IN = "pocket-verifier"
 """What is trained on where the only reward of a run cannot be asked and nothing is watched."""
 
@@ -28,7 +29,7 @@ def reward_lines(studio: Studio, project_id: int, config: RunConfig) -> Iterator
     waiting = "A worker is asked to load it and to try it." if there else NOBODY
     for at, terms in (("rewards", config.rewards), ("watch", config.watch)):
         for number, term in enumerate(terms):
-            use = f"weight {term.weight:g}" if at == "rewards" else "watched"
+            use = f"weight {term.weight:g}" if at == "rewards" else WATCHED
             try:
                 rewards.read_config(studio, term.kind, term.config, f"{at}.{number}.config")
             except ConfigError as error:
@@ -54,6 +55,8 @@ def _tried(config: RunConfig, term: RewardTerm, use: str, seen: Glance, waiting:
         return Line(title, value, "fail", seen.reason, without(config, term))
     if finite < len(seen.values):
         return Line(title, value, "warn", seen.reason or "The others would be left out.")
+    if seen.cheated and use != WATCHED:
+        return Line(title, value, "warn", f"{seen.cheated} A run would learn to draw that.")
     return Line(title, value)
 
 
