@@ -64,6 +64,7 @@ class RemoteScorer:
                 field="scoring.where",
             )
         self.shape: Shape = facts["result"]["shape"]
+        self.pays: bool = facts["result"]["pays"]
 
     def judge_calls(self, group_sizes: Ints) -> int:
         """Unknown here; the calls that were made are counted in `calls`."""

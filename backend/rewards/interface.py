@@ -372,6 +372,12 @@ def calls_made(scorer: Any) -> int:
     return scorer.calls if isinstance(scorer, Judging) else 0
 
 
+def pays_a_judge(scorer: Any) -> bool:
+    """Whether asking it costs calls; a reward that is asked elsewhere says what it is there."""
+    bare = _bare(scorer)
+    return bool(getattr(bare, "pays", isinstance(bare, Judging)))
+
+
 def by_prompt(prompts: Sequence[str]) -> Ints:
     """Group ids that make equal prompts siblings. Shape (B,)."""
     seen: dict[str, int] = {}

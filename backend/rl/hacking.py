@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.rewards import _looks, _statistics
-from backend.rewards.interface import Checked, Judging
+from backend.rewards.interface import pays_a_judge
 from backend.rl.style import contrast, texture
 from backend.types import Pictures, Scorer
 
@@ -127,8 +127,7 @@ def dependence(
         return {}
     found = {}
     for name, reward in rewards.items():
-        bare = reward.scorer if isinstance(reward, Checked) else reward
-        if getattr(reward, "shape", "pointwise") != "pointwise" or isinstance(bare, Judging):
+        if getattr(reward, "shape", "pointwise") != "pointwise" or pays_a_judge(reward):
             continue
         own = reward.score(images[:num], list(prompts[:num])).values
         apart = own - reward.score(images[:num], other).values

@@ -571,6 +571,8 @@ def test_own_sign_ins_are_listed_and_ended(app: FastAPI, ada: dict[str, Any]) ->
     assert here("DELETE", f"me/sign-ins/{other['id']}").status_code == 200
     assert there("GET", "me").status_code == 401 and here("GET", "me").status_code == 200
     assert here("DELETE", "me/sign-ins/%25").status_code == 404, "no pattern"
+    left = here.get("me")["sign_ins"][0]["id"]
+    assert here("DELETE", f"me/sign-ins/{left[0]}").status_code == 404, "not a beginning of one"
 
 
 @ONE_STORE

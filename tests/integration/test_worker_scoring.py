@@ -64,7 +64,8 @@ def outcome(workshop: Workshop, run_id: int) -> dict[str, Any]:
     studio = workshop.studio
     found, saved = runs.metrics(studio, run_id), records.latest_checkpoint(studio, run_id)
     assert saved is not None
-    found["series"].pop("diversity")  # of the first process's pictures, where there are several
+    for name in [n for n in found["series"] if n == "diversity" or n.startswith("style_r2")]:
+        found["series"].pop(name)  # of the first process's pictures, where there are several
     said = {name: found[name] for name in ("steps", "series", "nfe", "evaluations")}
     return said | {"weights": (saved.adapter, saved.optimiser)}
 

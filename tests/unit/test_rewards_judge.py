@@ -299,8 +299,8 @@ def test_after_many_failures_in_a_row_a_server_is_left_alone(serve: Any) -> None
     judge = pair_judge(server.address, retries=0, breaker=3, concurrency=1)
     said = judge.compare(shades(8), shades(8) + 9, [str(i) for i in range(8)])
     assert said.status == ["error"] * 8
-    assert sum(server.asked.values()) - server.asked["canary"] == 3
-    assert "left alone" in said.reasons[-1]
+    assert sum("left alone" in reason for reason in said.reasons) == 5
+    assert sum(server.asked.values()) - server.asked["canary"] <= 3
 
 
 def test_a_budget_is_not_exceeded(serve: Any) -> None:

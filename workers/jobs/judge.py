@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.rewards.interface import Learner, calls_made, checked
+from backend.rewards.interface import Learner, calls_made, checked, pays_a_judge
 from workers import models
 from workers.frame import JobFrame, run_job
 from workers.remote_scorer import as_json
@@ -21,7 +21,8 @@ def work(frame: JobFrame) -> dict[str, Any]:
     args = frame.args
     scorer = models.reward(args["kind"], args["config"])
     if args["pictures"] is None:
-        return {"shape": scorer.shape, "learns": isinstance(scorer, Learner)}
+        learns, pays = isinstance(scorer, Learner), pays_a_judge(scorer)
+        return {"shape": scorer.shape, "learns": learns, "pays": pays}
     before = calls_made(scorer)
     images = unpacked(frame.studio.media.read(args["pictures"], keep=False))
     said = checked(scorer, args["name"]).score(images, args["prompts"], args["groups"])
