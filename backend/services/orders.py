@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from backend.errors import ConfigError, Conflict, InputError
 from backend.rl import steering
 from backend.rl.recipe import RunConfig
-from backend.services import events
+from backend.services import events, policies
 from backend.services import runs as run_rows
 from backend.services.studio import Studio
 from backend.types import Orders
@@ -84,9 +84,12 @@ def ask(studio: Studio, run_id: int, what: str, by: str) -> dict[str, Any]:
 
 
 def rows(studio: Studio, run_id: int) -> dict[str, Any]:
-    """{orders, settings}: every order by age, and what may change with its value as asked last."""
+    """{orders, settings}: every order by age, and what may change with its value as asked last;
+    nothing of a run that another trainer made."""
     with studio.read() as session:
         run = run_rows.find(session, run_id)
+        if run.config["policy"]["family"] == policies.IMPORTED:
+            return {"orders": [], "settings": []}
         config = RunConfig.read(run.config)
         found = list(_all(session, run_id))
         given = [(o.detail["key"], o.detail["value"]) for o in found if o.kind == "setting"]

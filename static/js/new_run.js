@@ -179,7 +179,7 @@ class NewRun {
     this.mix = new RewardMix({ rewards: this.rewards, kinds: this.kinds, fields: this.schema.fields.reward, config: this.config, seen: () => this.glances.seen, onChange: () => { this.drawWatched(); this.changed(); } });
     this.middle.oninput = () => this.checkFields();
     fill(this.middle,
-      el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, "Model and prompts"), el("span", { class: "grow" }), button("As text", { kind: "quiet", size: "sm", icon: "copy", testid: "as-json", title: "Export or import as TOML, YAML or JSON", onclick: () => this.editText() })), this.drawModel()),
+      el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, "Model and prompts"), el("span", { class: "grow" }), button("As text", { kind: "quiet", size: "sm", icon: "copy", testid: "as-text", title: "Export or import as TOML, YAML or JSON", onclick: () => this.editText() })), this.drawModel()),
       el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, methodTitle(this.schema, this.config))), this.forms[0].node, this.plan.node, this.probe.node),
       this.mix.node,
       el("div", { class: "fsec" }, el("div", { class: "sec-h" }, el("h2", null, "Budget")), this.forms[1].node),

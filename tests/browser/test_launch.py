@@ -52,10 +52,10 @@ def _values(num: int) -> np.ndarray:
 
 def settings(page: Page) -> dict[str, Any]:
     """The whole form as its text says it."""
-    page.get_by_test_id("as-json").click()
+    page.get_by_test_id("as-text").click()
     area = page.get_by_test_id("json-text")
     expect(area).not_to_have_value("")
-    page.get_by_test_id("as-json").last.click()  # the format, not the button that opened this
+    page.get_by_test_id("as-json").click()
     expect(area).to_have_value(re.compile(r"^\{"))
     found: dict[str, Any] = json.loads(area.input_value())
     page.keyboard.press("Escape")
@@ -138,7 +138,7 @@ def test_settings_leave_as_toml_and_come_back(visit: Opener, drawn: int) -> None
     visitor = visit()
     page = visitor.go("/runs/new?recipe=pocket-g2rpo&num_steps=77")
     before = settings(page)
-    page.get_by_test_id("as-json").click()
+    page.get_by_test_id("as-text").click()
     page.get_by_test_id("as-toml").click()
     area = page.get_by_test_id("json-text")
     expect(area).to_have_value(re.compile("num_steps = 77"))
@@ -148,7 +148,7 @@ def test_settings_leave_as_toml_and_come_back(visit: Opener, drawn: int) -> None
     expect(page.get_by_test_id("field-num_steps")).to_have_value("78")
     page.get_by_test_id("field-num_steps").fill("77")
     assert settings(page) == before
-    page.get_by_test_id("as-json").click()
+    page.get_by_test_id("as-text").click()
     page.get_by_test_id("json-text").fill("[method")
     page.get_by_test_id("json-use").click()
     expect(page.get_by_role("alert").last).to_contain_text("neither JSON, TOML nor YAML")
@@ -188,7 +188,7 @@ def test_start_leads_to_the_value_that_is_wrong_and_a_refused_one_can_be_put_bac
     rate.fill("fast")
     expect(page.get_by_test_id("start-why")).to_contain_text("cannot be read")
     expect(start).to_be_disabled()
-    start.click(force=True)
+    start.press("Enter")
     expect(rate).to_be_focused()
     rate.fill("0.0002")
     steps = page.get_by_test_id("field-method.settings.fork_steps")

@@ -124,7 +124,7 @@ def test_lists_tables_and_rewards_own_settings_can_be_set(
     page.get_by_test_id("field-early_stop.gold").select_option(label="verifier")
     page.get_by_test_id("open-settings-win-rate").click()
     page.get_by_test_id("settings-win-rate").get_by_label("Rounds").fill("4")
-    page.get_by_test_id("as-json").click()
+    page.get_by_test_id("as-text").click()
     expect(page.get_by_test_id("json-text")).to_have_value(re.compile("lora_B"))
     text = page.get_by_test_id("json-text").input_value()
     for part in ('"lora_B": 4', '"norm": 0.5', '"gold": "verifier"', '"rounds": 4', "0.5\n"):

@@ -97,7 +97,7 @@ def test_three_keys_compare_two_runs_over_each_other(
     tuned = [runs.get(store, run)["tuned_policy_id"] for run in (beta, alpha)]
     assert f"base={tuned[0]}" in blind and f"tuned={tuned[1]}" in blind
     chart = overlaid.locator("svg.ch")
-    chart.click(position={"x": 110, "y": 60})
+    chart.click(position={"x": 60, "y": 60})
     expect(grid.locator("thead")).to_contain_text("step 0")
     assert "step=" in page.url
     assert serious(page) == []
