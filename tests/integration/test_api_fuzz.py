@@ -20,6 +20,7 @@ from backend.services.studio import Studio
 from tests import factory
 from tests.integration.conftest import SCHEMA
 
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
 FEW = 3
 """Requests for an operation and round."""
 STREAMS = ("/events", "/stream")
@@ -34,6 +35,7 @@ def app(services: Studio, api_app: FastAPI) -> FastAPI:
     return api_app
 
 
+@pytest.mark.timeout(300 + SECONDS)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_no_request_makes_the_server_fail(app: FastAPI) -> None:
     schema = schemathesis.openapi.from_asgi(SCHEMA, app)
@@ -44,7 +46,7 @@ def test_no_request_makes_the_server_fail(app: FastAPI) -> None:
         if one.path.startswith("/api/v1/") and not one.path.endswith(STREAMS)
     ]
     assert len(asked) > 80
-    until = time.monotonic() + float(os.environ.get("FUZZ_SECONDS", "0"))
+    until = time.monotonic() + SECONDS
     sent = 0
     for number in itertools.count():
         for operation in asked:
