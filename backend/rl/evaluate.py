@@ -69,7 +69,7 @@ def evaluate(
             first = np.array(baseline[name], dtype=np.float64)
             metrics |= _mean_and_error(value - first, f"gain/{name}", f"gain_se/{name}")
     metrics["diversity"] = _diversity_of(field, held, sigmas)
-    metrics |= style.figures(images) | hacking.dependence(rewards, images, held.prompts)
+    metrics |= style.figures(images) | hacking.dependence(rewards, values, images, held.prompts)
     metrics["prompts_apart"] = hacking.prompts_apart(thumbnails(images))
     record = EvaluationRecord(step, metrics, _samples(held, images, values), field.nfe.total())
     return record, {name: [_or_none(v) for v in value] for name, value in values.items()}

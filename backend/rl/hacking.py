@@ -113,9 +113,13 @@ def _shuffles(group: Ints) -> list[Ints]:
 
 
 def dependence(
-    rewards: Mapping[str, Scorer], images: Pictures, prompts: Sequence[str]
+    rewards: Mapping[str, Scorer],
+    values: Mapping[str, Floats],
+    images: Pictures,
+    prompts: Sequence[str],
 ) -> dict[str, float]:
     """Mean of value(picture, its prompt) − value(picture, another's prompt) over some prompts.
+    `values` are what the rewards said of all pictures with their own prompts.
 
     A reward that looks at the picture alone has 0; one whose dependence falls to half of the
     base's is met by pictures that no longer mind the prompt. Rewards that compare inside a group
@@ -129,8 +133,7 @@ def dependence(
     for name, reward in rewards.items():
         if getattr(reward, "shape", "pointwise") != "pointwise" or pays_a_judge(reward):
             continue
-        own = reward.score(images[:num], list(prompts[:num])).values
-        apart = own - reward.score(images[:num], other).values
+        apart = values[name][:num] - reward.score(images[:num], other).values
         if np.isfinite(apart).any():
             found[f"dependence/{name}"] = float(np.nanmean(apart))
     return found

@@ -142,7 +142,7 @@ def _written(studio: Studio, run: Run, about: dict[str, Any]) -> Iterator[bytes]
                 texts = queries.prompt_texts_named(session, run.project_id, found["name"])
             lines = _lines({"prompt": text} for text in texts)
             yield from _text(archive, pipe, f"prompts/{split}.jsonl", lines)
-        yield from _text(archive, pipe, "metrics.jsonl", _lines(_iterations(studio, run.id)))
+        yield from _text(archive, pipe, "metrics.jsonl", _lines(_updates(studio, run.id)))
         shown: dict[str, str] = {}
         evaluations = _lines(_evaluations(studio, run.id, shown))
         yield from _text(archive, pipe, "evaluations.jsonl", evaluations)
@@ -215,24 +215,28 @@ def _lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     return (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _iterations(studio: Studio, run_id: int) -> Iterator[dict[str, Any]]:
+def iterations(studio: Studio, run_id: int) -> Iterator[Iteration]:
+    """All updates of a run by step."""
+    return _paged(studio, Iteration, Iteration.step, run_id)
+
+
+def _paged(studio: Studio, table: Any, key: Any, run_id: int) -> Iterator[Any]:
+    """A run's rows of a table by a growing key, a page in a transaction: memory stays small."""
     after = -1
     while True:
+        mine = select(table).where(table.run_id == run_id, key > after).order_by(key).limit(PAGE)
         with studio.read() as session:
-            page = list(
-                session.scalars(
-                    select(Iteration)
-                    .where(Iteration.run_id == run_id, Iteration.step > after)
-                    .order_by(Iteration.step)
-                    .limit(PAGE)
-                )
-            )
-        for row in page:
-            metrics, seconds = row.metrics, row.seconds
-            yield {"step": row.step, "nfe": row.nfe, "metrics": metrics, "seconds": seconds}
+            page = list(session.scalars(mine))
+        yield from page
         if len(page) < PAGE:
             return
-        after = page[-1].step
+        after = getattr(page[-1], key.key)
+
+
+def _updates(studio: Studio, run_id: int) -> Iterator[dict[str, Any]]:
+    for row in iterations(studio, run_id):
+        metrics, seconds = row.metrics, row.seconds
+        yield {"step": row.step, "nfe": row.nfe, "metrics": metrics, "seconds": seconds}
 
 
 def _evaluations(studio: Studio, run_id: int, shown: dict[str, str]) -> Iterator[dict[str, Any]]:
@@ -257,23 +261,9 @@ def _evaluations(studio: Studio, run_id: int, shown: dict[str, str]) -> Iterator
 
 
 def _log(studio: Studio, run_id: int) -> Iterator[dict[str, Any]]:
-    after = 0
-    while True:
-        with studio.read() as session:
-            page = list(
-                session.scalars(
-                    select(Event)
-                    .where(Event.run_id == run_id, Event.id > after)
-                    .order_by(Event.id)
-                    .limit(PAGE)
-                )
-            )
-        for row in page:
-            when, data = row.created_at, row.data
-            yield {"at": when, "kind": row.kind, "level": row.level, "text": row.text, "data": data}
-        if len(page) < PAGE:
-            return
-        after = page[-1].id
+    for row in _paged(studio, Event, Event.id, run_id):
+        when, data = row.created_at, row.data
+        yield {"at": when, "kind": row.kind, "level": row.level, "text": row.text, "data": data}
 
 
 def _orders(studio: Studio, run_id: int) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from backend.errors import InputError
 from backend.preferences import formats
 from backend.preferences.formats import AUTO, Item
 from backend.services import jobs, sources, studies
+from backend.services.faults import Faults
 from backend.services.files import BrokenFile
 from backend.services.loading import Loader
 from backend.services.pictures import Pictures
@@ -29,14 +30,12 @@ from backend.services.studio import Studio
 SOMEBODY = "imported"
 """Whose labels they are when neither the file nor its sender says."""
 LABELS, PAIRS = "labels", "pairs"
-KEPT_PROBLEMS = 1_000
-"""Faults that are told in full; the others are counted."""
 KIND, ROLLOUTS = "import_rows", "import_rollouts"
 """The kinds of jobs that import: rows of labels or pairs, and what another trainer drew."""
 
 
 @dataclass
-class Report:
+class Report(Faults):
     """What an import has brought so far, what was at fault, and where it would go on."""
 
     labels: int = 0
@@ -47,10 +46,6 @@ class Report:
     """Rows that the project had before."""
     rows: int = 0
     """Rows that are here now."""
-    broken: int = 0
-    """Rows that could not be read."""
-    problems: list[dict[str, Any]] = field(default_factory=list)
-    """{file, line, column, reason} of the first thousand."""
     part: int = 0
     """The file it is at, and the last line or row of it that is done."""
     line: int = 0
@@ -59,16 +54,6 @@ class Report:
         """Count what a batch brought."""
         for name, number in asdict(added).items():
             setattr(self, name, getattr(self, name) + number)
-
-    def tell(self, problem: formats.Problem) -> None:
-        """Keep a fault, or count it alone when there are many."""
-        self.broken += 1
-        if len(self.problems) < KEPT_PROBLEMS:
-            self.problems.append(problem.plain())
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
 
     def sentence(self) -> str:
         """What it did, for a person."""

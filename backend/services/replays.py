@@ -34,7 +34,7 @@ from backend.services.labels import NewLabel
 from backend.services.media import checked_picture
 from backend.services.samples import NewSample
 from backend.services.studio import Studio
-from db.tables import Checkpoint, Iteration, Policy, Reward
+from db.tables import Checkpoint, Policy, Reward
 
 MOST_BYTES = 64 << 20
 """Longest file of JSON that is read whole."""
@@ -112,36 +112,18 @@ def verdict(studio: Studio, run_id: int, path: Path) -> Verdict:
 def _same_steps(studio: Studio, run_id: int, theirs: Iterator[dict[str, Any]]) -> tuple[int, str]:
     """(equal iterations from the first one on, what differs then)."""
     steps = 0
-    for was, now in zip_longest(theirs, _iterations(studio, run_id)):
+    for was, now in zip_longest(theirs, bundles.iterations(studio, run_id)):
         if was is None or now is None:
             which = "The run" if now is None else "The bundle"
             return steps, f"{which} ends there; what there is of it is the same."
-        if was["step"] != now["step"]:
-            return steps, f"Step {was['step']} of the bundle stands beside {now['step']}."
-        for name in sorted({*was["metrics"], *now["metrics"]}):
-            a, b = was["metrics"].get(name), now["metrics"].get(name)
+        if was["step"] != now.step:
+            return steps, f"Step {was['step']} of the bundle stands beside {now.step}."
+        for name in sorted({*was["metrics"], *now.metrics}):
+            a, b = was["metrics"].get(name), now.metrics.get(name)
             if a != b:
                 return steps, f"At step {was['step']} {name} was {a!r} and is {b!r}."
         steps += 1
     return steps, ""
-
-
-def _iterations(studio: Studio, run_id: int) -> Iterator[dict[str, Any]]:
-    after = -1
-    while True:
-        with studio.read() as session:
-            page = list(
-                session.scalars(
-                    select(Iteration)
-                    .where(Iteration.run_id == run_id, Iteration.step > after)
-                    .order_by(Iteration.step)
-                    .limit(BATCH)
-                )
-            )
-        yield from ({"step": row.step, "metrics": row.metrics} for row in page)
-        if len(page) < BATCH:
-            return
-        after = page[-1].step
 
 
 def _policy(studio: Studio, project_id: int, given: dict[str, Any], config: dict[str, Any]) -> int:

@@ -14,9 +14,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from backend.errors import EnvironmentProblem, InputError
 from backend.preferences import formats
@@ -24,6 +23,7 @@ from backend.preferences.formats import Entry, Fault
 from backend.rl import logged
 from backend.rl.logged import Logged
 from backend.services import imports, jobs, prompts, rollout_groups
+from backend.services.faults import Faults
 from backend.services.files import BrokenFile
 from backend.services.loading import SPARE_BYTES, can_be_stored
 from backend.services.media import HASH, checked_picture
@@ -33,7 +33,6 @@ from backend.services.studio import Studio
 
 KIND = imports.ROLLOUTS
 """The kind of job that imports."""
-KEPT_PROBLEMS = 1_000
 PICTURES, PICTURE_BYTES = 64, 64_000_000
 """Pictures that are looked at together: at most so many, or so many bytes."""
 ROWS = 2_000
@@ -47,7 +46,7 @@ Say = Callable[["Report", float], None]
 
 
 @dataclass
-class Report:
+class Report(Faults):
     """What an import has brought so far, and what was at fault."""
 
     run_id: int = 0
@@ -60,19 +59,6 @@ class Report:
     """New groups."""
     computed: int = 0
     """Groups whose advantages were worked out here, because the log had none."""
-    broken: int = 0
-    problems: list[dict[str, Any]] = field(default_factory=list)
-    """{file, line, column, reason} of the first thousand."""
-
-    def tell(self, problem: formats.Problem) -> None:
-        """Keep a fault, or count it alone when there are many."""
-        self.broken += 1
-        if len(self.problems) < KEPT_PROBLEMS:
-            self.problems.append(problem.plain())
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
 
     def sentence(self) -> str:
         """What it did, for a person."""

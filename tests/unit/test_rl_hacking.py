@@ -111,7 +111,11 @@ def test_a_reward_that_minds_the_prompt_depends_on_it() -> None:
 
     asked = {kind: load(kind) for kind in ("pocket-verifier", "saturation")}
     asked["rank"] = checked(Groupwise(), "rank")
-    found = hacking.dependence(asked, RENDERED, PROMPTS)  # type: ignore[arg-type]
+    said = {
+        kind: asked[kind].score(RENDERED, PROMPTS).values  # type: ignore[attr-defined]
+        for kind in ("pocket-verifier", "saturation")
+    }
+    found = hacking.dependence(asked, said, RENDERED, PROMPTS)  # type: ignore[arg-type]
     assert found["dependence/pocket-verifier"] > 0.2 and found["dependence/saturation"] == 0.0
     assert set(found) == {"dependence/pocket-verifier", "dependence/saturation"}
 
