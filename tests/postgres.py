@@ -14,8 +14,11 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,3 +168,21 @@ def _wait(server: PostgresServer, seconds: float = 20.0) -> None:
                 server.stop()
                 raise RuntimeError(f"PostgreSQL did not start:\n{text[-2000:]}") from None
             time.sleep(0.05)
+
+
+@contextmanager
+def store_url(kind: str, folder: Path) -> Iterator[str]:
+    """The URL of an empty store for a benchmark: a file in `folder`, or a server while it lasts."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'palate.db'}"
+        return
+    binaries = find_binaries()
+    if binaries is None:
+        sys.exit(NOT_FOUND)
+    server = start(binaries)
+    try:
+        name = "bench"
+        create_database(server.url(), name)
+        yield server.url(name)
+    finally:
+        server.stop()

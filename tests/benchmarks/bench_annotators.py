@@ -81,7 +81,7 @@ def measure(
     """Let them judge, then ask the store."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="palate-annotators-")))
-        url = stack.enter_context(_database(store, folder))
+        url = stack.enter_context(postgres.store_url(store, folder))
         db.migrate(url)
         studio = open_studio(read_settings(home=folder, database_url=url))
         stack.callback(studio.close)
@@ -229,24 +229,6 @@ def _audit(studio: Studio, study_id: int, figures: Figures) -> dict[str, Any]:
     if found["lost"] or found["doubled"] or found["pairs beyond their overlap"]:
         sys.stderr.write(f"FAILED: {found}\n")
     return found
-
-
-@contextmanager
-def _database(store: str, folder: Path) -> Iterator[str]:
-    if store == "sqlite":
-        yield f"sqlite:///{folder / 'palate.db'}"
-        return
-    binaries = postgres.find_binaries()
-    if binaries is None:
-        sys.exit(postgres.NOT_FOUND)
-    server = postgres.start(binaries)
-    try:
-        name = "annotators"
-        postgres.create_database(server.url(), name)
-        url = sa.engine.make_url(server.url()).set(database=name)
-        yield url.render_as_string(hide_password=False)
-    finally:
-        server.stop()
 
 
 @contextmanager

@@ -57,17 +57,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        if asked.database == "sqlite":
-            figures = measure(Path(name), "", asked.labels, asked.rounds)
-        else:
-            binaries = postgres.find_binaries()
-            if binaries is None:
-                sys.exit(postgres.NOT_FOUND)
-            server = postgres.start(binaries)
-            try:
-                figures = measure(Path(name), server.url(), asked.labels, asked.rounds)
-            finally:
-                server.stop()
+        home = Path(name)
+        with postgres.store_url(asked.database, home) as url:
+            figures = measure(home, url, asked.labels, asked.rounds)
     print(json.dumps({"database": asked.database, **figures}, indent=1))
 
 

@@ -17,7 +17,6 @@ import argparse
 import json
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 import urllib.parse
@@ -84,17 +83,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        if asked.database == "sqlite":
-            figures = measure(Path(name), "", asked.samples, asked.rounds)
-        else:
-            binaries = postgres.find_binaries()
-            if binaries is None:
-                sys.exit(postgres.NOT_FOUND)
-            server = postgres.start(binaries)
-            try:
-                figures = measure(Path(name), server.url(), asked.samples, asked.rounds)
-            finally:
-                server.stop()
+        home = Path(name)
+        with postgres.store_url(asked.database, home) as url:
+            figures = measure(home, url, asked.samples, asked.rounds)
     print(json.dumps({"database": asked.database, **figures}, indent=1))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
 
@@ -23,6 +24,7 @@ from backend.pocket import world
 from backend.services import comparisons, pairs, policies, projects, prompts, samples, users
 from backend.services.samples import NewSample
 from backend.services.studio import Studio
+from tests import seed
 from tests.conftest import RunningStudio
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -108,6 +110,24 @@ def visit(chromium: Browser, studio: RunningStudio) -> Iterator[Opener]:
     for visitor in visitors:
         visitor.context.close()
     assert not complaints
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds serious or critical, one line each."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.fixture
+def seeded(store: Studio, project: int) -> seed.Seeded:
+    """The synthetic project, open while the test runs."""
+    made = seed.project(store)
+    assert made.project == project
+    return made
 
 
 def _listen(visitor: Visitor, kind: str, text: str) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from backend.services import prompts, rewards
 from backend.services.rewards import ScoreRow
 from backend.services.studio import Studio
 from tests import factory, seed
-from tests.browser.conftest import Opener
+from tests.browser.conftest import Opener, serious
 
 
 def picks(page: Page) -> list[int]:
@@ -66,5 +65,4 @@ def test_dragging_n_along_the_curve_changes_the_picks(
     expect(page.get_by_test_id("bon-runs")).to_contain_text("g2rpo-pocket-02")
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
-        found = Axe().run(page).response["violations"]
-        assert not [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+        assert serious(page) == []

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from backend.pocket import world
 from backend.services import boards, jobs, policies, prompts, samples
 from backend.services.samples import NewSample
 from backend.services.studio import Studio
-from tests.browser.conftest import Opener, put_png
+from tests.browser.conftest import Opener, put_png, serious
 
 NUM = 6
 
@@ -54,16 +53,6 @@ def board(store: Studio, project: int) -> Board:
         samples.add(store, project, policy, rows)
         keys.append(f"policy:{policy}")
     return Board(keys, made["id"])
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds serious or critical, one line each."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
 
 
 def spots(page: Page) -> list[tuple[float, float, float]]:

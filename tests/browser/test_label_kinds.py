@@ -6,7 +6,6 @@ import json
 import re
 from typing import Any
 
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
@@ -15,7 +14,7 @@ from backend.services.studio import Studio
 from db.queries import Scope
 from db.tables import Label, Pair, Sample
 from tests.browser.asking import POLICY, TEXTS, draw_study, items
-from tests.browser.conftest import Opener, Visitor, draw_pairs
+from tests.browser.conftest import Opener, Visitor, draw_pairs, serious
 from tests.browser.test_label import rows, saved
 
 
@@ -41,11 +40,7 @@ def faults(page: Page) -> list[str]:
     for theme in ("dark", "light"):
         page.emulate_media(color_scheme=theme)
         page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
-        found += [
-            f"{theme} {fault['id']}: {fault['nodes'][0]['html'][:160]}"
-            for fault in Axe().run(page).response["violations"]
-            if fault["impact"] in ("serious", "critical")
-        ]
+        found += [f"{theme} {fault}" for fault in serious(page)]
     return found
 
 

@@ -11,26 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from backend.services import prompts, rewards, runs, samples
 from backend.services.rewards import ScoreRow
 from backend.services.studio import Studio
-from tests.browser.conftest import Opener, Visitor, draw_pairs
+from tests.browser.conftest import Opener, Visitor, draw_pairs, serious
 
 HELD = "\n".join(f"held-out {number}" for number in range(64))
 REFUSED = "422"
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds serious or critical, one line each."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.fixture

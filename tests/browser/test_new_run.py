@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 from sqlalchemy import delete
 
 from backend.services import jobs
 from backend.services.studio import Studio
 from db.tables import Evaluation, Run
 from tests import seed, tiny_runs
-from tests.browser.conftest import Opener
+from tests.browser.conftest import Opener, serious
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
 
 
@@ -25,16 +24,6 @@ from tests.tiny_sd3 import tiny_sd3  # noqa: F401
 def seeded(store: Studio, project: int) -> seed.Seeded:
     """The synthetic project, open while the test runs."""
     return seed.project(store, steps=2)
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds serious or critical, one line each."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
 
 
 def test_the_gallery_says_what_each_recipe_is_for_and_not_for(

@@ -6,13 +6,12 @@ import re
 import time
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from backend.services import policies, prompts
 from backend.services.studio import Studio
 from db.tables import Job
-from tests.browser.conftest import Opener, draw_comparison, draw_pairs
+from tests.browser.conftest import Opener, draw_comparison, draw_pairs, serious
 
 PAGES = {
     "today": "/",
@@ -28,16 +27,6 @@ def filled(store: Studio, project: int) -> int:
     """A project with something on every page of this file; returns its comparison."""
     draw_pairs(store, project, 12)
     return draw_comparison(store, project, 8)
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds serious or critical, one line each."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -5,27 +5,20 @@ from __future__ import annotations
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from backend.services import records
 from backend.services.records import StoredCheckpoint
 from backend.services.studio import Studio
 from db.tables import Job
 from tests import seed
-from tests.browser.conftest import Opener
+from tests.browser.conftest import Opener, serious
 
 
 @pytest.fixture
 def seeded(store: Studio, project: int) -> seed.Seeded:
     """Runs, rewards and prompts; one run has kept a checkpoint."""
     return seed.project(store, steps=2)
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds serious or critical."""
-    found = Axe().run(page).response["violations"]
-    return [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")]
 
 
 def test_the_palette_finds_and_goes_by_keyboard_alone(visit: Opener, seeded: seed.Seeded) -> None:

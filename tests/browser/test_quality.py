@@ -6,8 +6,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 from sqlalchemy import select
 
 from backend.preferences.studies import StudyConfig
@@ -18,7 +17,7 @@ from backend.services.studies import NewStudy
 from backend.services.studio import Studio
 from db.queries import is_no_fact
 from db.tables import Label, Pair, Sample
-from tests.browser.conftest import Opener, draw_pairs
+from tests.browser.conftest import Opener, draw_pairs, serious
 
 ALWAYS_LEFT = "always left"
 
@@ -60,15 +59,6 @@ def judged(store: Studio, project: int) -> int:
                     )
                 )
     return study
-
-
-def serious(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
 
 
 def written(value: float | None) -> str:

@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from backend.services.studio import Studio
 from db.tables import Pair, Prompt, PromptSet, RolloutGroup, RolloutNode, RolloutSeen, Sample
 from tests import factory, seed
-from tests.browser.conftest import Opener
+from tests.browser.conftest import Opener, serious
 
 LIVE, CHAINS = "g2rpo-pocket-06", "flow-grpo-pocket-01"
 READ_TILES = """all => all.slice(0, 48).map(tile => ({
@@ -34,24 +33,6 @@ SCROLL = """list => new Promise(done => {
 })"""
 PICTURES = "document.querySelectorAll('.shot, .leaf image, img').length"
 """Pictures in the page, by whatever means they are drawn."""
-
-
-@pytest.fixture
-def seeded(store: Studio, project: int) -> seed.Seeded:
-    """The synthetic project, open while the test runs."""
-    made = seed.project(store)
-    assert made.project == project
-    return made
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds serious or critical, one line each."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
 
 
 def test_bars_are_the_stored_shares_and_add_up_and_advantages_are_the_trainers(

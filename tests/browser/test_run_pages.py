@@ -6,14 +6,13 @@ import re
 import time
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from backend.services import runs as run_rows
 from backend.services.studio import Studio
 from db.tables import Run
 from tests import seed
-from tests.browser.conftest import Opener
+from tests.browser.conftest import Opener, serious
 
 PAGES = {
     "runs": "/runs",
@@ -23,24 +22,6 @@ PAGES = {
     "rewards": "/rewards",
 }
 LIVE = "g2rpo-pocket-06"
-
-
-@pytest.fixture
-def seeded(store: Studio, project: int) -> seed.Seeded:
-    """The synthetic project, open while the test runs."""
-    made = seed.project(store)
-    assert made.project == project
-    return made
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds serious or critical, one line each."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

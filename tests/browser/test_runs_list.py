@@ -9,29 +9,18 @@ import time
 
 import pytest
 import sqlalchemy as sa
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from backend.rl.recipe import RunConfig
 from backend.services import jobs, prompts, records, run_rows, runs, workers
 from backend.services.studio import Studio
 from db.tables import Job, Run
 from tests import factory
-from tests.browser.conftest import Opener
+from tests.browser.conftest import Opener, serious
 
 MANY = 2_000
 AWAY = runs.About(place="elsewhere")
 """Kept from the studio's own worker, which would begin it."""
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds serious or critical, one line each."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.fixture

@@ -64,10 +64,15 @@ def outcome(workshop: Workshop, run_id: int) -> dict[str, Any]:
     studio = workshop.studio
     found, saved = runs.metrics(studio, run_id), records.latest_checkpoint(studio, run_id)
     assert saved is not None
-    for name in [n for n in found["series"] if n == "diversity" or n.startswith("style_r2")]:
-        found["series"].pop(name)  # of the first process's pictures, where there are several
+    found["series"].pop("diversity")  # of the first process's pictures, where there are several
     said = {name: found[name] for name in ("steps", "series", "nfe", "evaluations")}
     return said | {"weights": (saved.adapter, saved.optimiser)}
+
+
+def without_style(said: dict[str, Any]) -> dict[str, Any]:
+    """All but what looks explain of the first process's advantages, which is none of few."""
+    series = {name: row for name, row in said["series"].items() if "style_r2" not in name}
+    return {**said, "series": series}
 
 
 def parcels(workshop: Workshop) -> list[Path]:
@@ -93,7 +98,7 @@ def test_score_workers_give_the_bits_of_the_trainer_and_nothing_is_left(
 def test_several_processes_ask_the_same_workers(workshop: Workshop, inline: dict[str, Any]) -> None:
     """The first one draws two of three trees, so that gradients are added up in the same order."""
     run_id = finished(workshop, start(workshop, "workers", processes=2))
-    assert outcome(workshop, run_id) == inline
+    assert without_style(outcome(workshop, run_id)) == without_style(inline)
     assert jobs.ordered_by(workshop.studio, run_id, "judge") == []
 
 
