@@ -47,6 +47,9 @@ class _Warm:
     newest: tuple[int, int] = (-1, -1)
 
 
+Seen = tuple[JudgedPair, tuple[int, int]]
+"""A judged pair, and the rows of its left and its right picture."""
+
 _warm: OrderedDict[tuple[int, int, bool], _Warm] = OrderedDict()
 _lock = threading.Lock()
 
@@ -77,7 +80,8 @@ def state(studio: Studio, project_id: int, *, simulated: bool = False) -> dict[s
         while len(_warm) > MOST_WARM:
             _warm.popitem(last=False)
         _read_features(studio, project_id, warm)
-        known = [one for one in judged if _rows(warm, one) is not None]
+        looked = ((one, _rows(warm, one)) for one in judged)
+        known = [(one, rows) for one, rows in looked if rows is not None]
         unseen = len(judged) - len(known)
         found: dict[str, Any] = {
             "labels": len(judged),
@@ -85,14 +89,15 @@ def state(studio: Studio, project_id: int, *, simulated: bool = False) -> dict[s
             "unseen": unseen,
             "looking": _look(studio, project_id) if unseen else False,
         }
-        return found | _figures_of(warm, known, simulated)
+        return found | _figures_of(warm, known)
 
 
-def _figures_of(warm: _Warm, judged: Sequence[JudgedPair], simulated: bool) -> dict[str, Any]:
+def _figures_of(warm: _Warm, known: Sequence[Seen]) -> dict[str, Any]:
+    judged = [one for one, _ in known]
     decided = sum(one.choice in ("left", "right") for one in judged)
     if warm.live is None or warm.table is None or decided < FEWEST:
         return {}
-    given, a, b = _labels(warm, judged)
+    given, a, b = _labels(warm, known)
     if len(np.unique(given.prompt)) < 5:
         return {}
     newest = (judged[-1].label_id, len(judged))
@@ -114,10 +119,11 @@ def _figures_of(warm: _Warm, judged: Sequence[JudgedPair], simulated: bool) -> d
     return found
 
 
-def _labels(warm: _Warm, judged: Sequence[JudgedPair]) -> tuple[Labels, Ints, Ints]:
+def _labels(warm: _Warm, known: Sequence[Seen]) -> tuple[Labels, Ints, Ints]:
     """Labels with the rows of their pictures."""
     assert warm.table is not None and warm.prompts is not None
-    rows = np.array([_rows(warm, one) for one in judged], dtype=np.int64)
+    judged = [one for one, _ in known]
+    rows = np.array([at for _, at in known], dtype=np.int64)
     left = np.array([one.left == "a" for one in judged])
     a, b = np.where(left, rows[:, 0], rows[:, 1]), np.where(left, rows[:, 1], rows[:, 0])
     toward = np.array([{"left": 1, "right": -1}.get(one.choice, 0) for one in judged])
