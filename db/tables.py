@@ -274,10 +274,43 @@ class Score(Base):
     value: Mapped[float | None]
     status: Mapped[str] = mapped_column(default="ok")  # ok | abstain | n/a | error
     detail: Mapped[str] = mapped_column(Text, default="")
+    version: Mapped[str] = mapped_column(default="", server_default=sql("''"))
+    # hash of code, weights and settings, as backend/rewards/_version.py makes it
     created_at: Mapped[float] = _now()
     __table_args__ = (
         Index("uq_score", "sample_id", "reward_id", "criterion", unique=True),
         Index("ix_score_reward", "reward_id", "criterion", "value"),
+    )
+
+
+class Judgement(Base):
+    """One question to a judge on a server, and what it said: the same question is paid for once.
+
+    People's judgements have this shape in `label`, which is append-only and knows who was asked;
+    backend/services/judgements.py reads both as one.
+    """
+
+    __tablename__ = "judgement"
+    id: Mapped[int] = _key()
+    question: Mapped[str]  # hash of address, model, revision, template, decoding and pictures
+    version: Mapped[str] = mapped_column(default="")  # of the reward that read the answer
+    kind: Mapped[str] = mapped_column(default="")  # key in backend/rewards
+    criterion: Mapped[str] = mapped_column(default="")  # what was asked
+    context: Mapped[str] = mapped_column(default="")  # hash of the prompt
+    first: Mapped[str] = mapped_column(default="")  # hash of the pixels that were shown first
+    second: Mapped[str] = mapped_column(default="")  # and second; empty for a single picture
+    vote: Mapped[int] = mapped_column(default=0)
+    value: Mapped[float | None]
+    status: Mapped[str]  # asked | given up | ok | abstain | error
+    reason: Mapped[str] = mapped_column(Text, default="")
+    answer: Mapped[JsonDict | None]  # as the server gave it, to be read again at no cost
+    tokens: Mapped[int] = mapped_column(default=0)
+    money: Mapped[float] = mapped_column(default=0.0)
+    latency_s: Mapped[float | None]
+    created_at: Mapped[float] = _now()
+    __table_args__ = (
+        Index("uq_judgement", "question", unique=True),
+        Index("ix_judgement_shown", "first", "second"),
     )
 
 
