@@ -1,17 +1,19 @@
 """Edits that make no picture better, and one that hides half of it.
 
-Each takes one picture (H, W, 3) uint8 and returns one of the same shape.
+Each takes one picture (H, W, 3) uint8 and returns one of the same shape. `CHEAP` are those that a
+judge's audit asks about; `PROBES` are the eight by which a reward's edit leverage is measured.
 """
 
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
 Picture = NDArray[np.uint8]
 
@@ -73,6 +75,37 @@ def half_hidden(picture: Picture) -> Picture:
     return copy
 
 
+def cropped(picture: Picture) -> Picture:
+    """A tenth cut from every side, the middle enlarged."""
+    y, x = max(len(picture) // 10, 1), max(picture.shape[1] // 10, 1)
+    return _like(np.ascontiguousarray(picture[y:-y, x:-x]), picture)
+
+
+def blurred(picture: Picture) -> Picture:
+    """A Gaussian blur, one pixel in forty wide."""
+    radius = max(len(picture) / 40, 0.6)
+    return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(radius)))
+
+
+def grainy(picture: Picture) -> Picture:
+    """Grain of deviation 12 of 255, the same on every picture of a size."""
+    grain = np.random.default_rng(0).normal(0.0, 12.0, picture.shape)
+    return np.asarray((picture + grain).round().clip(0, 255).astype(np.uint8))
+
+
+def captioned(picture: Picture, prompt: str) -> Picture:
+    """The prompt's own words painted over the lowest quarter, black on white."""
+    image = Image.fromarray(picture)
+    top = image.height - max(image.height // 4, 8)
+    size = max(8, image.height // 12)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, top, image.width, image.height), fill="white")
+    lines = textwrap.wrap(prompt, max(4, int(1.8 * image.width / size))) or [""]
+    font = ImageFont.load_default(size)
+    draw.multiline_text((2, top), "\n".join(lines), fill="black", font=font, spacing=0)
+    return np.asarray(image)
+
+
 def _like(made: Any, picture: Picture) -> Picture:
     size = (picture.shape[1], picture.shape[0])
     return made if made.shape == picture.shape else np.asarray(Image.fromarray(made).resize(size))
@@ -88,3 +121,15 @@ CHEAP: Final[dict[str, Callable[[Picture], Picture]]] = {
     "tiling": tiled,
 }
 """All but tiling leave what is shown as it was; none makes a picture better."""
+
+PROBES: Final[dict[str, Callable[[Picture, str], Picture]]] = {
+    "saturation": lambda picture, _: saturated(picture),
+    "sharpening": lambda picture, _: sharpened(picture),
+    "brightness": lambda picture, _: brighter(picture),
+    "border": lambda picture, _: framed(picture),
+    "crop": lambda picture, _: cropped(picture),
+    "blur": lambda picture, _: blurred(picture),
+    "noise": lambda picture, _: grainy(picture),
+    "text": captioned,
+}
+"""Eight cheap edits of a picture and its prompt: a reward that any of them raises can be bought."""
