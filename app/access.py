@@ -26,6 +26,7 @@ LEAST: dict[str, str] = {
     "/static": OPEN,
     "/vendor": OPEN,
     "/palate.css": OPEN,
+    "/languages": OPEN,
     "/assets": OPEN,
     "/svelte": OPEN,
     "/theme.css": OPEN,

@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.api import sign_in
 from app.api.deps import StudioDep
+from app.language import head, language_of
 from app.shell import STATIC, stylesheet_address
 from backend.errors import PalateError
 from backend.services import oidc, sign_ins
@@ -28,15 +29,15 @@ HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
 @router.get("/sign-in", response_class=HTMLResponse)
-def sign_in_page() -> HTMLResponse:
+def sign_in_page(request: Request) -> HTMLResponse:
     """Name and password, or the provider."""
-    return _document("sign_in")
+    return _document("sign_in", language_of(request))
 
 
 @router.get("/join/{secret}", response_class=HTMLResponse)
-def join_page(secret: str) -> HTMLResponse:
+def join_page(secret: str, request: Request) -> HTMLResponse:
     """Where an invitation leads; the module asks the API what it is for."""
-    return _document("join")
+    return _document("join", language_of(request))
 
 
 @router.get("/sign-in/provider")
@@ -95,10 +96,12 @@ def _sent_back(sentence: str) -> Response:
     return response
 
 
-def _document(kind: str) -> HTMLResponse:
+def _document(kind: str, language: str) -> HTMLResponse:
     text = Template((STATIC / "entrance.html").read_text()).substitute(
         title=html.escape(TITLES[kind]),
         kind=kind,
+        language=language,
+        first=head(language),
         head=Template((STATIC / "head.html").read_text()).substitute(
             stylesheet=stylesheet_address(), module="/static/js/entrance.js"
         ),

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
-from app import api, entrance
+from app import api, entrance, language
 from app.api.guard import Guard
 from app.api.live import Live
 from app.door import Door
@@ -72,6 +72,7 @@ def create_app(studio: Studio | None = None) -> FastAPI:
     api.install(app)
     app.mount("/static", Static(directory=ROOT / "static"), name="static")
     mount_vendor(app)
+    app.include_router(language.router)
     app.include_router(entrance.router)
     mount_pages(app)
     app.add_middleware(Door, studio=opened)

@@ -31,6 +31,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -40,7 +41,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import gradio as gr
 
-from app import access, door
+from app import access, door, language
 from app.theme import theme
 from backend.services import users
 
@@ -67,6 +68,8 @@ LINK = re.compile(r'<a [^>]*data-least="(\w+)"[^>]*>.*?</a>', re.DOTALL)
 LONE = re.compile(r'(?:<hr>)+(?=<hr>|<span class="end">)')
 """Lines of the rail between groups of which none is left."""
 CONFIG = re.compile(r"window\.gradio_config = (.*?);</script>", re.DOTALL)
+HTML = re.compile(r'(<html\b[^>]*\blang=)"[^"]*"')
+"""The language that Gradio says a page is in."""
 
 
 @dataclass(frozen=True)
@@ -284,7 +287,8 @@ class Documents:
         status = {NOWHERE: 404, FORBIDDEN: 403}.get(entry.path)
         found = scope.get(door.IDENTITY)
         who = {"name": found.user["name"], "role": found.user["role"]} if found else NOBODY
-        await self.app(inner, receive, _Rewrite(send, self.head, who, status))
+        shown_in = language.language_of(HTTPConnection(scope))
+        await self.app(inner, receive, _Rewrite(send, self.head, who, shown_in, status))
 
     def _entry(self, path: str) -> Entry | None:
         if path.startswith("//"):  # would leave this host if sent back as a redirect
@@ -334,9 +338,10 @@ class _Rewrite:
     """Collects an HTML answer and sends it on with our head in place of Gradio's preview tags."""
 
     def __init__(
-        self, send: Send, head: str, who: dict[str, Any], status: int | None = None
+        self, send: Send, head: str, who: dict[str, Any], shown_in: str, status: int | None = None
     ) -> None:
         self.send, self.head, self.who, self.status = send, head, who, status
+        self.shown_in = shown_in
         self.start: Message | None = None
         self.body = b""
 
@@ -363,4 +368,6 @@ class _Rewrite:
             lambda found: f"window.gradio_config = {_one_page(found[1], self.who)};</script>", text
         )
         text = FOREIGN.sub("", text).replace('<base href="./" />', '<base href="/" />', 1)
+        text = HTML.sub(rf'\1"{self.shown_in}"', text, count=1)
+        text = text.replace("<head>", "<head>" + language.head(self.shown_in), 1)
         return text.replace("</head>", self.head + "</head>", 1)

@@ -1,0 +1,168 @@
+"""Other languages than English: catalogues in static/locales, and texts looked up in them.
+
+The studio writes English everywhere. A catalogue maps an English text to its translation, `{0}` and
+`{1}` standing for what was filled in; static/js/language.js puts it on pages as they are shown,
+`Translator` here into what leaves the studio by other ways (a report). Both look a text up in the
+same order: as it stands; by the patterns that share a word with it, most literal letters first,
+what a pattern caught translated in its turn unless quotation marks stand around it; between " · ";
+sentence by sentence. What is found nowhere stays English.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from backend.errors import InputError
+
+LOCALES = Path(__file__).resolve().parent.parent / "static" / "locales"
+ENGLISH = "en"
+CHINESE = "zh-CN"
+LANGUAGES = {ENGLISH: "English", CHINESE: "简体中文"}
+"""Languages by their tag, each called what it calls itself."""
+TRADITIONAL = re.compile(r"hant|tw|hk|mo", re.IGNORECASE)
+"""Parts of a tag that ask for traditional characters, which no catalogue has."""
+
+REMEMBERED = 4000
+"""Texts whose translation is kept."""
+HOLE = re.compile(r"\{(\d+)\}")
+WORD = re.compile(r"[A-Za-z]+")
+FREE = re.compile(r"(?<![A-Za-z\0])[A-Za-z]+(?![A-Za-z\0])")
+FIGURE = r"([\d–−+±.<>≤≥≈~].*?)"
+QUOTES = "'\"“‘`«"
+SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z\d\"'“])")
+
+
+def preferred(accept: str) -> str:
+    """The language that an Accept-Language header asks for first among those there are."""
+    wanted: list[tuple[float, int, str]] = []
+    for place, part in enumerate(accept.split(",")):
+        tag, _, rest = part.strip().partition(";")
+        found = re.search(r"q=([\d.]+)", rest)
+        wanted.append((-float(found[1]) if found else -1.0, place, tag.strip().lower()))
+    for _, _, tag in sorted(wanted):
+        main, _, rest = tag.partition("-")
+        if main == "en":
+            return ENGLISH
+        if main == "zh" and not TRADITIONAL.search(rest):
+            return CHINESE
+    return ENGLISH
+
+
+@functools.cache
+def catalogue(language: str) -> Mapping[str, str]:
+    """All files of a language as one; English has none, so that its texts stay as they are."""
+    if language not in LANGUAGES:
+        raise InputError(f"There is no language '{language}'; there are {', '.join(LANGUAGES)}.")
+    merged: dict[str, str] = {}
+    for path in files(language):
+        merged.update(json.loads(path.read_text(encoding="utf-8")))
+    return merged
+
+
+def files(language: str) -> list[Path]:
+    """The files of a language's catalogue."""
+    return sorted((LOCALES / language).glob("*.json"))
+
+
+@functools.cache
+def translator(language: str) -> Translator:
+    """The one translator of a language."""
+    return Translator(catalogue(language))
+
+
+def translate(text: str, language: str) -> str:
+    """A text of the studio in a language; what no catalogue has comes back as it was."""
+    return translator(language)(text)
+
+
+class Translator:
+    """Looks texts up in one catalogue."""
+
+    def __init__(self, entries: Mapping[str, str]) -> None:
+        self.exact = dict(entries)
+        keys = sorted(
+            (key for key in entries if HOLE.search(key)),
+            key=lambda key: (-len(HOLE.sub("", key)), key),
+        )
+        often = Counter(word for key in keys for word in set(_words(key)))
+        self.by_word: dict[str, list[int]] = {}
+        for rank, key in enumerate(keys):
+            rarest = min(_words(key), key=lambda word: often[word], default="")
+            self.by_word.setdefault(rarest, []).append(rank)
+        self.keys = keys
+        self.known: dict[str, str] = {}
+
+    def __call__(self, text: str) -> str:
+        """The translation, or the text itself."""
+        if not WORD.search(text):
+            return text
+        told = self.known.get(text)
+        if told is None:
+            told = self._found(text)
+            if len(self.known) >= REMEMBERED:
+                self.known.clear()
+            self.known[text] = told
+        return told
+
+    def _found(self, text: str) -> str:
+        if text in self.exact:
+            return self.exact[text]
+        body = text.strip()
+        if body != text:
+            told = self(body)
+            return text if told == body else text.replace(body, told, 1)
+        for told_by in (
+            self._by_pattern(text),
+            self._by_parts(text, text.split(" · "), " · "),
+            self._by_parts(text, SENTENCE.split(text), " "),
+        ):
+            if told_by is not None:
+                return told_by
+        return text
+
+    def _by_pattern(self, text: str) -> str | None:
+        near = set(self.by_word.get("", []))
+        for word in set(WORD.findall(text)):
+            near.update(self.by_word.get(word, []))
+        for rank in sorted(near):
+            caught = _compiled(self.keys[rank]).fullmatch(text)
+            if caught:
+                return self._filled(self.keys[rank], caught.groups())
+        return None
+
+    def _filled(self, key: str, caught: Iterable[str]) -> str:
+        values = {
+            hole[1]: part if key[: hole.start()].endswith(tuple(QUOTES)) else self(part)
+            for hole, part in zip(HOLE.finditer(key), caught, strict=True)
+        }
+        return HOLE.sub(lambda hole: values.get(hole[1], ""), self.exact[key])
+
+    def _by_parts(self, text: str, parts: list[str], between: str) -> str | None:
+        told = [self(part) for part in parts] if len(parts) > 1 else parts
+        if told == parts:
+            return None
+        return re.sub("([。！？；：，]) ", r"\1", between.join(told))
+
+
+def _words(key: str) -> list[str]:
+    """Words of a pattern that stand free of its holes."""
+    return FREE.findall(HOLE.sub("\0", key))
+
+
+@functools.lru_cache(maxsize=4096)
+def _compiled(key: str) -> re.Pattern[str]:
+    """A pattern as an expression.
+
+    With a single word in it, a hole at its head holds a figure only: "{0} runs" is no "She runs".
+    """
+    parts = re.split(r"\{\d+\}", key)
+    lone = len(WORD.findall(" ".join(parts))) < 2
+    text = re.escape(parts[0])
+    for place, part in enumerate(parts[1:]):
+        text += (FIGURE if lone and place == 0 and not parts[0] else "(.+?)") + re.escape(part)
+    return re.compile(text, re.DOTALL)

@@ -1,0 +1,168 @@
+/**
+ * Another language than English: pages write English, this module puts what stands in the catalogue in its place.
+ *
+ * A catalogue maps an English text to its translation; `{0}`, `{1}` stand for what a page filled in. A text is looked up as it
+ * stands, then by the patterns that share a word with it, most literal letters first; what a pattern caught is translated in its
+ * turn unless quotation marks stand around it (a name). Failing that, parts between " · " and whole sentences are looked up one
+ * by one. One observer sees every text that comes, before it is painted. It leaves alone what is marked translate="no", code, keys
+ * and what people type. In English this module is not even loaded. backend/languages.py does the same for texts that leave the
+ * studio by other ways than a page; tests hold the two together.
+ */
+
+const HOLE = /\{(\d+)\}/g;
+const NUMBER_HEAD = "[\\d–−+±.<>≤≥≈~].*?";
+const QUOTES = "'\"“‘`«";
+const KEPT = '[translate="no"],code,pre,kbd,textarea,script,style,[contenteditable]';
+const NAMED = ["title", "aria-label", "placeholder", "alt", "aria-valuetext", "aria-description", "aria-roledescription", "label"];
+const REMEMBERED = 4000;
+
+/** @typedef {{rank: number, key: string, shown: string, test: RegExp | null}} Pattern */
+
+/** Words of a pattern that stand free of its holes. @param {string} key */
+function words(key) {
+  const found = [];
+  for (const match of key.replace(HOLE, "\u0000").matchAll(/[A-Za-z]+/g)) {
+    const text = match.input;
+    if (text[match.index - 1] !== "\u0000" && text[match.index + match[0].length] !== "\u0000") found.push(match[0]);
+  }
+  return found;
+}
+
+/** A pattern as an expression. With a single word in it, a hole at its head holds a figure only: "{0} runs" is no "She runs". @param {string} key */
+function compiled(key) {
+  const parts = key.split(/\{\d+\}/);
+  const lone = (parts.join(" ").match(/[A-Za-z]+/g) || []).length < 2;
+  const escaped = parts.map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return new RegExp(`^${escaped.reduce((text, part, i) => `${text}(${lone && i === 1 && !parts[0] ? NUMBER_HEAD : ".+?"})${part}`)}$`, "s");
+}
+
+/** @param {Record<string, string>} catalogue @returns {(text: string) => string} */
+export function translator(catalogue) {
+  const exact = new Map(Object.entries(catalogue));
+  /** @type {Map<string, Pattern[]>} */
+  const byWord = new Map();
+  /** @type {Pattern[]} */
+  const wordless = [];
+  /** @type {Map<string, string>} */
+  const known = new Map();
+  index();
+
+  function index() {
+    const keys = Object.keys(catalogue).filter((key) => /\{\d+\}/.test(key));
+    const letters = (key) => key.replace(HOLE, "").length;
+    keys.sort((one, other) => letters(other) - letters(one) || (one < other ? -1 : 1));
+    const often = new Map();
+    for (const key of keys) for (const word of new Set(words(key))) often.set(word, (often.get(word) || 0) + 1);
+    keys.forEach((key, rank) => {
+      const pattern = { rank, key, shown: catalogue[key], test: null };
+      const rarest = words(key).reduce((best, word) => (best && often.get(best) <= often.get(word) ? best : word), "");
+      if (!rarest) wordless.push(pattern);
+      else if (byWord.has(rarest)) byWord.get(rarest)?.push(pattern); else byWord.set(rarest, [pattern]);
+    });
+  }
+
+  /** @param {string} text @returns {string | null} */
+  function byPattern(text) {
+    const near = [...wordless];
+    for (const word of new Set(text.match(/[A-Za-z]+/g))) near.push(...(byWord.get(word) || []));
+    near.sort((one, other) => one.rank - other.rank);
+    for (const pattern of near) {
+      pattern.test ??= compiled(pattern.key);
+      const caught = pattern.test.exec(text);
+      if (caught) return filled(pattern, caught);
+    }
+    return null;
+  }
+
+  /** @param {Pattern} pattern @param {RegExpExecArray} caught */
+  function filled({ key, shown }, caught) {
+    /** @type {Record<string, string>} */
+    const values = {};
+    let i = 0;
+    for (const hole of key.matchAll(HOLE)) {
+      i += 1;
+      values[hole[1]] = QUOTES.includes(key[hole.index - 1] || " ") ? caught[i] : say(caught[i]);
+    }
+    return shown.replace(HOLE, (_, name) => values[name] ?? "");
+  }
+
+  /** @param {string} text @param {string | RegExp} mark @param {string} between @returns {string | null} */
+  function byParts(text, mark, between) {
+    const parts = text.split(mark);
+    if (parts.length < 2) return null;
+    const told = parts.map(say);
+    if (told.every((part, i) => part === parts[i])) return null;
+    return told.join(between).replace(/([。！？；：，]) /g, "$1");
+  }
+
+  /** @param {string} text @returns {string} */
+  function found(text) {
+    const whole = exact.get(text);
+    if (whole !== undefined) return whole;
+    const body = text.trim();
+    if (body !== text) {
+      const told = say(body);
+      return told === body ? text : text.replace(body, () => told);
+    }
+    return byPattern(text) ?? byParts(text, " · ", " · ") ?? byParts(text, /(?<=[.!?]) (?=[A-Z\d"'“])/, " ") ?? text;
+  }
+
+  /** @param {string} text @returns {string} */
+  function say(text) {
+    if (!/[A-Za-z]/.test(text)) return text;
+    let told = known.get(text);
+    if (told === undefined) {
+      told = found(text);
+      if (known.size >= REMEMBERED) known.clear();
+      known.set(text, told);
+    }
+    return told;
+  }
+
+  return say;
+}
+
+/** Translate what is shown, and all that will be. @param {Record<string, string>} catalogue */
+export function begin(catalogue) {
+  const say = translator(catalogue);
+  globalThis.palateSay = say;
+
+  /** @param {Text} node */
+  function word(node) {
+    const told = say(node.data);
+    if (told !== node.data) node.data = told;
+  }
+
+  /** @param {Element} node @param {string} name */
+  function named(node, name) {
+    const text = node.getAttribute(name);
+    const told = text && say(text);
+    if (told && told !== text) node.setAttribute(name, told);
+  }
+
+  /** @param {Node} root */
+  function all(root) {
+    if (root.nodeType === Node.TEXT_NODE) return word(/** @type {Text} */ (root));
+    if (!(root instanceof Element)) return;
+    const walk = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT, (node) =>
+      (node instanceof Element && node.matches(KEPT) && node.tagName !== "TEXTAREA" ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT));
+    for (let node = root.matches(KEPT) && root.tagName !== "TEXTAREA" ? null : walk.currentNode; node; node = walk.nextNode()) {
+      if (node.nodeType === Node.TEXT_NODE) { if (node.parentElement?.tagName !== "TEXTAREA") word(/** @type {Text} */ (node)); }
+      else for (const name of NAMED) if (/** @type {Element} */ (node).hasAttribute(name)) named(/** @type {Element} */ (node), name);
+    }
+  }
+
+  const observer = new MutationObserver((records) => {
+    for (const { type, target, addedNodes, attributeName } of records) {
+      const holder = target instanceof Element ? target : target.parentElement;
+      if (!holder?.isConnected) continue;
+      if (type === "attributes") { if (!holder.closest('[translate="no"]')) named(holder, attributeName || ""); continue; }
+      if (holder.closest(KEPT)) continue;
+      if (type === "characterData") word(/** @type {Text} */ (target));
+      else for (const node of addedNodes) if (node.parentNode === target) all(node);
+    }
+    observer.takeRecords(); // what was written just now needs no second look
+  });
+  all(document.documentElement);
+  observer.observe(document.documentElement, { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: NAMED });
+}
