@@ -92,6 +92,11 @@ def share(name: str, rule: Rule = "crop", tokenizer: str = "") -> Eye:
     return Eye(name, rule, tokenizer, _hub.device())
 
 
+def fingerprint(name: str, tokenizer: str) -> str:
+    """Which weights and whose tokens, for a checkpoint whose tokeniser lies elsewhere."""
+    return _hub.fingerprint(name) + _hub.fingerprint(tokenizer, "tokenizer.json")
+
+
 def _rows(output: Any) -> Embeddings:
     """A model's projected vectors at unit length; newer transformers wrap them in an object."""
     tensor = getattr(output, "pooler_output", output)

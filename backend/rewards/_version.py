@@ -1,10 +1,10 @@
 """Which reward exactly: a hash of its code, its weights and its settings.
 
 Two values may be compared, and one may stand for the other in a cache, only if their rewards have
-the same version. Code counts without comments, docstrings and layout: the module of the kind and
-all modules of this project that it imports, but for the plumbing that every reward shares. Weights
-count by content: a setting that is the hash of a stored file, or what the kind's own
-`fingerprint(config)` says of files elsewhere.
+the same version. Code counts without comments, docstrings, layout and declarations: the module of
+the kind and all modules of this project that it imports, but for the plumbing that every reward
+shares. Weights count by content: a setting that is the hash of a stored file, or what the kind's
+own `fingerprint(config)` says of files elsewhere.
 """
 
 from __future__ import annotations
@@ -27,18 +27,27 @@ PLUMBING: Final = frozenset(
         "backend.errors",
         "backend.registry",
         "backend.rewards._contract",
+        "backend.rewards._traits",
         "backend.rewards._version",
         "backend.rewards.interface",
     }
 )
 """Modules that hand values on and make none."""
+DECLARED: Final = frozenset({"TITLE", "SUMMARY", "SOURCE", "RANGE", "TRAITS"})
+"""What a kind says of itself: a word put better there is no other reward."""
 
 
 def version(kind: str, config: Config) -> str:
     """The version of a kind of reward under these settings, 16 hexadecimal digits."""
     module = rewards.get(kind)
     weights = getattr(module, "fingerprint", lambda _config: "")(config)
-    said = [code(module.__name__), json.dumps(config.plain(), sort_keys=True), weights]
+    handling = getattr(config, "HANDLING", frozenset())
+    plain = {name: value for name, value in config.plain().items() if name not in handling}
+    judge = plain.get("judge")
+    if judge in rewards.names() and "judge_config" in plain:
+        settings = rewards.get(judge).Config.read(plain.pop("judge_config"))
+        weights += version(judge, settings)
+    said = [code(module.__name__), json.dumps(plain, sort_keys=True), weights]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
 
 
@@ -80,12 +89,18 @@ def _imported(tree: ast.Module) -> list[str]:
 
 
 def _bare(tree: ast.Module) -> ast.Module:
-    """The tree without docstrings: strings that stand alone do nothing."""
+    """The tree without docstrings and declarations: strings that stand alone do nothing."""
+    tree.body = [line for line in tree.body if not _declares(line)]
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [line for line in body if not _is_text(line)]  # type: ignore[attr-defined]
     return tree
+
+
+def _declares(line: ast.stmt) -> bool:
+    named = line.targets if isinstance(line, ast.Assign) else []
+    return bool(named) and all(isinstance(n, ast.Name) and n.id in DECLARED for n in named)
 
 
 def _is_text(line: ast.stmt) -> bool:

@@ -27,12 +27,14 @@ from backend.config import Config as Settings
 from backend.errors import RewardError
 from backend.rewards import _encoders, _references
 from backend.rewards._critic import Critic
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Floats, Images, Scores, Shape
 
 TITLE = "Adversarial"
 SUMMARY = "A critic that learns during the run to tell the policy's pictures from references."
 SOURCE = "Adv-GRPO (arXiv 2511.20256)"
 RANGE = (None, None)
+TRAITS = Traits(latency=1, weights="safetensors", comparable=False)
 
 _WHOLE, _PLACES, _REFERENCES, _PATCHES = 1, 2, 3, 4
 """Streams of randomness that one seed is split into."""

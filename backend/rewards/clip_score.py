@@ -16,12 +16,14 @@ from pydantic import Field
 
 from backend.config import Config as Settings
 from backend.rewards import _clip, _hub
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Scores, Shape
 
 TITLE = "CLIPScore"
 SUMMARY = "Likeness of picture and prompt by CLIP. Words painted into the picture raise it."
 SOURCE = "Hessel et al. 2021 (arXiv 2104.08718)"
 RANGE = (-1.0, 2.5)
+TRAITS = Traits(latency=1, comparable=False, reads_text=True, licence="MIT", weights="safetensors")
 
 
 class Config(Settings):

@@ -20,12 +20,14 @@ from backend.config import Config as Settings
 from backend.errors import ConfigError
 from backend.rewards import _hub, _references, _sight
 from backend.rewards._sight import Embeddings
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Ints, Scores, Shape, by_prompt
 
 TITLE = "DINO likeness"
 SUMMARY = "Likeness to references of the prompt, or difference from siblings, by DINOv2."
 SOURCE = "Oquab et al. 2023, DINOv2 (arXiv 2304.07193)"
 RANGE = (-1.0, 2.0)
+TRAITS = Traits(latency=1, comparable=False, weights="safetensors")
 
 DRAWN = 4
 """References of a prompt that are looked at."""

@@ -34,12 +34,14 @@ from backend.config import Config as Settings
 from backend.errors import ConfigError, RewardError
 from backend.rewards import _direction, _encoders, _figures, _weights, learn
 from backend.rewards._posterior import FOLDS
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Floats, Images, Scores, Shape
 
 TITLE = "Directional likeness"
 SUMMARY = "Likeness of picture and prompt, the prompt moved along a direction learned from pairs."
 SOURCE = "D²-Align (arXiv 2512.24146), stage 1, fitted to people's pairs"
 RANGE = (-2.0, 2.0)
+TRAITS = Traits(latency=1, comparable=False, weights="safetensors")
 
 FORMAT: Final = "palate-direction-1"
 OMEGA: Final = 1.5

@@ -9,12 +9,14 @@ from typing import Literal
 from pydantic import Field
 
 from backend.config import Config as Settings
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Scores, Shape
 
 TITLE = "File size"
 SUMMARY = "Kilobytes of the picture as a JPEG. Hacked by noise (large) or an empty ground (small)."
 SOURCE = "Black et al. 2023, Training Diffusion Models with RL (arXiv 2305.13301)"
 RANGE = (None, None)
+TRAITS = Traits()
 STATISTIC = True  # more is not better, so a fall while it is only watched is no warning
 
 

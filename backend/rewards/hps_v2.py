@@ -14,12 +14,14 @@ from pydantic import Field
 
 from backend.config import Config as Settings
 from backend.rewards import _clip, _hub
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Scores, Shape
 
 TITLE = "HPS v2.1"
 SUMMARY = "What people prefer, by a CLIP that learned it. Bought with gloss and saturation."
 SOURCE = "Wu et al. 2023, Human Preference Score v2 (arXiv 2306.09341)"
 RANGE = (-1.0, 1.0)
+TRAITS = Traits(latency=1, comparable=False, reads_text=True, weights="safetensors")
 
 
 class Config(Settings):
@@ -46,7 +48,7 @@ class HpsV2:
 
 def fingerprint(config: Config) -> str:
     """Which weights and whose tokens."""
-    return _hub.fingerprint(config.model) + _hub.fingerprint(config.tokenizer, "tokenizer.json")
+    return _clip.fingerprint(config.model, config.tokenizer)
 
 
 def load(config: Config, files: Files | None = None) -> HpsV2:

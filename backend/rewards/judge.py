@@ -13,12 +13,20 @@ from backend.errors import ConfigError
 from backend.rewards import _judge_asking as asking
 from backend.rewards import _judge_formats as formats
 from backend.rewards._judge_client import Call, Server, picture_url
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Ints, Scores, Shape
 
 TITLE = "Judge on a server"
 SUMMARY = "A vision-language model that scores pictures: 1 to 5, yes against no, or a checklist."
 SOURCE = "any OpenAI-compatible server, or `transformers serve`; formats in docs/judges.md"
 RANGE = (-6.0, 6.0)
+TRAITS = Traits(
+    latency=4,
+    deterministic=False,
+    reads_text=True,
+    licence="of the model",
+    weights="server",
+)
 SHAPE: Shape = "pointwise"
 JUDGE = True
 

@@ -13,12 +13,21 @@ from backend.rewards import _judge_asking as asking
 from backend.rewards import _judge_formats as formats
 from backend.rewards._judge_client import Call, Server, picture_url
 from backend.rewards._judge_formats import Said
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Shape, Verdicts
 
 TITLE = "Judge of pairs on a server"
 SUMMARY = "A vision-language model that compares two pictures of one prompt; a judge for win rates."
 SOURCE = "any OpenAI-compatible server, or `transformers serve`; formats in docs/judges.md"
 RANGE = (0.0, 1.0)
+TRAITS = Traits(
+    latency=5,
+    deterministic=False,
+    comparable=False,
+    reads_text=True,
+    licence="of the model",
+    weights="server",
+)
 SHAPE: Shape = "pairwise"
 JUDGE = True
 

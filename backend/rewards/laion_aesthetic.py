@@ -17,12 +17,14 @@ from pydantic import Field
 from backend.config import Config as Settings
 from backend.errors import RewardError
 from backend.rewards import _clip, _hub
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Floats, Images, Scores, Shape
 
 TITLE = "LAION aesthetic v2"
 SUMMARY = "How such pictures were rated, whatever was asked for. Finds one style and keeps to it."
 SOURCE = "christophschuhmann/improved-aesthetic-predictor (sac+logos+ava1-l14-linearMSE)"
 RANGE = (0.0, 10.0)
+TRAITS = Traits(latency=1, licence="MIT", weights="safetensors")
 
 
 class Config(Settings):

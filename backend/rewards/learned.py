@@ -8,6 +8,7 @@ from pydantic import Field
 
 from backend.config import Config as Settings
 from backend.errors import ConfigError
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ TITLE = "Learned from labels"
 SUMMARY = "What people preferred, learned from their pairs; says how unsure it is of each sample."
 SOURCE = "Bayesian Bradley–Terry with Rao–Kupper ties: backend/rewards/learn.py"
 RANGE = (None, None)
+TRAITS = Traits(latency=1, comparable=False, weights="safetensors")
 
 
 class Config(Settings):

@@ -13,12 +13,14 @@ from pydantic import Field
 
 from backend.config import Config as Settings
 from backend.rewards import _clip, _hub
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Scores, Shape
 
 TITLE = "PickScore"
 SUMMARY = "What people picked, by a CLIP that learned it. Compare inside one prompt."
 SOURCE = "Kirstain et al. 2023, Pick-a-Pic (arXiv 2305.01569)"
 RANGE = (-100.0, 100.0)
+TRAITS = Traits(latency=1, comparable=False, reads_text=True, licence="MIT", weights="safetensors")
 
 
 class Config(Settings):
@@ -49,7 +51,7 @@ class PickScore:
 
 def fingerprint(config: Config) -> str:
     """Which weights and whose tokens."""
-    return _hub.fingerprint(config.model) + _hub.fingerprint(config.tokenizer, "tokenizer.json")
+    return _clip.fingerprint(config.model, config.tokenizer)
 
 
 def load(config: Config, files: Files | None = None) -> PickScore:

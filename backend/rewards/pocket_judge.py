@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from backend.config import Config as Settings
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Shape, Verdicts
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ TITLE = "Pocket judge"
 SUMMARY = "A vision-language model of 4 million parameters that compares two pocket pictures."
 SOURCE = "backend/pocket/judge.py; trained on renders and on pictures of the pocket model"
 RANGE = (0.0, 1.0)
+TRAITS = Traits(latency=4, comparable=False, weights="safetensors")
 SHAPE: Shape = "pairwise"
 JUDGE = True
 """A model that was taught to judge, so it is to be audited before it teaches."""

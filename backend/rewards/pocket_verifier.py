@@ -10,12 +10,14 @@ from pydantic import Field
 
 from backend.config import Config as Settings
 from backend.errors import InputError
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Scores, Shape
 
 TITLE = "Pocket verifier"
 SUMMARY = "Checks the picture against a prompt of the pocket language, aspect by aspect."
 SOURCE = "backend/pocket/verifier.py; rules, nothing learned"
 RANGE = (0.0, 1.0)
+TRAITS = Traits()
 
 Aspect = Literal[
     "total",

@@ -9,12 +9,14 @@ from pydantic import Field
 
 from backend.config import Config as Settings
 from backend.rewards import _statistics
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Scores, Shape
 
 TITLE = "Saturation"
 SUMMARY = "How far the colours are from grey. Easily hacked: glaring pictures win."
 SOURCE = "max(R, G, B) − min(R, G, B), mean over the picture"
 RANGE = (-1.0, 1.0)
+TRAITS = Traits()
 STATISTIC = True  # more is not better, so a fall while it is only watched is no warning
 
 

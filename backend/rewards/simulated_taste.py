@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backend.config import Config as Settings
+from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Scores, Shape
 
 TITLE = "Simulated taste"
 SUMMARY = "The written utility of the simulated annotators: alignment, saturation and centring."
 SOURCE = "backend/preferences/simulated.py"
 RANGE = (0.0, 41.0)
+TRAITS = Traits()
 
 
 class Config(Settings):

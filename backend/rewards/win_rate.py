@@ -30,6 +30,7 @@ from backend import registry
 from backend.config import Config as Settings
 from backend.errors import ConfigError
 from backend.rewards import _pairings
+from backend.rewards._traits import Traits
 from backend.rewards.interface import (
     Checked,
     CheckedPairs,
@@ -49,6 +50,7 @@ SUMMARY = (
 )
 SOURCE = "Wang et al. 2025, Pref-GRPO (arXiv 2508.20751)"
 RANGE = (0.0, 1.0)
+TRAITS = Traits(latency=5, deterministic=False, comparable=False, licence="of the judge")
 
 
 class Config(Settings):

@@ -15,8 +15,9 @@ from backend.config import Config
 from backend.errors import ConfigError, InputError, NotFound
 from backend.preferences.annotators import WEIGH, Weigh
 from backend.registry import rewards as kinds
+from backend.rewards import _version
 from backend.rewards._heads import HEAD, HEADS
-from backend.services import jobs, judge_audits, policies, samples
+from backend.services import jobs, judge_audits, judgements, policies, samples
 from backend.services.studio import Studio
 from db.tables import Prompt, Reward, Sample, Score
 
@@ -51,6 +52,7 @@ def kind_rows() -> list[dict[str, Any]]:
                 "summary": module.SUMMARY,
                 "source": module.SOURCE,
                 "range": list(module.RANGE),
+                "traits": module.TRAITS.row(),
                 "schema": module.Config.model_json_schema(),
             }
         )
@@ -192,11 +194,22 @@ def load(studio: Studio, reward_id: int) -> Any:
 
 def load_term(studio: Studio, kind: str, config: dict[str, Any]) -> Any:
     """The scorer of a kind with settings, its files taken from the media."""
-    return kinds.get(kind).load(read_config(studio, kind, config), studio.media.local_path)
+    return kinds.get(kind).load(read_config(studio, kind, config), judgements.Shelf(studio))
 
 
-def record_scores(studio: Studio, reward_id: int, scores: Sequence[ScoreRow]) -> None:
-    """Store what a reward said, in one transaction; said again, the newer word stands."""
+def version_of(reward: dict[str, Any]) -> str:
+    """Hash of the code, weights and settings of a stored reward as they are here and now."""
+    kind = reward["kind"]
+    return _version.version(kind, kinds.get(kind).Config.read(reward["config"]))
+
+
+def record_scores(
+    studio: Studio, reward_id: int, scores: Sequence[ScoreRow], version: str = ""
+) -> None:
+    """Store what a reward said, in one transaction; said again, the newer word stands.
+
+    `version` is the hash of code, weights and settings that gave the scores (`version_of`).
+    """
     if not scores:
         return
     now = time.time()
@@ -208,6 +221,7 @@ def record_scores(studio: Studio, reward_id: int, scores: Sequence[ScoreRow]) ->
             "value": row.value,
             "status": row.status,
             "detail": row.detail,
+            "version": version,
             "created_at": now,
         }
         for row in scores
@@ -217,7 +231,8 @@ def record_scores(studio: Studio, reward_id: int, scores: Sequence[ScoreRow]) ->
     statement = statement.on_conflict_do_update(
         index_elements=["sample_id", "reward_id", "criterion"],
         set_={
-            name: statement.excluded[name] for name in ("value", "status", "detail", "created_at")
+            name: statement.excluded[name]
+            for name in ("value", "status", "detail", "version", "created_at")
         },
     )
     with studio.write() as session:

@@ -62,8 +62,13 @@ function plain(row, kind) {
   const settings = flatten(row.config ?? {}).filter(([key]) => key);
   return el("div", { class: "sec" }, el("p", null, kind?.summary ?? ""), el("p", { class: "meta muted", style: "margin-top:4px" }, kind?.source ?? ""),
     el("dl", { class: "kv", style: "margin-top:8px;max-width:360px" }, kind?.range && [el("dt", null, "range"), el("dd", null, kind.range.map((v) => (v === null ? "open" : num(v, 0))).join(" to "))],
+      kind?.traits && traits(kind.traits),
       settings.map(([key, value]) => [el("dt", null, key), el("dd", { class: "mono" }, value === null ? "none" : String(value))])));
 }
+
+/** What a kind declares of itself, as rows of a list of definitions. */
+const traits = (t) => [["latency", t.latency_text], ["compares", t.comparable ? "across prompts" : "inside one prompt"], ["same picture, same value", t.deterministic ? "yes" : "no"],
+  ["reads text in pictures", t.reads_text ? "yes" : "no"], ["differentiable", t.differentiable ? "yes" : "no"], ["weights", t.weights], ["licence", t.licence]].map(([word, value]) => [el("dt", null, word), el("dd", null, value)]);
 
 async function drawEnds(ends, parts, row, { others, onScore }) {
   const [high, low] = await Promise.all(["high", "low"].map((order) => api(`rewards/${row.id}/samples?order=${order}&limit=${ENDS}`)));

@@ -35,6 +35,10 @@ def test_every_kind_declares_what_it_is() -> None:
     for name in registry.rewards.names():
         module = registry.rewards.get(name)
         assert module.TITLE and module.SUMMARY and module.SOURCE and len(module.RANGE) == 2
+        said = module.TRAITS.row()
+        assert said["licence"] and said["latency_text"], name
+        if said["weights"] == "server":  # batching alone changes what a served model says
+            assert not said["deterministic"], name
         schema = module.Config.model_json_schema()
         assert all("description" in field for field in schema.get("properties", {}).values()), name
 
