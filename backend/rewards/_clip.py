@@ -74,11 +74,7 @@ class Eye:
 
     def cut(self, prompts: Sequence[str]) -> Floats:
         """Share of each prompt's tokens that the text encoder never sees, (B,)."""
-        share = {}
-        for prompt in dict.fromkeys(prompts):
-            num = len(self.tokenizer(prompt)["input_ids"])
-            share[prompt] = max(0, num - self.length) / num
-        return np.array([share[prompt] for prompt in prompts])
+        return unread(self.tokenizer, prompts, self.length)
 
     def cosine(self, images: Images, prompts: Sequence[str]) -> Floats:
         """Cosine of every picture with its prompt, (B,)."""
@@ -90,6 +86,15 @@ class Eye:
 def share(name: str, rule: Rule = "crop", tokenizer: str = "") -> Eye:
     """The eye of a checkpoint, loaded once in a process."""
     return Eye(name, rule, tokenizer, _hub.device())
+
+
+def unread(tokenizer: Any, prompts: Sequence[str], length: int) -> Floats:
+    """Share of each prompt's tokens beyond the first `length`, marks included, (B,)."""
+    share = {}
+    for prompt in dict.fromkeys(prompts):
+        num = len(tokenizer(prompt)["input_ids"])
+        share[prompt] = max(0, num - length) / num
+    return np.array([share[prompt] for prompt in prompts])
 
 
 def fingerprint(name: str, tokenizer: str) -> str:

@@ -22,6 +22,8 @@ PICKSCORE: Final = "yuvalkirstain/PickScore_v1"
 HPS: Final = "RE-N-Y/hpsv21"
 LAION: Final = "RE-N-Y/laion-aesthetic"
 DINO: Final = "facebook/dinov2-base"
+IMAGE_REWARD: Final = "RE-N-Y/ImageReward"
+BERT: Final = "google-bert/bert-base-uncased"
 
 STOCK: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "clip-score": ((CLIP_L, "model.safetensors"),),
@@ -29,6 +31,7 @@ STOCK: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "hps-v2": ((HPS, "model.safetensors"), (CLIP_H, "tokenizer_config.json")),
     "laion-aesthetic": ((CLIP_L, "model.safetensors"), (LAION, "model.safetensors")),
     "dino": ((DINO, "model.safetensors"),),
+    "image-reward": ((IMAGE_REWARD, "model.safetensors"), (BERT, "tokenizer_config.json")),
 }
 """Kind of reward → what it needs as it comes: (hub id, a file that must be there)."""
 

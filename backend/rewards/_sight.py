@@ -34,7 +34,7 @@ CLIP_STD: Final = (0.26862954, 0.26130258, 0.27577711)
 BATCH: Final = 16
 """Pictures in one pass."""
 KEPT: Final = 8192
-"""Pictures whose embeddings are remembered."""
+"""Pictures whose embeddings are remembered; of encoders that give a row for each place, fewer."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,12 @@ def of(name: str, side: int, rule: Rule = "crop") -> Sight:
 class Remembered:
     """Embeddings of pictures by their content; each is worked out once."""
 
-    def __init__(self, encode: Callable[[Images], Embeddings]) -> None:
-        self.encode = encode
+    def __init__(self, encode: Callable[[Images], Embeddings], keep: int = KEPT) -> None:
+        self.encode, self.keep = encode, keep
         self.kept: OrderedDict[bytes, Embeddings] = OrderedDict()
 
     def __call__(self, images: Images) -> Embeddings:
-        """(B, H, W, 3) uint8 → (B, D)."""
+        """(B, H, W, 3) uint8 → (B, D), or whatever shape `encode` gives a picture."""
         keys = [_key(image) for image in images]
         new = [i for i, key in enumerate(keys) if key not in self.kept and key not in keys[:i]]
         for at in range(0, len(new), BATCH):
@@ -107,7 +107,7 @@ class Remembered:
             for i, row in zip(part, self.encode(images[part]), strict=True):
                 self.kept[keys[i]] = row
         rows = np.stack([self.kept[key] for key in keys])
-        while len(self.kept) > KEPT:
+        while len(self.kept) > self.keep:
             self.kept.popitem(last=False)
         return rows
 

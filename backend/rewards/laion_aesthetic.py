@@ -8,7 +8,6 @@ map: they are folded to one vector here, in float64. The dropout between them is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,8 +16,9 @@ from pydantic import Field
 from backend.config import Config as Settings
 from backend.errors import RewardError
 from backend.rewards import _clip, _hub
+from backend.rewards._folding import folded
 from backend.rewards._traits import Traits
-from backend.rewards.interface import Files, Floats, Images, Scores, Shape
+from backend.rewards.interface import Files, Images, Scores, Shape
 
 TITLE = "LAION aesthetic v2"
 SUMMARY = "How such pictures were rated, whatever was asked for. Finds one style and keeps to it."
@@ -55,28 +55,6 @@ class LaionAesthetic:
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         """The folded head on the picture's embedding; the prompt plays no part."""
         return Scores.of(self.eye.image(images).astype(np.float64) @ self.vector + self.bias)
-
-
-def folded(layers: dict[str, Floats]) -> tuple[Floats, float]:
-    """Linear layers "….<number>.weight" and ".bias", in rising order, as one vector and a number.
-
-    A RewardError where they do not follow on each other down to one value.
-    """
-    found = [re.search(r"(\d+)\.weight$", name) for name in layers]
-    order = sorted((int(m.group(1)), m.string) for m in found if m)
-    if not order:
-        raise RewardError("The head has no linear layers ('….0.weight'); give another file.")
-    first = layers[order[0][1]]
-    matrix, bias = np.eye(first.shape[1]), np.zeros(first.shape[1])
-    for _, name in order:
-        weight = layers[name]
-        if weight.ndim != 2 or weight.shape[1] != len(bias):
-            raise RewardError(f"The head's layer '{name}' does not fit the one before it.")
-        matrix = weight @ matrix
-        bias = weight @ bias + layers.get(f"{name.removesuffix('weight')}bias", 0.0)
-    if matrix.shape[0] != 1:
-        raise RewardError(f"The head ends in {matrix.shape[0]} values instead of one.")
-    return np.asarray(matrix[0]), float(bias[0])
 
 
 def fingerprint(config: Config) -> str:
