@@ -105,7 +105,7 @@ export async function mount(main, page) {
     fill(ui.picks, el("div", { class: "pane-h b" }, el("h2", null, "Picks"), el("span", { class: "meta muted" }, `of the first ${state.n} drawn`)), data.prompts.map((prompt) => {
       const firsts = prompt.samples.slice(0, state.n);
       const best = firsts.reduce((one, other) => (other.selecting > one.selecting ? other : one));
-      return el("div", { class: "grp" }, el("div", { class: "grp-h" }, el("span", { class: "p clip grow" }, prompt.text), el("span", { class: "tn" }, fmt.num(best.selecting)), state.gold ? el("span", { class: "tn faint" }, fmt.num(best.gold)) : null),
+      return el("div", { class: "grp" }, el("div", { class: "grp-h" }, el("span", { class: "p clip grow", translate: "no" }, prompt.text), el("span", { class: "tn" }, fmt.num(best.selecting)), state.gold ? el("span", { class: "tn faint" }, fmt.num(best.gold)) : null),
         el("div", { class: "grp-t bon-t" }, prompt.samples.map((sample, i) => el("span", { class: `tile ${i >= state.n ? "out" : ""}`, "aria-current": sample === best ? "true" : null, "data-testid": sample === best ? "pick" : null, "data-sample": sample.id, title: `${fmt.num(sample.selecting)}${i >= state.n ? ", not among the first N" : ""}` },
           el("img", { src: `${sample.url}${sample.width > 128 ? "?side=128" : ""}`, alt: sample === best ? `picked: ${prompt.text}` : "", loading: "lazy", width: 64, height: 64, class: sample.width <= 128 ? "px" : null })))));
     }));
@@ -113,7 +113,7 @@ export async function mount(main, page) {
 
   function sources() {
     const select = (key, label, rows, blank = "") => el("div", { class: "field" }, el("label", { for: `bon-${key}` }, label), el("select", { class: "sel", id: `bon-${key}`, "data-testid": `bon-${key}`, onchange: (e) => { state[key] = Number(e.target.value); if (key !== "gold") Object.assign(state, { n: 0, depth: 0 }); load(); } },
-      blank && el("option", { value: 0 }, blank), rows.map((row) => el("option", { value: row.id, selected: row.id === state[key] }, row.name))));
+      blank && el("option", { value: 0 }, blank), rows.map((row) => el("option", { value: row.id, selected: row.id === state[key], translate: "no" }, row.name))));
     return el("div", { class: "sec" }, el("div", { class: "stack" }, select("policy", "Model", policies), select("set", "Prompts", sets), select("reward", "Keeps the best by", all), select("gold", "Judged by", all.filter((r) => r.id !== state.reward), "nobody else")));
   }
 

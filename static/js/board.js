@@ -16,7 +16,7 @@ const GAINS = [1, 4, 16];
 export async function mount(main, page) {
   const state = read(page.query);
   page.title("Board", [["Compare", "/compare"]]);
-  const ui = { bar: el("div", { class: "bar" }), prompt: el("p", { class: "prompt", "data-testid": "prompt" }), film: el("div", { class: "film", role: "group", "aria-label": "Prompts" }), body: el("div", { class: "stagewrap" }), left: el("section", { class: "pane", "aria-label": "Pictures" }), side: el("aside", { class: "pane", "aria-label": "Board" }) };
+  const ui = { bar: el("div", { class: "bar" }), prompt: el("p", { class: "prompt", "data-testid": "prompt", translate: "no" }), film: el("div", { class: "film", role: "group", "aria-label": "Prompts" }), body: el("div", { class: "stagewrap" }), left: el("section", { class: "pane", "aria-label": "Pictures" }), side: el("aside", { class: "pane", "aria-label": "Board" }) };
   fill(main, ui.bar, el("div", { class: "panes cmp" }, ui.left, ui.side));
   const [known, sets] = await Promise.all([api("boards/sources"), api("prompt-sets")]);
   const set = sets.find((one) => one.id === state.set) || sets.find((one) => one.split === "heldout") || sets[0];

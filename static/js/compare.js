@@ -107,7 +107,7 @@ async function one(main, page, id) {
   const mine = [];
   const judge = new Judge({ comparison: id });
   const stage = new Stage({ tags: ["A", "B"], onpick: (side) => state.mode === "blind" && vote(side) });
-  const ui = { bar: el("div", { class: "bar" }), prompt: el("p", { class: "prompt", "data-testid": "prompt" }), film: el("div", { class: "film", role: "group", "aria-label": "Prompts" }), side: el("aside", { class: "pane", "aria-label": "Verdict" }), left: el("section", { class: "pane", "aria-label": "Pictures" }) };
+  const ui = { bar: el("div", { class: "bar" }), prompt: el("p", { class: "prompt", "data-testid": "prompt", translate: "no" }), film: el("div", { class: "film", role: "group", "aria-label": "Prompts" }), side: el("aside", { class: "pane", "aria-label": "Verdict" }), left: el("section", { class: "pane", "aria-label": "Pictures" }) };
   fill(main, ui.bar, el("div", { class: "panes cmp" }, ui.left, ui.side));
   const unbind = keys.bind("Compare", bindings());
   judge.addEventListener("pair", draw);
@@ -289,7 +289,7 @@ async function one(main, page, id) {
 
   function last() {
     return el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h2", null, "Your last votes")), el("table", { class: "tbl" }, el("tbody", null, mine.slice(0, 5).map((entry) =>
-      el("tr", null, el("td", { class: "clip" }, entry.prompt), el("td", { class: "num" }, SHORT[entry.choice]), el("td", { class: "num faint" }, `${entry.seconds.toFixed(1)} s`))))));
+      el("tr", null, el("td", { class: "clip", translate: "no" }, entry.prompt), el("td", { class: "num" }, SHORT[entry.choice]), el("td", { class: "num faint" }, `${entry.seconds.toFixed(1)} s`))))));
   }
 
   function hints() {

@@ -1,4 +1,5 @@
 /** The two pages before the door: sign in, and come in by a link. They know nothing of the studio but what the API tells strangers. */
+import { languageButtons } from "/static/js/languages.js";
 import { api, button, el, empty, fill, fmt, note } from "/static/js/lib.js";
 import { field } from "/static/js/person_fields.js";
 
@@ -71,4 +72,5 @@ async function join() {
 
 document.body.classList.toggle("dark", document.documentElement.dataset.theme === "dark");
 await (main.dataset.kind === "join" ? join() : signIn()).catch((error) => fill(host, note("The studio does not answer", error.message, { actions: [button("Try again", { size: "sm", onclick: () => location.reload() })] })));
+main.append(el("div", { class: "row languages" }, languageButtons()));
 document.documentElement.dataset.ready = location.pathname;

@@ -133,7 +133,7 @@ async function judging(main, page, asked, studies) {
   }
 
   function guidelines() {
-    dialog("Guidelines", () => el("p", { class: "guidelines", tabindex: "0" }, asked.guidelines), { wide: true });
+    dialog("Guidelines", () => el("p", { class: "guidelines", tabindex: "0", translate: "no" }, asked.guidelines), { wide: true });
   }
 
   // the draft survives a reload ---------------------------------------------------------------------------
@@ -226,7 +226,7 @@ async function judging(main, page, asked, studies) {
   function draw() {
     const parts = {
       progress: el("div", { class: "prog", role: "progressbar", "aria-label": "judged", "aria-valuemin": "0" }, el("b")),
-      prompt: el("span", { "data-testid": "prompt" }),
+      prompt: el("span", { "data-testid": "prompt", translate: "no" }),
       comment: el("input", { class: "inp comment", "data-testid": "comment", "aria-label": "Comment", placeholder: "What should be known about this? Enter keeps it", hidden: true,
         maxlength: 500, oninput: saveDraft, onkeydown: (e) => { if (e.key === "Enter" || e.key === "Escape") { e.preventDefault(); writeComment(false); } } }),
       chips: el("div", { class: "row chips" }, asked.reasons.length > 0 && el("span", { class: "meta muted nowrap" }, "Why, if you like"), asked.reasons.map((name) =>
@@ -245,7 +245,7 @@ async function judging(main, page, asked, studies) {
       kind.flick && el("button", { type: "button", class: "btn quiet sm flicker", "data-testid": "flicker", onpointerdown: () => kind.flick?.(true), onpointerup: () => kind.flick?.(false), onpointerleave: () => kind.flick?.(false) }, "Flicker", keys.hint("label.flicker")),
       el("span", { class: "vsep" }), button("Why", { kind: "quiet", size: "sm only-phone", testid: "why", onclick: () => lab.classList.toggle("why-open") }), skip.node, parts.undo);
     const lab = el("div", { class: `lab kind-${asked.kind}`, "data-testid": "label" }, studies.length > 0 && strip(studies), parts.progress,
-      el("div", { class: "prompt" }, asked.question && el("p", { class: "question", "data-testid": "question" }, asked.question), el("p", null, parts.prompt)),
+      el("div", { class: "prompt" }, asked.question && el("p", { class: "question", "data-testid": "question" }, asked.question), el("p", { translate: "no" }, parts.prompt)),
       el("div", { class: "stagewrap" }, kind.node, parts.off), kind.answers, marks?.node, questions?.node,
       el("div", { class: "tray", "data-testid": "reason-tray" }, el("div", { class: "row why" }, parts.chips, parts.comment), tools));
     return { ...parts, lab };

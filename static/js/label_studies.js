@@ -28,7 +28,7 @@ export function list(studies) {
   return el("div", { class: "sec asked", "data-testid": "studies" },
     el("div", { class: "sec-h" }, el("h2", null, "Studies that ask you")),
     el("table", { class: "tbl" }, el("thead", null, el("tr", null, ["study", "question", "what stands there", "judged", ""].map((word) => el("th", null, word)))),
-      el("tbody", null, studies.map((study) => el("tr", null, el("td", { class: "strong" }, study.shown), el("td", { class: "wrap muted" }, study.question), el("td", { class: "muted" }, KINDS[study.kind]),
+      el("tbody", null, studies.map((study) => el("tr", null, el("td", { class: "strong", translate: "no" }, study.shown), el("td", { class: "wrap muted" }, study.question), el("td", { class: "muted" }, KINDS[study.kind]),
         el("td", null, meter(study.settled / study.items, `${fmt.int(study.settled)} of ${fmt.int(study.items)}`)),
         el("td", { class: "num" }, el("a", { class: `btn ${study === first ? "primary" : ""}`, href: `/label/${study.id}`, "aria-label": `Judge ${study.shown}` }, "Judge")))))));
 }

@@ -143,6 +143,10 @@ export const pm = (value, spread) => [value, spread ? el("span", { class: "pm" }
 
 // saying things ---------------------------------------------------------------------------------------------
 
+/** A word of the studio as it is shown in the language of the page: for what is compared with what somebody types, or measured.
+ * What is shown is translated by itself. @param {string} text @returns {string} */
+export const said = (text) => globalThis.palateSay?.(text) ?? text;
+
 /** Tell screen readers, in the one live line of the page. @param {string} text */
 export function live(text) {
   const node = document.getElementById("live");

@@ -94,7 +94,7 @@ class NewRun {
     this.gallery.choose(this.clone ? "" : this.config.recipe);
     fill(this.others, others.length ? el("div", { class: "sec", style: "border-top:1px solid var(--line)" }, el("div", { class: "sec-h" }, el("h2", null, "Start from a run")),
       el("table", { class: "tbl picks" }, el("tbody", null, others.map((run) => el("tr", { "aria-selected": String(run.id === this.clone) },
-        el("td", { class: "clip" }, el("button", { class: "link", style: "color:inherit", onclick: () => this.fromRun(run.id) }, run.name)),
+        el("td", { class: "clip" }, el("button", { class: "link", style: "color:inherit", onclick: () => this.fromRun(run.id), translate: "no" }, run.name)),
         el("td", { class: `num ${advantageClass(run.gain?.value ?? 0)}` }, num(run.gain?.value, 3, { sign: true }))))))) : null);
   }
 

@@ -112,7 +112,7 @@ export class RewardMix {
     const remove = button("", { kind: "quiet", size: "sm icon", icon: "x", disabled: last, title: last ? "A run needs one reward that is trained" : `Remove ${term.name}`, onclick: () => this.remove(term) });
     remove.setAttribute("aria-label", `Remove ${term.name}`);
     return el("tr", { "data-testid": "mix-row", "data-reward": term.name },
-      el("td", null, el("span", { class: "row", style: "gap:8px" }, el("i", { class: "sw", style: trained ? `background:${rewardColour(i)}` : "border:1px solid var(--line-control)" }), el("span", null, el("b", { class: "strong clip", title: term.name }, term.name), el("span", { class: "micro faint clip" }, row ? about(row) : term.kind)))),
+      el("td", null, el("span", { class: "row", style: "gap:8px" }, el("i", { class: "sw", style: trained ? `background:${rewardColour(i)}` : "border:1px solid var(--line-control)" }), el("span", null, el("b", { class: "strong clip", title: term.name, translate: "no" }, term.name), el("span", { class: "micro faint clip" }, row ? about(row) : term.kind)))),
       el("td", null, trained ? el("span", { class: "row" }, slider, number, influence) : influence),
       el("td", null, trained ? this.transform(term) : el("span", { class: "faint" }, "–")), el("td", null, plot),
       el("td", null, el("select", { class: "sel sm-sel", "aria-label": `Role of ${term.name}`, "data-testid": `role-${term.name}`, disabled: last || !this.trains, onchange: (e) => this.setRole(term, e.target.value) },

@@ -33,7 +33,7 @@ function tile(item, word) {
   const said = ORDER.filter((verdict) => item.verdicts[verdict]);
   const words = said.map((verdict) => `${word(item, verdict)} ${item.verdicts[verdict]}`).join(", ") || "not judged";
   return el("li", null, el("button", { type: "button", class: "item", "data-testid": "behind", "data-pair": item.pair_id, "aria-label": `${item.prompt}: ${words}`, onclick: () => openPair(item.pair_id) },
-    el("span", { class: "item-pics n2" }, item.samples.map((sample) => (sample.url ? el("img", { src: sample.url, alt: "", loading: "lazy", class: sample.width <= 256 ? "px" : null }) : el("span", { class: "words" }, sample.text)))),
+    el("span", { class: "item-pics n2" }, item.samples.map((sample) => (sample.url ? el("img", { src: sample.url, alt: "", loading: "lazy", class: sample.width <= 256 ? "px" : null }) : el("span", { class: "words", translate: "no" }, sample.text)))),
     el("span", { class: "item-bar", "aria-hidden": "true" }, said.map((verdict) => el("i", { class: `v-${verdict}`, style: `flex-grow:${item.verdicts[verdict]}` }))),
     el("span", { class: "meta item-said" }, el("span", { class: "clip" }, said.map((verdict, i) => [i ? " · " : "", `${word(item, verdict)} `, el("b", null, item.verdicts[verdict])])))));
 }
@@ -46,7 +46,7 @@ export async function openPair(id) {
     return;
   }
   const aspects = [...new Set(pair.answers.flatMap((answer) => Object.keys(answer.aspects)))];
-  await dialog(pair.prompt, () => [el("div", { class: "stage item-large n2" }, pair.samples.map((sample, i) => el("figure", null, sample.url ? el("img", { src: sample.url, alt: "", class: sample.width <= 256 ? "px" : null }) : el("p", { class: "words" }, sample.text),
+  await dialog(pair.prompt, () => [el("div", { class: "stage item-large n2" }, pair.samples.map((sample, i) => el("figure", null, sample.url ? el("img", { src: sample.url, alt: "", class: sample.width <= 256 ? "px" : null }) : el("p", { class: "words", translate: "no" }, sample.text),
     el("figcaption", { class: "meta" }, el("b", null, ["First", "Second"][i]), ` ${sample.policy}`, el("span", { class: "mono faint" }, ` seed ${sample.seed}`))))),
   el("div", { class: "tbl-x" }, el("table", { class: "tbl", "data-testid": "answers", style: "margin-top:12px" }, el("thead", null, el("tr", null, el("th", null, "person"), el("th", null, "chose"), aspects.map((aspect) => el("th", null, aspect)), el("th", { class: "num" }, "took"), el("th", { class: "num" }, "when"), el("th", null, "said"))),
     el("tbody", null, pair.answers.map((answer) => el("tr", { class: answer.excluded ? "is-out" : null }, el("td", null, answer.name, answer.kind === "simulated" && [" ", el("span", { class: "badge" }, "simulated")], answer.excluded && [" ", el("span", { class: "badge warn" }, "excluded")]), el("td", null, el("b", { class: "strong" }, chose(answer.choice)), ["a", "b"].includes(answer.choice) && el("span", { class: "faint" }, answer.choice === answer.shown_left ? " on the left" : " on the right")),

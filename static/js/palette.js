@@ -2,7 +2,8 @@
  * The palette behind Ctrl or ⌘ K: pages, actions, and whatever the project calls by name, found by typing and taken by Enter. Everything is
  * done from the keyboard; the list is a listbox that the field owns.
  */
-import { api, dialog, el, fill, icon, live, who } from "/static/js/lib.js";
+import { choose, LANGUAGES } from "/static/js/languages.js";
+import { api, dialog, el, fill, icon, live, said, who } from "/static/js/lib.js";
 
 const SIGNS = { page: "right", action: "play", run: "runs", study: "label", "prompt set": "stack", reward: "sliders", comparison: "compare", model: "image", recipe: "tree" };
 const ACTIONS = [["New run", "/runs/new", "/runs"], ["New study", "/studies?new=1", "/studies"], ["Draw pairs", "/prompts?generate=1", "/prompts"], ["Best of N", "/best-of-n", "/compare"], ["Open a board", "/compare?sources=", "/compare"], ["Learn a reward", "/rewards", "/rewards"]];
@@ -14,8 +15,11 @@ let isOpen = false;
 function own() {
   const rail = [...document.querySelectorAll("#palate .rail a[href]:not(.mark)")].map((link) => ({ kind: "page", name: (link.textContent || "").trim(), url: link.getAttribute("href") || "/" }));
   const known = new Set(rail.map((one) => one.url));
-  return [...rail, ...ACTIONS.filter(([, , page]) => known.has(page)).map(([name, url]) => ({ kind: "action", name, url }))];
+  return [...rail, ...ACTIONS.filter(([, , page]) => known.has(page)).map(([name, url]) => ({ kind: "action", name, url }))].map(shown);
 }
+
+/** A page or action of the studio, called as the language of the page calls it. */
+const shown = (one) => ({ ...one, name: said(one.name), isOurs: true });
 
 /** How well a name fits: it begins with the words, a word of it does, or it has them; -1 when it has not. */
 function fits(name, text) {
@@ -27,7 +31,9 @@ function fits(name, text) {
 export function palette({ go, theme, help }) {
   if (isOpen || document.querySelector("dialog[open]")) return;
   isOpen = true;
-  const mine = [...own(), ...["light", "dark", "system"].map((name) => ({ kind: "action", name: name === "system" ? "Theme as the system" : `${name === "dark" ? "Dark" : "Light"} theme`, run: () => theme(name) })), { kind: "action", name: "Keyboard shortcuts", run: help }];
+  const themes = [["light", "Light theme"], ["dark", "Dark theme"], ["system", "Theme as the system"]].map(([choice, name]) => ({ kind: "action", name, run: () => theme(choice) }));
+  const languages = LANGUAGES.map(([tag, name]) => ({ kind: "language", name, run: () => choose(tag) }));
+  const mine = [...own(), ...[...themes, { kind: "action", name: "Keyboard shortcuts", run: help }].map(shown), ...languages];
   /** @type {any[]} */
   let items = [];
   let at = 0;
@@ -70,7 +76,7 @@ export function palette({ go, theme, help }) {
   function draw(found, keep) {
     items = found.slice(0, 40);
     at = Math.min(keep, Math.max(0, items.length - 1));
-    fill(list, items.map((item, i) => el("li", { role: "option", id: `pal-${i}`, "aria-selected": String(i === at), onclick: () => close(item), onpointermove: () => { if (i !== at) move(i); } }, icon(SIGNS[item.kind] || "right"), el("span", { class: "grow clip" }, item.name), el("span", { class: "meta" }, item.kind))));
+    fill(list, items.map((item, i) => el("li", { role: "option", id: `pal-${i}`, "aria-selected": String(i === at), onclick: () => close(item), onpointermove: () => { if (i !== at) move(i); } }, icon(SIGNS[item.kind] || "right"), el("span", { class: "grow clip", translate: item.isOurs ? null : "no" }, item.name), el("span", { class: "meta" }, item.kind))));
     none.hidden = items.length > 0;
     mark();
     if (field.value) live(items.length ? `${items.length} found` : "Nothing found");

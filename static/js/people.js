@@ -66,7 +66,7 @@ export async function mount(main, page) {
       onchange: () => change(person, { role: role.value }, `${person.name} is ${role.value}.`) },
       Object.keys(ROLES).map((name) => el("option", { value: name, selected: name === person.role }, name)));
     const named = data.studies.filter((study) => person.studies.includes(study.id)).map((study) => study.name);
-    return el("tr", { class: person.disabled ? "is-closed" : null }, el("td", null, el("b", { class: "strong" }, person.name), person.id === data.me && el("span", { class: "badge" }, "you"),
+    return el("tr", { class: person.disabled ? "is-closed" : null }, el("td", null, el("b", { class: "strong", translate: "no" }, person.name), person.id === data.me && el("span", { class: "badge" }, "you"),
         person.disabled && el("span", { class: "badge warn" }, "closed"), person.email && el("span", { class: "meta faint opt" }, ` ${person.email}`)),
       el("td", null, role), el("td", { class: "opt" }, button(named.join(", ") || "everything", { kind: "quiet", size: "sm", testid: `studies-${person.name}`, title: `Which studies ${person.name} may judge`, onclick: () => chooseStudies(person, data) })),
       el("td", { class: "num opt" }, fmt.int(person.labels)), el("td", { class: "num muted opt" }, person.signed_in_at ? fmt.ago(person.signed_in_at) : "never"),
@@ -125,7 +125,7 @@ export async function mount(main, page) {
     if (!data.tokens.length) return null;
     return [el("div", { class: "pane-h b" }, el("h2", null, "Keys of programs"), el("span", { class: "meta muted" }, "each makes its own on You")), el("table", { class: "tbl pad" },
       el("thead", null, el("tr", null, el("th", null, "key"), el("th", null, "of"), el("th", { class: "opt" }, "may"), el("th", { class: "num opt" }, "used"), el("th", null, el("span", { class: "vh" }, "act")))),
-      el("tbody", null, data.tokens.map((token) => el("tr", null, el("td", { class: "strong" }, token.name), el("td", null, token.owner), el("td", { class: "muted opt" }, token.scopes.join(", ")), el("td", { class: "num muted opt" }, token.used_at ? fmt.ago(token.used_at) : "never"),
+      el("tbody", null, data.tokens.map((token) => el("tr", null, el("td", { class: "strong", translate: "no" }, token.name), el("td", { translate: "no" }, token.owner), el("td", { class: "muted opt" }, token.scopes.join(", ")), el("td", { class: "num muted opt" }, token.used_at ? fmt.ago(token.used_at) : "never"),
         el("td", { class: "num" }, button("End", { kind: "quiet", size: "sm", onclick: async () => {
           const sure = await confirm({ title: `End the key “${token.name}”?`, text: `Programs of ${token.owner} that use it are refused from then on. A key cannot be had back.`, danger: "End it", safe: "Keep it" });
           if (sure) await tried(() => api(`people/tokens/${token.id}`, { method: "DELETE" }), refresh);

@@ -51,7 +51,7 @@ export async function mount(main, page) {
     fill(list, el("table", { class: "tbl pad", "data-testid": "prompt-sets" },
       el("thead", null, el("tr", null, el("th", null, "set"), el("th", null, "split"), el("th", { class: "num" }, "prompts"), el("th", { class: "num opt" }, "made"))),
       el("tbody", null, sets.map((set) => el("tr", { "aria-selected": String(set.id === chosen), onclick: () => choose(set.id) },
-        el("td", null, el("button", { class: "plain strong", onclick: () => choose(set.id) }, set.name)), el("td", { class: "muted" }, SPLITS[set.split] || set.split),
+        el("td", null, el("button", { class: "plain strong", onclick: () => choose(set.id), translate: "no" }, set.name)), el("td", { class: "muted" }, SPLITS[set.split] || set.split),
         el("td", { class: "num" }, fmt.int(set.num_prompts)), el("td", { class: "num muted opt" }, fmt.ago(set.created_at)))))),
     el("div", { class: "bar", style: "border-top:1px solid var(--line)" }, el("h2", null, sets.find((set) => set.id === chosen)?.name), el("span", { class: "meta muted", "data-testid": "prompt-count" }), el("span", { class: "grow" }), search), body);
     drawPrompts(body);
@@ -75,7 +75,7 @@ export async function mount(main, page) {
     if ([chosen, query].join() !== asked) return;
     if (found instanceof Error) { fill(body, el("div", { class: "sec" }, note("The prompts are not there", found.message))); return; }
     list.querySelector("[data-testid=prompt-count]").textContent = query ? `${fmt.int(found.total)} with "${query}"` : fmt.count(found.total, "prompt");
-    const rows = found.prompts.map((prompt, i) => el("li", null, el("span", { class: "n" }, fmt.int(offset + i + 1)), el("span", null, prompt.text)));
+    const rows = found.prompts.map((prompt, i) => el("li", null, el("span", { class: "n" }, fmt.int(offset + i + 1)), el("span", { translate: "no" }, prompt.text)));
     const shown = offset + found.prompts.length;
     const more = shown < found.total && button(`Show ${fmt.int(Math.min(PAGE, found.total - shown))} more`, { size: "sm", onclick: (e) => { /** @type {any} */ (e.currentTarget).remove(); drawPrompts(body, shown); } });
     if (!offset) fill(body, found.total ? el("ol", { class: "plist", "data-testid": "prompt-list" }, rows) : el("p", { class: "sec muted" }, "No prompt in this set holds these words."));

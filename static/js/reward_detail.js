@@ -25,7 +25,7 @@ function head(row, { kind, versions, onVersion }) {
   const pick = versions.length > 1
     ? el("select", { class: "sel sm-sel", "aria-label": "Version", onchange: (e) => onVersion(versions.find((v) => String(v.id) === e.target.value)) }, versions.map((v) => el("option", { value: v.id, selected: v.id === row.id }, `version ${v.version}`)))
     : el("span", { class: "meta muted" }, `version ${row.version}`);
-  return el("div", { class: "pane-h" }, el("h2", { "data-testid": "reward-name-shown" }, row.name), pick, el("span", { class: "meta muted clip" }, kind?.title ?? row.kind), el("span", { class: "grow" }),
+  return el("div", { class: "pane-h" }, el("h2", { "data-testid": "reward-name-shown", translate: "no" }, row.name), pick, el("span", { class: "meta muted clip" }, kind?.title ?? row.kind), el("span", { class: "grow" }),
     el("a", { class: "btn sm", href: `/runs/new?reward=${encodeURIComponent(row.name)}`, "data-testid": "use-in-run" }, "Use in a new run"));
 }
 
@@ -93,7 +93,7 @@ async function drawScatter(host, row, others) {
   const { items } = await api(`samples?limit=${SCATTER}`);
   const draw = (/** @type {string} */ name) => {
     const points = items.filter((s) => Number.isFinite(s.scores?.[row.name]) && Number.isFinite(s.scores?.[name])).map((s) => ({ x: s.scores[row.name], y: s.scores[name], url: s.url, prompt: s.prompt }));
-    const choice = el("select", { class: "sel sm-sel", "aria-label": "The other reward", "data-testid": "scatter-other", onchange: (e) => draw(e.target.value) }, others.map((o) => el("option", { value: o.name, selected: o.name === name }, o.name)));
+    const choice = el("select", { class: "sel sm-sel", "aria-label": "The other reward", "data-testid": "scatter-other", onchange: (e) => draw(e.target.value) }, others.map((o) => el("option", { value: o.name, selected: o.name === name, translate: "no" }, o.name)));
     fill(host, el("div", { class: "sec-h" }, el("h2", { class: "nowrap" }, "Where two rewards part"), points.length > 2 && el("span", { class: "meta muted nowrap" }, `rank correlation ${num(spearman(points))} on ${points.length} samples`), el("span", { class: "grow" }), el("span", { class: "meta faint" }, `${row.name} ×`), choice),
       points.length > 2 ? scatterPlot(points, { xWord: row.name, yWord: name, width: Math.max(300, Math.min(760, host.clientWidth - 32)), onPick: show }) : el("p", { class: "meta muted" }, `Too few samples have been scored by both ${row.name} and ${name}.`));
   };
@@ -101,5 +101,5 @@ async function drawScatter(host, row, others) {
 }
 
 function show(point) {
-  return dialog("Sample", () => [el("img", { src: point.url, width: 256, height: 256, alt: point.prompt, class: "px" }), el("p", { style: "margin-top:8px" }, point.prompt), el("p", { class: "meta muted" }, `${figure(point.x)} and ${figure(point.y)}`)]);
+  return dialog("Sample", () => [el("img", { src: point.url, width: 256, height: 256, alt: point.prompt, class: "px" }), el("p", { style: "margin-top:8px", translate: "no" }, point.prompt), el("p", { class: "meta muted" }, `${figure(point.x)} and ${figure(point.y)}`)]);
 }

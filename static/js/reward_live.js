@@ -57,7 +57,7 @@ export class LivePanel {
       !f.better && el("p", { class: "meta", style: "margin-bottom:4px", "data-testid": "not-usable" }, el("b", null, "Not usable yet: "), `it cannot be told from the stock reward (${num(100 * f.difference.low, 1)} to ${num(100 * f.difference.high, 1)} points apart).`),
       el("p", { class: "meta muted", style: "margin-bottom:4px", "data-testid": "next-step" }, nextStep(f.next), f.ceiling ? ` No reward can pass ${percent(f.ceiling.best)}.` : ""),
       state.people?.length > 1 && el("details", null, el("summary", { class: "meta" }, "Whose answers count"), el("table", { class: "tbl" }, el("tbody", null,
-        state.people.map((one) => el("tr", null, el("td", null, one.name), el("td", { class: "num" }, `weighs ${num(one.weight, 2)}`), el("td", { class: "num muted" }, `${num(100 * one.lapse, 0)} % lapses`)))))),
+        state.people.map((one) => el("tr", null, el("td", { translate: "no" }, one.name), el("td", { class: "num" }, `weighs ${num(one.weight, 2)}`), el("td", { class: "num muted" }, `${num(100 * one.lapse, 0)} % lapses`)))))),
       state.refit_ms_p95 !== null && el("p", { class: "meta faint" }, `Refitted in ${num(state.refit_ms_p95, 0)} ms.`)];
   }
 }

@@ -55,7 +55,7 @@ class RewardsView {
   item(row) {
     const accuracy = row.figures?.accuracy;
     return el("button", { class: "rw", type: "button", "data-testid": "reward-row", "data-reward": row.id, "aria-pressed": String(row.name === this.current?.name), onclick: () => this.open(row) },
-      el("span", { class: "row" }, el("b", { class: "strong" }, row.name), el("span", { class: "meta faint clip grow" }, about(row)),
+      el("span", { class: "row" }, el("b", { class: "strong", translate: "no" }, row.name), el("span", { class: "meta faint clip grow" }, about(row)),
         Number.isFinite(accuracy) ? el("span", { class: "nowrap" }, num(100 * accuracy, 0), el("span", { class: "pm faint" }, ` ± ${num((100 * (row.figures.high - row.figures.low)) / 2, 0)} %`)) : null),
       el("span", { class: "meta muted", style: "display:block;margin-top:2px" }, this.kinds.get(row.kind)?.title ?? row.kind, " ", auditMark(row.audit)));
   }

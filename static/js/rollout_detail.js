@@ -19,7 +19,7 @@ export function drawDetail(host, group, leaf, full, names, onOpen = () => {}) {
   fill(host,
     el("div", { class: "pane-h" }, el("h2", null, titleOf(group, leaf, edge, rank, siblings.length)), el("span", { class: "mono faint" }, `group ${group.id}`)),
     el("div", { class: "sec", "data-testid": "sample-detail", "data-leaf": leaf.idx }, el("div", { class: "pic" },
-      el("div", { class: "stage" }, group.sheet_url && leaf.tile !== null ? sheetTile(group.sheet_url, group.tiles, leaf.tile, 128, group.prompt) : leaf.text ? el("span", { class: "words" }, leaf.text) : el("span", { class: "gone" }, "not kept")),
+      el("div", { class: "stage" }, group.sheet_url && leaf.tile !== null ? sheetTile(group.sheet_url, group.tiles, leaf.tile, 128, group.prompt) : leaf.text ? el("span", { class: "words", translate: "no" }, leaf.text) : el("span", { class: "gone" }, "not kept")),
       el("dl", { class: "kv" }, lines(group, leaf, edge, `${rank} of ${siblings.length}`).map(([word, value, cls]) => [el("dt", null, word), el("dd", { class: cls }, value)]))),
     trunkStrip(full)),
     el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h3", null, bySteps(group) ? "From gain to advantage" : group.given ? "From verdict to advantage" : "From raw reward to advantage")),

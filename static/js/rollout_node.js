@@ -49,10 +49,10 @@ export function imported(group, full, leaf, choose) {
   const detail = full.detail;
   const ranked = lines(group).flatMap((line) => line.leaves);
   const size = ranked.length > 12 ? 96 : 144;
-  return el("div", { class: "sec scroll", "data-testid": "imported-group" }, el("p", { style: "margin-bottom:8px" }, group.prompt),
+  return el("div", { class: "sec scroll", "data-testid": "imported-group" }, el("p", { style: "margin-bottom:8px", translate: "no" }, group.prompt),
     el("p", { class: "meta muted", style: "margin-bottom:12px" }, detail.computed ? "The log has no advantages; they were worked out here: (total − mean) / standard deviation of the group." : "The advantages are those of the log.",
       " ", Number.isFinite(detail.divisor) ? "The shares say how each follows from the rewards." : "They do not follow from the logged rewards, so no shares are shown.", " No tree was logged."),
     el("div", { class: "row imported", style: "gap:8px;flex-wrap:wrap;align-items:flex-start" }, ranked.map((one) => el("button", { type: "button", class: "judged-one", "aria-pressed": String(one.idx === leaf.idx), "aria-label": `advantage ${advantage(one.advantage)}`, onclick: () => choose(group.id, one.idx) },
-      group.sheet_url && one.tile !== null ? sheetTile(group.sheet_url, group.tiles, one.tile, size) : el("span", { class: "words", style: `width:${size}px` }, one.text ?? "not kept"),
+      group.sheet_url && one.tile !== null ? sheetTile(group.sheet_url, group.tiles, one.tile, size) : el("span", { class: "words", translate: "no", style: `width:${size}px` }, one.text ?? "not kept"),
       el("span", { class: "meta tn" }, advantage(one.advantage))))));
 }

@@ -8,7 +8,7 @@ const SIDE = 192;
 
 /** @param {import("/static/js/rollout_row.js").Group} group @param {number} chosen @param {(group: number, leaf: number) => void} onSelect */
 export function drawPair(group, chosen, onSelect) {
-  return el("div", { class: "sec", "data-testid": "judged-pair" }, el("p", { style: "margin-bottom:12px" }, group.prompt),
+  return el("div", { class: "sec", "data-testid": "judged-pair" }, el("p", { style: "margin-bottom:12px", translate: "no" }, group.prompt),
     el("div", { class: "row judged", style: "gap:8px;align-items:flex-start" }, group.leaves.map((leaf) => el("button", { type: "button", class: "judged-one", "aria-pressed": String(leaf.idx === chosen), onclick: () => onSelect(group.id, leaf.idx) },
       group.sheet_url && leaf.tile !== null ? sheetTile(group.sheet_url, group.tiles, leaf.tile, SIDE, verdict(leaf)) : el("span", { class: "gone" }, "not kept"),
       el("span", { class: `meta ${verdict(leaf) === "preferred" ? "pos" : "neg"}` }, verdict(leaf))))),

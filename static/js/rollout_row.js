@@ -141,7 +141,7 @@ export function groupRow(group, names, { current, leaf: chosen, picked, onSelect
   const skipped = group.kept ? null : el("span", { class: "badge", title: group.reason }, group.reason ? `skipped, ${short(group.reason)}` : "skipped");
   const first = shown[0]?.leaves[0]?.idx;
   return el("article", { class: `grp ${current ? "on" : ""} ${small ? "small" : ""}`, "data-testid": "group-row", "data-group": group.id, "aria-current": current ? "true" : null },
-    el("div", { class: "grp-h" }, el("span", { class: "p clip", title: group.prompt }, group.prompt), apart && el("span", { class: "badge warn", title: apart }, "rewards disagree"), skipped, group.facts?.missing ? el("span", { class: "badge warn", title: `Trained rewards gave no value ${group.facts.missing} times` }, "missing value") : null,
+    el("div", { class: "grp-h" }, el("span", { class: "p clip", title: group.prompt, translate: "no" }, group.prompt), apart && el("span", { class: "badge warn", title: apart }, "rewards disagree"), skipped, group.facts?.missing ? el("span", { class: "badge warn", title: `Trained rewards gave no value ${group.facts.missing} times` }, "missing value") : null,
       el("span", { class: "grow" }), group.seen ? el("span", { class: "faint", title: "You have looked at this group" }, "seen") : null, el("span", { class: "faint nowrap" }, [`step ${group.step}`, kindOf(group)].filter(Boolean).join(" · ")),
       !group.given && el("span", { class: "nowrap" }, num(group.mean, 2), " ", el("span", { class: "faint" }, `sd ${num(group.spread, 2)}`))),
     shown.map((line) => [shown.length > 1 && line.stride !== shown[0].stride ? el("p", { class: "micro faint line-h" }, `stride ${line.stride}`) : null,
@@ -181,7 +181,7 @@ function tile(group, leaf, names, scale, { small, words, chosen, pick, onSelect,
     class: "tile", type: "button", "data-testid": "sample", "data-leaf": leaf.idx, "data-advantage": leaf.advantage, "data-total": sumOf(leaf, names), ...values, tabindex: focusable ? "0" : "-1",
     "aria-current": chosen ? "true" : null, "aria-label": `${words}, ${said}`, onclick: () => onSelect(leaf.idx), title: words,
   },
-  group.sheet_url && leaf.tile !== null ? sheetTile(group.sheet_url, group.tiles, leaf.tile, size) : leaf.text ? el("span", { class: "words", title: leaf.text }, leaf.text) : el("span", { class: "gone", title: "The picture of this rollout was not kept." }, "not kept"),
+  group.sheet_url && leaf.tile !== null ? sheetTile(group.sheet_url, group.tiles, leaf.tile, size) : leaf.text ? el("span", { class: "words", title: leaf.text, translate: "no" }, leaf.text) : el("span", { class: "gone", title: "The picture of this rollout was not kept." }, "not kept"),
   pick && el("span", { class: "pick" }, pick), figures(group, leaf, names, scale, small, text));
 }
 

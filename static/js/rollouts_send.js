@@ -40,7 +40,7 @@ export async function askAboutPair(group, pair, page) {
       } catch (error) { fill(said, el("p", { class: "bad meta", role: "alert" }, error.message)); send.disabled = false; }
     } });
     send.setAttribute("autofocus", "");
-    return el("div", { class: "stack", "data-testid": "pair-dialog" }, el("p", null, group.prompt), el("div", { class: "row pair-sides" }, shot(pair.best), shot(pair.worst)),
+    return el("div", { class: "stack", "data-testid": "pair-dialog" }, el("p", { translate: "no" }, group.prompt), el("div", { class: "row pair-sides" }, shot(pair.best), shot(pair.worst)),
       el("p", { class: "meta muted" }, "Who judges sees these two in a random order and nothing else of the run."),
       el("div", { class: "field" }, el("label", { for: "pair-place" }, "Into"), place), said, el("div", { class: "row dialog-f" }, el("span", { class: "grow" }), send));
   }, { wide: true });

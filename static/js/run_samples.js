@@ -44,7 +44,7 @@ export function drawSamples(state, host, onChoose, reward) {
     const [from, to] = [value(0), value(chosen)];
     const gain = from === null || to === null ? null : to - from;
     return el("tr", null,
-      el("th", { scope: "row" }, el("span", null, sample.prompt), el("span", { class: "faint" }, `seed ${sample.seed} · `,
+      el("th", { scope: "row" }, el("span", { translate: "no" }, sample.prompt), el("span", { class: "faint" }, `seed ${sample.seed} · `,
         el("b", { class: advantageClass(gain), title: `${name}, change from step 0` }, num(gain, 2, { sign: true })))),
       steps.map((step) => picture(byStep.get(step)?.samples[row], step, step === chosen, value(step), name, onChoose)));
   });

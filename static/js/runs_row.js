@@ -31,7 +31,7 @@ export function runRow(run, { picked, current, places, queue, owners }, deeds) {
     el("td", { class: "num" }, gainText(run.judge)),
     el("td", null, trouble(run)),
     el("td", { class: "muted clip where", title: run.worker ?? "" }, waits ? placeSelect(run, places, deeds) : whereText(run)),
-    owners && el("td", { class: "muted" }, run.owner),
+    owners && el("td", { class: "muted", translate: "no" }, run.owner),
     el("td", { class: "num" }, waits ? queueCell(run, queue, deeds) : whenText(run)));
   if (waits) wireDrag(row, run, deeds);
   return row;

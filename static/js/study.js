@@ -111,7 +111,7 @@ export async function mount(main, page) {
     if (!study.sources.length) return null;
     return el("section", { class: "sec", "aria-label": "Sources" }, el("div", { class: "sec-h" }, el("h2", { class: "grow" }, "Sources"), el("span", { class: "meta muted" }, "hidden from annotators")),
       el("table", { class: "tbl", "data-testid": "study-sources" }, el("thead", null, el("tr", null, el("th", null, "drawn by"), el("th", { class: "num" }, "times shown"))),
-        el("tbody", null, study.sources.map((source) => el("tr", null, el("td", { class: "clip" }, source.name), el("td", { class: "num" }, fmt.int(source.items)))))));
+        el("tbody", null, study.sources.map((source) => el("tr", null, el("td", { class: "clip", translate: "no" }, source.name), el("td", { class: "num" }, fmt.int(source.items)))))));
   }
 }
 

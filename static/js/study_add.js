@@ -27,7 +27,7 @@ export async function pickItems(id, kind) {
       fill(list, shown.map((source) => el("label", { class: "pick", "data-testid": "add-source", "data-policy": source.policy_id }, el("input", { type: "checkbox", checked: chosen.has(source.policy_id), onchange: (e) => {
         if (e.target.checked) chosen.add(source.policy_id); else chosen.delete(source.policy_id);
         go.disabled = !chosen.size;
-      } }), el("span", { class: "clip" }, source.name), el("span", { class: "meta faint nowrap" }, source.run_id ? `run ${source.run_id}, step ${source.step} · ` : source.draws ? "" : "imported · ", fmt.count(fits(source), kind === "texts" ? "text" : "picture")))),
+      } }), el("span", { class: "clip", translate: "no" }, source.name), el("span", { class: "meta faint nowrap" }, source.run_id ? `run ${source.run_id}, step ${source.step} · ` : source.draws ? "" : "imported · ", fmt.count(fits(source), kind === "texts" ? "text" : "picture")))),
       !shown.length && el("p", { class: "sec muted" }, sources.length ? "None is called that." : "Nothing was drawn or imported yet."));
     }
 

@@ -59,7 +59,7 @@ export function itemsPart(id, kind, page, onfirst, onadded) {
     const said = ORDER.filter((verdict) => item.verdicts[verdict]);
     const words = said.length ? said.map((verdict) => `${word(verdict)} ${item.verdicts[verdict]}`).join(", ") : "not judged yet";
     return el("li", null, el("button", { type: "button", class: "item", "data-testid": "item", "data-pair": item.pair_id, "aria-label": `${item.prompt}: ${words}`, onclick: () => open(item) },
-      el("span", { class: `item-pics n${item.samples.length}` }, item.samples.map((sample) => (sample.url ? el("img", { src: sample.url, alt: "", loading: "lazy", class: sample.width <= 256 ? "px" : null }) : el("span", { class: "words" }, sample.text)))),
+      el("span", { class: `item-pics n${item.samples.length}` }, item.samples.map((sample) => (sample.url ? el("img", { src: sample.url, alt: "", loading: "lazy", class: sample.width <= 256 ? "px" : null }) : el("span", { class: "words", translate: "no" }, sample.text)))),
       el("span", { class: "item-bar", "aria-hidden": "true" }, said.map((verdict) => el("i", { class: `v-${verdict}`, style: `flex-grow:${item.verdicts[verdict]}` }))),
       el("span", { class: "meta item-said" }, el("span", { class: "clip" }, said.length ? said.map((verdict) => [verdict === said[0] ? "" : " · ", `${word(verdict)} `, el("b", null, item.verdicts[verdict])]) : el("span", { class: "faint" }, "not judged yet")), el("span", { class: "faint nowrap" }, `${item.given} of ${item.wanted}`))));
   }
@@ -103,7 +103,7 @@ export function itemsPart(id, kind, page, onfirst, onadded) {
   }
 
   function open(item) {
-    dialog(item.prompt, () => [el("div", { class: `stage item-large n${item.samples.length}` }, item.samples.map((sample, i) => el("figure", null, sample.url ? el("img", { src: sample.url, alt: "", class: sample.width <= 256 ? "px" : null }) : el("p", { class: "words" }, sample.text),
+    dialog(item.prompt, () => [el("div", { class: `stage item-large n${item.samples.length}` }, item.samples.map((sample, i) => el("figure", null, sample.url ? el("img", { src: sample.url, alt: "", class: sample.width <= 256 ? "px" : null }) : el("p", { class: "words", translate: "no" }, sample.text),
       el("figcaption", { class: "meta" }, el("b", null, kind === "best_worst" ? "ABCD"[i] : ["First", "Second"][i] ?? ""), ` ${sample.policy}`, el("span", { class: "mono faint" }, ` seed ${sample.seed}`))))),
     subject(item),
     el("table", { class: "tbl", style: "margin-top:12px" }, el("thead", null, el("tr", null, el("th", null, "verdict"), el("th", { class: "num" }, "people"))), el("tbody", null,

@@ -41,7 +41,7 @@ export async function newStudy(host, page) {
       el("input", { type: "checkbox", checked: state.chosen.has(source.policy_id), onchange: (e) => {
         if (e.target.checked) state.chosen.add(source.policy_id); else state.chosen.delete(source.policy_id);
         drawFoot();
-      } }), el("span", { class: "clip" }, source.name), el("span", { class: "meta faint nowrap" }, state.mode === "there" ? `${fmt.count(source.samples, "picture")}` : sourceText(source)))),
+      } }), el("span", { class: "clip", translate: "no" }, source.name), el("span", { class: "meta faint nowrap" }, state.mode === "there" ? `${fmt.count(source.samples, "picture")}` : sourceText(source)))),
     !shown.length && el("p", { class: "sec muted" }, state.find ? "None is called that." : state.mode === "draw" ? ["No model yet. ", el("a", { class: "link", href: "/" }, "Load the demo"), ", or add one by the API."] : "No pictures yet. Have some drawn on Prompts, or import them."));
     drawFoot();
   }

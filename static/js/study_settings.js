@@ -88,7 +88,7 @@ export function settings({ study, spec, choosers, people, onchange, onstate, ons
     const say = () => { help.textContent = chosen.size ? `${fmt.count(chosen.size, "person", "people")} of ${fmt.int(people.length)}.` : "Nobody is marked: everybody who may label."; };
     const draw = (find = "") => fill(list, people.filter((one) => one.name.toLowerCase().includes(find)).map((one) => el("label", { class: "check" },
       el("input", { type: "checkbox", checked: chosen.has(one.id), "data-testid": `asks-${one.name}`, onchange: (e) => { if (e.target.checked) chosen.add(one.id); else chosen.delete(one.id); say(); changed(); } }),
-      el("span", { class: "clip grow" }, one.name), el("span", { class: "meta faint" }, one.role))));
+      el("span", { class: "clip grow", translate: "no" }, one.name), el("span", { class: "meta faint" }, one.role))));
     draw();
     say();
     return el("section", { class: "sec", "data-testid": "study-people" }, el("div", { class: "sec-h" }, el("h2", null, "Who is asked")), help,

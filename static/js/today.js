@@ -175,7 +175,7 @@ const checkpoint = (entry) => el("div", { class: "ck", "data-testid": "checkpoin
   el("a", { class: "btn sm", href: `/compare?sources=policy:${entry.base},run:${entry.run_id}@${entry.step}`, "aria-label": `Look at step ${entry.step} of ${entry.name} beside its base` }, "Look"));
 
 const comparison = (entry) => el("div", { class: "ck" },
-  el("span", null, el("b", { class: "strong" }, entry.name), el("span", { class: "meta muted", style: "display:block" }, "tuned against base, blind"),
+  el("span", null, el("b", { class: "strong", translate: "no" }, entry.name), el("span", { class: "meta muted", style: "display:block" }, "tuned against base, blind"),
     el("span", { class: "meta", style: "display:block" }, Number.isFinite(entry.win_rate) ? share(entry.win_rate, entry.low, entry.high) : el("span", { class: "faint" }, "no votes yet"))),
   el("a", { class: "btn sm", href: `/compare?id=${entry.id}` }, "Compare"));
 

@@ -30,7 +30,7 @@ export async function mount(main, page) {
         el("p", { class: "muted" }, `You have judged ${fmt.count(pairs.done_mine, "pair")} of the queue. One key each; you can stop at any time.`), el("span", { class: "grow" }),
         el("div", { class: "row" }, el("a", { class: "btn lg primary", href: primary, "data-testid": "continue-labelling" }, pairs.done_mine ? "Continue labelling" : "Start labelling", " ", kbd("Enter")))))
       : empty({ title: drawing ? "Pairs are being drawn" : "Nothing waits for you", text: drawing ? "They can be judged as soon as they are there; this page shows them by itself." : "Every pair that is yours to judge is judged. When there are more, they stand here.", actions: [el("a", { class: "btn", href: "/you" }, "What you judged")] }),
-    studies.length ? [el("div", { class: "pane-h b" }, el("h2", null, "Studies")), el("table", { class: "tbl pad" }, el("tbody", null, studies.map((study) => el("tr", null, el("td", { class: "strong" }, study.name),
+    studies.length ? [el("div", { class: "pane-h b" }, el("h2", null, "Studies")), el("table", { class: "tbl pad" }, el("tbody", null, studies.map((study) => el("tr", null, el("td", { class: "strong", translate: "no" }, study.name),
       el("td", { class: "num" }, el("a", { class: "btn sm", href: `/label/${study.id}` }, "Label"))))))] : null));
   }
 }

@@ -38,8 +38,8 @@ function workersTable(workers, jobs) {
     el("thead", null, el("tr", null, el("th", null, "state"), el("th", null, "worker"), el("th", null, "takes"), el("th", null, "job"), el("th", { class: "opt" }, "host"), el("th", { class: "num opt" }, "process"), el("th", { class: "num opt" }, "last heard"))),
     el("tbody", null, workers.map((worker) => {
       const job = jobs.find((other) => other.id === worker.job_id);
-      return el("tr", null, el("td", null, workerPill(worker.state, worker.heartbeat_age_s)), el("td", { class: "strong" }, worker.name), el("td", { class: "muted" }, worker.queue),
-        el("td", null, worker.job_id ? `${worker.job_id} · ${KINDS[job?.kind] || job?.kind || ""}` : el("span", { class: "faint" }, "–")), el("td", { class: "muted opt" }, worker.host), el("td", { class: "num mono opt" }, String(worker.pid)),
+      return el("tr", null, el("td", null, workerPill(worker.state, worker.heartbeat_age_s)), el("td", { class: "strong", translate: "no" }, worker.name), el("td", { class: "muted" }, worker.queue),
+        el("td", null, worker.job_id ? `${worker.job_id} · ${KINDS[job?.kind] || job?.kind || ""}` : el("span", { class: "faint" }, "–")), el("td", { class: "muted opt", translate: "no" }, worker.host), el("td", { class: "num mono opt" }, String(worker.pid)),
         el("td", { class: "num opt" }, worker.heartbeat_age_s < 10 ? "now" : `${fmt.span(worker.heartbeat_age_s)} ago`));
     })))];
 }

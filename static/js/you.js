@@ -1,6 +1,7 @@
 /** You: what you judged, your password, where you are signed in, your keys for programs. */
 import { api, button, dialog, el, empty, fill, fmt, icon, live, note, toast } from "/static/js/lib.js";
 import { keysHelp } from "/static/js/keys_help.js";
+import { languageButtons } from "/static/js/languages.js";
 import { ROLES, field, showOnce, tried } from "/static/js/person_fields.js";
 
 const CHOICES = { left: "left", right: "right", tie: "tie", both_bad: "both bad", skip: "skipped", rated: "rated", ranked: "ranked" };
@@ -42,7 +43,7 @@ export async function mount(main, page) {
     el("span", { class: "two" }, [["left", item.left_url, item.left_text], ["right", item.right_url, item.right_text]].map(([sideName, src, text]) => text
       ? el("span", { class: `words ${item.choice === sideName ? "on" : ""}`, title: text }, text)
       : el("img", { src, alt: "", width: 40, height: 40, loading: "lazy", class: `px ${item.choice === sideName ? "on" : ""}` }))),
-    el("p", { class: "clip", title: item.prompt }, item.prompt), el("span", { class: "meta nowrap" }, item.is_undone ? el("span", { class: "faint" }, "taken back") : CHOICES[item.choice] || item.choice),
+    el("p", { class: "clip", title: item.prompt, translate: "no" }, item.prompt), el("span", { class: "meta nowrap" }, item.is_undone ? el("span", { class: "faint" }, "taken back") : CHOICES[item.choice] || item.choice),
     el("span", { class: "meta faint tn opt" }, fmt.span(item.seconds)), el("time", { class: "meta faint tn nowrap" }, fmt.ago(item.at)));
   }
 
@@ -55,7 +56,7 @@ export async function mount(main, page) {
       return;
     }
     page.subtitle(`${me.name}, ${me.role}`);
-    fill(side, el("div", { class: "pane-h" }, el("h2", null, me.name), el("span", { class: "meta muted" }, `${me.role}: ${ROLES[me.role]}`), el("span", { class: "grow" }),
+    fill(side, el("div", { class: "pane-h" }, el("h2", { translate: "no" }, me.name), el("span", { class: "meta muted" }, `${me.role}: ${ROLES[me.role]}`), el("span", { class: "grow" }),
       me.signs_in && button("Sign out", { size: "sm", testid: "sign-out", onclick: signOut })),
     password(me), tokens(me), me.sign_ins.length ? signIns(me) : null, browser());
   }
@@ -82,7 +83,7 @@ export async function mount(main, page) {
 
   function tokens(me) {
     return el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h3", { class: "grow" }, "Keys for programs"), button("New key", { size: "sm", icon: "plus", testid: "new-key", onclick: () => newKey(me) })),
-      me.tokens.length ? el("ul", { class: "keys-list", "data-testid": "keys-list" }, me.tokens.map((token) => el("li", null, el("span", { class: "grow clip" }, el("b", { class: "strong" }, token.name), el("span", { class: "meta muted" }, ` ${token.scopes.join(", ")}`)),
+      me.tokens.length ? el("ul", { class: "keys-list", "data-testid": "keys-list" }, me.tokens.map((token) => el("li", null, el("span", { class: "grow clip" }, el("b", { class: "strong", translate: "no" }, token.name), el("span", { class: "meta muted" }, ` ${token.scopes.join(", ")}`)),
         el("span", { class: "meta faint nowrap" }, token.used_at ? `used ${fmt.ago(token.used_at)}` : "not used"), button("End", { kind: "quiet", size: "sm", title: `End the key ${token.name}`, onclick: () => tried(() => api(`me/tokens/${token.id}`, { method: "DELETE" }), drawSide) }))))
         : el("p", { class: "meta muted" }, "None. A script sends one as ", el("code", { class: "mono" }, "Authorization: Bearer …"), "."));
   }
@@ -105,7 +106,7 @@ export async function mount(main, page) {
   function browser() {
     return el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h3", null, "In this browser")), el("div", { class: "row" },
       button("Keyboard shortcuts", { size: "sm", icon: "keys", testid: "my-keys", onclick: keysHelp }),
-      button("Theme", { size: "sm", icon: "theme", onclick: () => document.getElementById("theme")?.click() })));
+      button("Theme", { size: "sm", icon: "theme", onclick: () => document.getElementById("theme")?.click() }), el("span", { class: "grow" }), languageButtons()));
   }
 
   function signIns(me) {
