@@ -303,7 +303,8 @@ class Judgement(Base):
     value: Mapped[float | None]
     status: Mapped[str]  # asked | given up | ok | abstain | error
     reason: Mapped[str] = mapped_column(Text, default="")
-    answer: Mapped[JsonDict | None]  # as the server gave it, to be read again at no cost
+    answer: Mapped[JsonDict | None] = mapped_column(JSON(none_as_null=True))
+    # as the server gave it, to be read again at no cost
     tokens: Mapped[int] = mapped_column(default=0)
     money: Mapped[float] = mapped_column(default=0.0)
     latency_s: Mapped[float | None]

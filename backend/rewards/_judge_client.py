@@ -3,9 +3,10 @@
 What it holds to:
 
 - No answer is made up. Whatever is no whole answer is a reply without data and with a reason.
-- Nothing is judged twice at cost. An answer is kept by the content of its question; a question is
-  asked again only where the server cannot have worked on it (no connection, 429, 5xx). One that
-  broke off or ran out of time may have been charged, so it is given up.
+- Nothing is judged twice at cost. An answer is kept by the content of its question, in a studio
+  also beyond the process (`_judge_answers`); a question is asked again only where the server cannot
+  have worked on it (no connection, 429, 5xx). One that broke off or ran out of time may have been
+  charged, so it is given up.
 - Nothing gets stuck. Every call has a time limit from end to end, so many are under way at once and
   no more, and after so many failures in a row the next ones fail at once until a pause is over.
 - A budget in tokens and in money is never exceeded by more than the calls under way.
@@ -20,24 +21,27 @@ import base64
 import hashlib
 import io
 import json
+import logging
 import random
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from PIL import Image
-from pydantic import Field
 
-from backend.config import Config as Settings
-from backend.errors import EnvironmentProblem
+from backend.errors import EnvironmentProblem, PalateError
 from backend.hooks import check_address
+from backend.rewards._judge_answers import Answers, Ended, Known, Question, Reading
+from backend.rewards._judge_server import Server
 
 if TYPE_CHECKING:
     import httpx
 
     from backend.rewards.interface import Images
+
+log = logging.getLogger(__name__)
 
 LARGEST: Final = 1_000_000
 """Bytes of an answer that are read."""
@@ -46,66 +50,35 @@ PAUSE_S: Final = 30.0
 """How long nothing is asked after too many failures in a row."""
 LONGEST_WAIT_S: Final = 20.0
 """The most that a server's Retry-After is obeyed."""
+LOOK_S: Final = 0.25
+"""How often is looked whether somebody else's question has its answer."""
+LEFT: Final = "was being asked when its asker ended; it may have been charged"
 
 
-class Server(Settings):
-    """Where the judge is, how it samples, and what it may cost."""
+class Picture(NamedTuple):
+    """A picture as a data URL, and the hash of its pixels."""
 
-    address: str = Field(default="", title="Address")
-    """The server up to its version, such as https://example.org/v1 or http://127.0.0.1:8000/v1."""
-    model: str = Field(default="", title="Model")
-    """The model's name at the server."""
-    server: Literal["vllm", "openai", "plain", "systemone"] = Field(default="vllm", title="Server")
-    """vllm: constrains answers by `structured_outputs`; openai: by `response_format`, as hosted
-    ones and SGLang do; plain: answers are free text; systemone: `transformers serve`."""
-    temperature: float = Field(default=0.0, ge=0, le=2, title="Temperature")
-    """Of the judge's sampling; 0 always takes the likeliest word."""
-    top_p: float = Field(default=1.0, gt=0, le=1, title="Top p")
-    """Of the judge's sampling."""
-    seed: int = Field(default=0, ge=0, title="Seed")
-    """Of the judge's sampling; vote n has seed + n."""
-    max_tokens: int = Field(
-        default=512, ge=1, title="Longest answer", json_schema_extra={"unit": "tokens"}
-    )
-    """An answer that is cut off here is no answer."""
-    votes: int = Field(default=1, ge=1, le=16, title="Votes")
-    """How often the same question is asked with other seeds; the mean counts, each is kept."""
-    concurrency: int = Field(default=8, ge=1, le=256, title="Calls at a time")
-    """How many calls may be under way."""
-    timeout_s: float = Field(
-        default=60.0, gt=0, title="Time limit", json_schema_extra={"unit": "s"}
-    )
-    """Of one call from end to end; about four times the 95th percentile is right."""
-    retries: int = Field(default=3, ge=0, le=10, title="Retries")
-    """After a refusal (429, 5xx, no connection), with growing pauses."""
-    backoff_s: float = Field(
-        default=0.5, ge=0, title="First pause", json_schema_extra={"unit": "s"}
-    )
-    """Before the first retry; it doubles, and varies by half."""
-    breaker: int = Field(default=10, ge=1, title="Failures in a row")
-    """After which nothing is asked for half a minute."""
-    price_in: float = Field(default=0.0, ge=0, title="Price of a million tokens read")
-    """In whatever currency the budget is."""
-    price_out: float = Field(default=0.0, ge=0, title="Price of a million tokens written")
-    """In whatever currency the budget is."""
-    budget_tokens: int = Field(default=0, ge=0, title="Budget in tokens")
-    """Nothing more is asked when it is spent; 0 sets none."""
-    budget_money: float = Field(default=0.0, ge=0, title="Budget in money")
-    """Nothing more is asked when it is spent; 0 sets none."""
+    url: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One question to the server."""
+    """One question to the server; the rest says what it is about."""
 
     path: str
     body: dict[str, Any]
+    prompt: str = ""
+    shown: tuple[Picture, ...] = ()
+    vote: int = 0
 
-    @property
-    def key(self) -> str:
-        """Hash of what is asked."""
+    def question(self, server: Server) -> Question:
+        """As it is noted: known by what is asked, of which weights, where."""
         text = json.dumps([self.path, self.body], sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        told = [server.address.rstrip("/"), server.revision, text]
+        first, second = ([one.digest for one in self.shown] + ["", ""])[:2]
+        context = _hash(self.prompt) if self.prompt else ""
+        return Question(_hash(*told), context, first, second, self.vote)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +88,9 @@ class Reply:
     data: dict[str, Any] | None
     reason: str = ""
     tokens: int = 0
+    money: float = 0.0
+    key: str = ""
+    """Of the question; empty where its answer was read before."""
 
 
 @dataclass
@@ -126,15 +102,17 @@ class Spent:
     money: float = 0.0
     failures: int = 0
     retries: int = 0
+    known: int = 0
+    """Questions whose answer was on record from an earlier process."""
     by_reason: dict[str, int] = field(default_factory=dict)
 
 
 class Client:
     """Asks a server, in batches; keeps answers, money and failures between them."""
 
-    def __init__(self, settings: Server, key: str = "") -> None:
+    def __init__(self, settings: Server, key: str = "", answers: Answers | None = None) -> None:
         check_address(settings.address, "address", "A judge cannot be asked at")
-        self.settings, self._key = settings, key
+        self.settings, self._key, self._answers = settings, key, answers
         self.spent = Spent()
         self._kept: OrderedDict[str, Reply] = OrderedDict()
         self._in_a_row, self._shut_until, self._reserved = 0, 0.0, 0
@@ -146,11 +124,28 @@ class Client:
                 "This judge has no address; set where its server is, such as "
                 "http://127.0.0.1:8000/v1."
             )
-        fresh = {call.key: call for call in calls if call.key not in self._kept}
-        found = dict(zip(fresh, asyncio.run(self._all(list(fresh.values()))), strict=True))
-        return [found.get(call.key) or self._kept[call.key] for call in calls]
+        asked = [call.question(self.settings) for call in calls]
+        self._remember([one.key for one in asked if one.key not in self._kept])
+        found = {one.key: self._kept[one.key] for one in asked if one.key in self._kept}
+        both = zip(asked, calls, strict=True)
+        fresh = {one.key: (one, call) for one, call in both if one.key not in found}
+        found |= zip(fresh, asyncio.run(self._all(list(fresh.values()))), strict=True)
+        return [found[one.key] for one in asked]
 
-    async def _all(self, calls: Sequence[Call]) -> list[Reply]:
+    def read(self, readings: Sequence[Reading]) -> None:
+        """Put what was read from new answers on record; without one there is nothing to do."""
+        if self._answers is not None and readings:
+            self._answers.read(readings)
+
+    def _remember(self, keys: Sequence[str]) -> None:
+        """Take over what is on record; what somebody awaits is looked at when its turn comes."""
+        if self._answers is not None and keys:
+            for key, known in self._answers.known(keys).items():
+                if known.awaited_s is None:
+                    self.spent.known += 1
+                    self._keep(key, Reply(known.data, known.reason))
+
+    async def _all(self, asked: Sequence[tuple[Question, Call]]) -> list[Reply]:
         import httpx
 
         gate = asyncio.Semaphore(self.settings.concurrency)
@@ -159,27 +154,72 @@ class Client:
         async with httpx.AsyncClient(
             headers=headers, timeout=None, limits=limits, trust_env=False, follow_redirects=False
         ) as client:
-            return list(await asyncio.gather(*(self._one(client, gate, call) for call in calls)))
+            return list(await asyncio.gather(*(self._one(client, gate, *one) for one in asked)))
 
-    async def _one(self, client: httpx.AsyncClient, gate: asyncio.Semaphore, call: Call) -> Reply:
+    async def _one(
+        self, client: httpx.AsyncClient, gate: asyncio.Semaphore, question: Question, call: Call
+    ) -> Reply:
         async with gate:
-            reply, again = Reply(None, "was not asked"), True
-            for attempt in range(self.settings.retries + 1):
-                barred = self._barred(call)
-                if barred:
-                    return self._count(Reply(None, barred))
-                reply, again, wait = await self._try(client, call)
-                self._note(reply.data is not None)
-                if not again:
-                    break
-                if attempt < self.settings.retries:
-                    self.spent.retries += 1
-                    await asyncio.sleep(max(wait, self._pause(attempt)))
+            if self._answers is None:
+                reply, again = await self._tried(client, call)
+            else:
+                reply, again = await self._on_record(self._answers, client, question, call)
             if not again:  # answered, or perhaps charged for: never asked twice
-                self._kept[call.key] = reply
-                if len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
+                self._keep(question.key, reply)
+                reply = replace(reply, key=question.key)
             return self._count(reply)
+
+    async def _on_record(
+        self, answers: Answers, client: httpx.AsyncClient, question: Question, call: Call
+    ) -> tuple[Reply, bool]:
+        """As `_tried`, noted before and after; a question that cannot be noted is not asked."""
+        try:
+            known = await asyncio.to_thread(answers.begin, question)
+            if known is not None:
+                reply = await self._awaited(answers, question.key, known)
+                return reply, reply.data is None
+        except PalateError as error:
+            return Reply(None, f"was not asked: {error}"), True
+        began = time.monotonic()
+        reply, again = await self._tried(client, call)
+        took = time.monotonic() - began
+        ended = Ended(question.key, reply.data, reply.reason, reply.tokens, reply.money, took)
+        try:
+            if again:
+                await asyncio.to_thread(answers.release, question.key)
+            else:
+                await asyncio.to_thread(answers.end, ended)
+        except PalateError as error:  # the answer is here all the same
+            log.warning("A judge's answer could not be put on record: %s", error)
+        return reply, again
+
+    async def _awaited(self, answers: Answers, key: str, known: Known) -> Reply:
+        """The answer that somebody else awaits; given up when their time is up."""
+        while known.awaited_s is not None and known.awaited_s < self.settings.timeout_s:
+            await asyncio.sleep(LOOK_S)
+            known = (await asyncio.to_thread(answers.known, [key])).get(key, Known(None, LEFT))
+        return Reply(known.data, known.reason or ("" if known.data else LEFT))
+
+    async def _tried(self, client: httpx.AsyncClient, call: Call) -> tuple[Reply, bool]:
+        """A reply, after retries where those are free, and whether asking again later is free."""
+        reply, again = Reply(None, "was not asked"), True
+        for attempt in range(self.settings.retries + 1):
+            barred = self._barred(call)
+            if barred:
+                return Reply(None, barred), True
+            reply, again, wait = await self._try(client, call)
+            self._note(reply.data is not None)
+            if not again:
+                break
+            if attempt < self.settings.retries:
+                self.spent.retries += 1
+                await asyncio.sleep(max(wait, self._pause(attempt)))
+        return reply, again
+
+    def _keep(self, key: str, reply: Reply) -> None:
+        self._kept[key] = reply
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
 
     async def _try(self, client: httpx.AsyncClient, call: Call) -> tuple[Reply, bool, float]:
         """A reply, whether asking again is free, and how long the server wants to be left alone."""
@@ -229,10 +269,11 @@ class Client:
         used = used if isinstance(used, dict) else {}
         read = _number(used.get("prompt_tokens", used.get("input_tokens")))
         wrote = _number(used.get("completion_tokens", used.get("output_tokens")))
-        self.spent.tokens += read + wrote
         prices = self.settings.price_in, self.settings.price_out
-        self.spent.money += (read * prices[0] + wrote * prices[1]) / 1e6
-        return Reply(data, tokens=read + wrote)
+        money = (read * prices[0] + wrote * prices[1]) / 1e6
+        self.spent.tokens += read + wrote
+        self.spent.money += money
+        return Reply(data, tokens=read + wrote, money=money)
 
     # ---- what may be asked
 
@@ -269,11 +310,16 @@ class Client:
         return varied * float(2**attempt)
 
 
-def picture_url(picture: Images) -> str:
-    """A picture (H, W, 3) as a data URL; always PNG, so that what is judged is what was drawn."""
+def picture(pixels: Images) -> Picture:
+    """A picture (H, W, 3) as it is sent: always PNG, so that what is judged is what was drawn."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    Image.fromarray(pixels).save(file, "PNG")
+    url = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return Picture(url, hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest())
+
+
+def _hash(*told: str) -> str:
+    return hashlib.blake2b("\0".join(told).encode(), digest_size=16).hexdigest()
 
 
 def _number(value: Any) -> int:

@@ -6,7 +6,7 @@ pictures with their prompts. What is drawn depends on the prompts, the seed and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -18,6 +18,10 @@ from backend.rewards.interface import Images
 
 FORMAT: Final = "palate-references-1"
 POCKET: Final = "pocket"
+
+
+OfPrompt = Callable[[str], Images | None]
+"""The one reference picture of a prompt, (H, W, 3); None where there is none."""
 
 
 class References(Protocol):
@@ -54,6 +58,11 @@ class StoredReferences:
             some = own if len(own) else np.arange(len(self.prompts))
             rows.append(rng.permutation(some)[:num])
         return np.asarray(self.pictures[np.concatenate(rows)])
+
+    def of_prompt(self, prompt: str) -> Images | None:
+        """The first picture of exactly this prompt, (H, W, 3)."""
+        own = np.flatnonzero(self.prompts == prompt)
+        return np.asarray(self.pictures[own[0]]) if len(own) else None
 
 
 def pack(pictures: Images, prompts: Sequence[str]) -> bytes:

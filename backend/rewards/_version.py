@@ -41,7 +41,7 @@ def version(kind: str, config: Config) -> str:
     """The version of a kind of reward under these settings, 16 hexadecimal digits."""
     module = rewards.get(kind)
     weights = getattr(module, "fingerprint", lambda _config: "")(config)
-    handling = getattr(config, "HANDLING", frozenset())
+    handling: frozenset[str] = getattr(config, "HANDLING", frozenset())
     plain = {name: value for name, value in config.plain().items() if name not in handling}
     judge = plain.get("judge")
     if judge in rewards.names() and "judge_config" in plain:

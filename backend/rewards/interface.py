@@ -117,6 +117,8 @@ class Verdicts:
     """(M,) how likely a is the better one, 0 to 1; ½ is a tie, NaN is missing."""
     status: list[str]
     reasons: list[str] = field(default_factory=list)
+    parts: dict[str, Floats] = field(default_factory=dict)
+    """What else it said by name, each (M,): respects, categories, votes; NaN where it did not."""
 
     def __len__(self) -> int:
         return len(self.prefer_a)
@@ -325,7 +327,7 @@ class CheckedPairs:
         status, reasons = explained(verdicts.status, verdicts.reasons, wrong)
         self.num_judged += len(prefer)
         self.num_missing += int(wrong.sum())
-        return Verdicts(prefer, status, reasons)
+        return Verdicts(prefer, status, reasons, verdicts.parts)
 
 
 def checked(scorer: Any, name: str) -> Any:

@@ -7,12 +7,17 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 from pydantic import Field
 
+from backend.errors import ConfigError
 from backend.rewards import _judge_asking as asking
 from backend.rewards import _judge_formats as formats
-from backend.rewards._judge_client import Call, Server, picture_url
+from backend.rewards import _judge_pairs as pairs
+from backend.rewards._judge_asking import Asked
+from backend.rewards._judge_client import picture
 from backend.rewards._judge_formats import Said
+from backend.rewards._judge_server import Server
 from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Shape, Verdicts
 
@@ -35,9 +40,16 @@ JUDGE = True
 class Config(Server):
     """Where the judge is and what it is asked."""
 
-    ask: Literal["choice", "verdict"] = Field(default="choice", title="Question")
-    """choice: the verdict alone, constrained to first, second, tie and cannot judge; verdict: a few
-    sentences of reasons first, then one of three lines."""
+    ask: Literal["choice", "verdict", "scores", "think", "flex", "criterion"] = Field(
+        default="choice", title="Question"
+    )
+    """choice: the verdict alone; verdict: reasons first; scores: two that add up to 1, in three
+    respects; think: dimensions of 1 to 10, then the answer; flex: categories of its own choice,
+    then the winner; criterion: who wins in one thing."""
+    criterion: str = Field(default="", title="Criterion")
+    """For 'criterion': the one thing in which the two are compared."""
+    mask: str = Field(default="", title="Mask")
+    """For 'criterion': the hash of a stored picture; only what lies where it is white counts."""
 
 
 class JudgePair:
@@ -45,42 +57,64 @@ class JudgePair:
 
     shape: Shape = "pairwise"
 
-    def __init__(self, config: Config) -> None:
-        self.config, self.asking = config, asking.Asking(config)
+    def __init__(self, config: Config, files: Files | None = None) -> None:
+        self.config, self.asking = config, asking.Asking(config, "judge-pair", files)
+        self.format = pairs.format_of(config.ask, config.criterion, bool(config.mask))
+        self.mask = _mask(config, files)
         self.votes: list[list[Said]] = []
         """Of the newest batch, vote by vote."""
 
     def compare(self, a: Images, b: Images, prompts: Sequence[str]) -> Verdicts:
         """One verdict a pair; what the judge did not say is missing, with the reason."""
         asked = [
-            [self._call(prompt, pair, vote) for vote in range(self.config.votes)]
-            for prompt, pair in zip(
-                prompts, zip(map(picture_url, a), map(picture_url, b), strict=True), strict=True
-            )
+            [self._asked(prompt, pair, vote) for vote in range(self.config.votes)]
+            for prompt, pair in zip(prompts, zip(a, b, strict=True), strict=True)
         ]
         self.votes = self.asking.answers(asked, self._reader())
         said = [asking.mean_of(votes) for votes in self.votes]
         values, status, reasons = zip(*said, strict=True) if said else ((),) * 3
-        return Verdicts(np.array(values, dtype=np.float64), list(status), list(reasons))
+        parts = asking.parts_of(self.votes)
+        return Verdicts(np.array(values, dtype=np.float64), list(status), list(reasons), parts)
 
-    def _call(self, prompt: str, pair: Sequence[str], vote: int) -> Call:
+    def _asked(self, prompt: str, pair: Sequence[Images], vote: int) -> Asked:
         config = self.config
+        pictures = [picture(one) for one in (*pair, *self.mask)]
         if config.server == "systemone":
             criteria = {formats.FIRST: None, formats.SECOND: None}
             question = {"type": "choice", "instructions": f"which fits : {prompt}"}
-            return formats.typed(config, {**question, "criteria": criteria}, pair)
-        if config.ask == "choice":
-            text = formats.CHOICE.format(prompt=prompt)
-            return formats.chat(config, text, pair, schema=formats.VERDICTS, vote=vote)
-        return formats.chat(config, formats.VERDICT.format(prompt=prompt), pair, vote=vote)
+            call = formats.typed(config, {**question, "criteria": criteria}, prompt, pictures)
+            return Asked(call, pair)
+        return Asked(self.format.call(config, prompt, pictures, vote), pair)
 
-    def _reader(self) -> asking.Reader:
+    def _reader(self) -> formats.Reader:
         if self.config.server == "systemone":
             return partial(formats.read_typed, kind="choice")
-        read = formats.read_choice if self.config.ask == "choice" else formats.read_verdict
-        return asking.by_text(read)
+        return self.format.read
+
+
+def _mask(config: Config, files: Files | None) -> list[Images]:
+    """The mask as a picture, or nothing."""
+    if not config.mask:
+        return []
+    if files is None:
+        raise ConfigError("A mask is read inside a studio.", field="mask")
+    with Image.open(files(config.mask)) as mask:
+        return [np.asarray(mask.convert("RGB"))]
 
 
 def load(config: Config, files: Files | None = None) -> JudgePair:
-    """Nothing is asked before the first pair."""
-    return JudgePair(config)
+    """Nothing is asked before the first pair; ConfigError on questions that do not fit."""
+    if (config.ask == "criterion") != bool(config.criterion.strip()):
+        raise ConfigError(
+            "One criterion belongs to the question 'criterion': write what is compared, and ask "
+            "'criterion'.",
+            field="criterion",
+        )
+    if config.mask and config.ask != "criterion":
+        raise ConfigError("A mask belongs to the question 'criterion'.", field="mask")
+    if config.server == "systemone" and config.ask != "choice":
+        raise ConfigError(
+            "`transformers serve` says who is better here; set ask to 'choice'.", field="ask"
+        )
+    asking.refuse(config, config.ask)
+    return JudgePair(config, files)

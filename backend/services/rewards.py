@@ -76,8 +76,8 @@ def read_config(studio: Studio, kind: str, config: dict[str, Any], at: str = "co
             f"The weights {weights[:12]}… of this reward are not among the media; train it again.",
             field=f"{at}.weights",
         )
-    references = getattr(settings, "references", POCKET)
-    if references != POCKET and not studio.media.exists(references):
+    references = getattr(settings, "references", "")
+    if references not in ("", POCKET) and not studio.media.exists(references):
         raise ConfigError(
             f"The references {references[:12]}… of this reward are not among the media; store "
             "them again from a policy's samples.",

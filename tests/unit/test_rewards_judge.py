@@ -17,6 +17,8 @@ import pytest
 from backend import registry
 from backend.errors import ConfigError
 from backend.rewards import _judge_formats as formats
+from backend.rewards import _judge_pairs as pairs
+from backend.rewards import _judge_points as points
 from backend.rewards.interface import calls_made, checked, judge_calls
 
 Answer = dict[str, Any] | bytes | int | float
@@ -141,7 +143,7 @@ def shades(num: int) -> np.ndarray:
     ],
 )
 def test_a_score_is_read_or_there_is_none(text: str, value: float | None) -> None:
-    said = formats.read_point(text)
+    said = points.read_point(text)
     assert said.value == value and bool(said.reason) == (value is None)
 
 
@@ -158,7 +160,7 @@ def test_a_score_is_read_or_there_is_none(text: str, value: float | None) -> Non
     ],
 )
 def test_a_verdict_is_read_and_two_that_differ_are_none(text: str, value: float | None) -> None:
-    assert formats.read_verdict(text).value == value
+    assert pairs.read_verdict(text).value == value
 
 
 def test_yes_is_summed_over_its_spellings_and_clipped() -> None:
@@ -178,14 +180,19 @@ def test_yes_is_summed_over_its_spellings_and_clipped() -> None:
 
 
 def test_a_checklist_counts_what_holds_and_an_essential_item_that_fails_is_nought() -> None:
-    items = ["!a circle", "red", "two"]
-    read = formats.read_checklist
-    assert read('{"answers": [true, true, false]}', items).value == pytest.approx(2 / 3)
-    assert read('```json\n{"answers": [true, true, true]}\n```', items).value == 1.0
-    assert read('{"answers": [false, true, true]}', items).value == 0.0
-    assert read('{"answers": [true, true]}', items).value is None
-    assert read('{"answers": [true, true, "yes"]}', items).value is None
-    assert read('{"answers": [tr', items).value is None
+    asked = points.format_of("checklist", ["!a circle", "red", "two"])
+
+    def read(text: str) -> float | None:
+        return asked.read(chat(text)).value
+
+    assert read('{"answers": [true, true, false]}') == pytest.approx(2 / 3)
+    assert read('```json\n{"answers": [true, true, true]}\n```') == 1.0
+    assert read('{"answers": [false, true, true]}') == 0.0
+    assert read('{"answers": [true, true]}') is None
+    assert read('{"answers": [true, true, "yes"]}') is None
+    assert read('{"answers": [tr') is None
+    heavy = points.format_of("checklist", ["3 * two circles", "red"])
+    assert heavy.read(chat('{"answers": [true, false]}')).value == 0.75
 
 
 def test_an_answer_that_was_cut_off_or_is_empty_is_none() -> None:

@@ -29,6 +29,7 @@ def work(frame: JobFrame) -> dict[str, Any]:
     studio, args = frame.studio, frame.args
     reward = rewards.get(studio, args["reward_id"])
     scorer = checked(rewards.load(studio, reward["id"]), reward["name"])
+    version = rewards.version_of(reward)
     if scorer.shape == "pairwise":
         raise InputError(
             f"'{reward['name']}' compares two pictures and has no value for one; choose a reward "
@@ -40,7 +41,7 @@ def work(frame: JobFrame) -> dict[str, Any]:
         part = files[start : start + BATCH]
         images = stack([studio.media.read(file.media) for file in part])
         said = scorer.score(images, [file.prompt for file in part])
-        rewards.record_scores(studio, reward["id"], _rows(part, said))
+        rewards.record_scores(studio, reward["id"], _rows(part, said), version)
         done = start + len(part)
         frame.step(done, len(files), f"{done} of {len(files)} samples scored")
     return {"samples": len(files), "missing": scorer.num_missing}
