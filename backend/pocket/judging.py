@@ -2,7 +2,8 @@
 
 Probabilities are those of the answer's words alone: of "first" and "second", of "yes" and "no". A
 comparison reads both pictures in the order given; whoever wants to be safe from a liking for the
-first one asks in both orders (`backend.rewards.win_rate`, `backend.rewards.audit`).
+first one asks in both orders (`backend.rewards.win_rate`, `backend.rewards.audit`). A picture that
+meets several others is seen once and read as often as it is compared.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from safetensors.torch import load_file
 from backend.errors import InputError, PolicyError
 from backend.pocket import JUDGE_DIR, TWIN_DIR, judge, world
 from backend.pocket.judge_lessons import TEXT, text_ids
-from backend.pocket.judge_losses import answer_logits, read, signal
+from backend.pocket.judge_losses import read, signal
 
 Pictures = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -91,12 +92,46 @@ class PocketJudge:
                 "one question for each picture, or for each two."
             )
         parts = [torch.zeros(0, len(judge.words()))]
+        looks, which = self._seen(pictures)
         for at in range(0, len(asked), BATCH):
             text = torch.tensor([text_ids(question) for question in asked[at : at + BATCH]])
-            some = torch.from_numpy(np.ascontiguousarray(pictures[at : at + BATCH]))
-            looks = signal(some.flatten(0, 1)).unflatten(0, some.shape[:2])
-            parts.append(answer_logits(self.model, text, looks))
+            parts.append(self._answers(text, looks[which[at : at + BATCH]]))
         return torch.cat(parts)
+
+    def _seen(self, pictures: Pictures) -> tuple[torch.Tensor, torch.Tensor]:
+        """Image tokens (D, 16, 192) of every distinct picture, and which of them each one is."""
+        every = pictures.reshape(-1, *pictures.shape[2:])
+        place: dict[bytes, int] = {}
+        which = [place.setdefault(picture.tobytes(), len(place)) for picture in every]
+        distinct = every[np.unique(which, return_index=True)[1]]
+        looks = [torch.zeros(0, judge.NUM_PATCHES, self.model.config.text_config.hidden_size)]
+        for at in range(0, len(distinct), BATCH):
+            seen = self.model.model.get_image_features(
+                pixel_values=signal(torch.from_numpy(distinct[at : at + BATCH])),
+                vision_feature_layer=self.model.config.vision_feature_layer,
+                vision_feature_select_strategy=self.model.config.vision_feature_select_strategy,
+            )
+            looks.append(torch.stack(list(seen.pooler_output)))
+        return torch.cat(looks), torch.tensor(which).reshape(pictures.shape[:2])
+
+    def _answers(self, text: torch.Tensor, looks: torch.Tensor) -> torch.Tensor:
+        """Logits (B, V) of the word after `<judge>`; text (B, 20), image tokens (B, 1 or 2, 16, D).
+
+        The same sum as `judge_losses.answer_logits`, of pictures that were seen before.
+        """
+        embed, known = self.model.model.get_input_embeddings(), judge.words()
+        end = text.new_full((len(text), 1), known[judge.JUDGE])
+        whole = torch.cat([embed(text), looks.flatten(1, 2), embed(end)], 1)
+        mask = torch.ones(whole.shape[:2], dtype=torch.int64)
+        mask[:, :TEXT] = text != 0
+        states = self.model.model.language_model(
+            inputs_embeds=whole,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+            use_cache=False,
+        ).last_hidden_state
+        logits: torch.Tensor = self.model.lm_head(states[:, -1])
+        return logits.float()
 
 
 def load(*, twin: bool = False) -> PocketJudge:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from backend.errors import ConfigError
 from backend.rl.recipe import RunConfig
-from workers.bench import chart, dpo, hacking, methods, summary, trial
+from workers.bench import chart, dpo, hacking, judged, methods, summary, trial
 from workers.bench.lab import LEARNED, VERIFIER, Lab
 from workers.bench.methods import MethodsPlan
 
@@ -94,6 +94,7 @@ def test_a_method_that_fails_is_a_row_with_its_sentence(
 
 def test_recipes_are_chosen_by_their_name_or_their_methods() -> None:
     assert "pocket-one-fork" in methods.choose(())
+    assert "pocket-pref-grpo-judge" not in methods.choose(()), "its judge would be replaced"
     assert methods.choose(["pocket-g2rpo", "one-fork"]) == ["pocket-g2rpo", "pocket-one-fork"]
     with pytest.raises(ConfigError, match="did you mean 'g2rpo'"):
         methods.choose(["g2rp"])
@@ -139,6 +140,22 @@ def test_hacking_shows_gold_beside_what_is_trained(folder: Path) -> None:
         assert not run["error"] and run["curve"][-1]["gold"] is not None
     assert "did not fire" in (folder / "hacking.md").read_text()
     assert (folder / "hacking.png").stat().st_size > 1000
+
+
+def test_a_judge_teaches_and_the_verifier_only_watches(tmp_path: Path) -> None:
+    """Two groups of four: each picture meets three others, that is all six pairs."""
+    small = SMALL | {"method": {"settings": {"group_size": 4}}}
+    here = Lab(tmp_path, num_prompts=4, num_steps=4, changes=small)
+    found = judged.bench(here, judged.JudgedPlan(QUICK, judge="biased", groups=2))
+    assert found["bouts"] == 2 * 6
+    assert found["run"]["config"]["rewards"][0]["config"]["judge_config"] == {
+        "weights_of": "biased"
+    }
+    assert 0 < found["signal"]["spread"] < 0.6 and abs(found["signal"]["correlation"]) <= 1
+    last = found["run"]["final"]
+    assert found["gain"]["z"] == pytest.approx(last["gold"] / last["gold_se"])
+    assert "the verifier is only watched" in (tmp_path / "judge.md").read_text()
+    assert (tmp_path / "judge.png").stat().st_size > 1000
 
 
 # ---------------------------------------------------------------- what is said of runs

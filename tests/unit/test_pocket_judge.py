@@ -116,6 +116,26 @@ def test_nothing_worthless_fits(sound: judging.PocketJudge) -> None:
     assert sound.fits(PROMPTS, RENDERED).mean() > 0.5
 
 
+def test_a_picture_that_meets_many_is_seen_once_and_read_as_if_alone(
+    sound: judging.PocketJudge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = np.triu_indices(4, 1)
+    alone = [
+        sound.prefer([PROMPTS[0]], RENDERED[[i]], RENDERED[[j]])[0]
+        for i, j in zip(one, other, strict=True)
+    ]
+    looked: list[int] = []
+    see = sound.model.model.get_image_features
+
+    def counted(pixel_values: torch.Tensor, **more: Any) -> Any:
+        looked.append(len(pixel_values))
+        return see(pixel_values=pixel_values, **more)
+
+    monkeypatch.setattr(sound.model.model, "get_image_features", counted)
+    said = sound.prefer([PROMPTS[0]] * 6, RENDERED[one], RENDERED[other])
+    assert said == pytest.approx(alone, abs=1e-5) and looked == [4]
+
+
 def test_pictures_of_another_size_are_fitted_and_wrong_ones_refused(
     sound: judging.PocketJudge,
 ) -> None:

@@ -63,6 +63,26 @@ def hacking(
         _wrote(out, "hacking")
 
 
+@bench_app.command("judge")
+def judge(
+    minutes: Minutes = 8.0,
+    seed: Seed = 0,
+    weights: Annotated[
+        Literal["judge", "biased"],
+        typer.Option(help="The judge, or its twin that likes the first."),
+    ] = "judge",
+    prompts: Prompts = 256,
+    out: Out = Path("bench"),
+) -> None:
+    """Train on who beats whom under the pocket judge; does the verifier, never trained on, rise?"""
+    with sentences():
+        from workers.bench import judged as benchmark
+
+        plan = benchmark.JudgedPlan(minutes, seed, weights)
+        benchmark.bench(_lab(out, prompts, 400), plan)
+        _wrote(out, "judge")
+
+
 @bench_app.command("alarms")
 def alarms(
     updates: Annotated[int, typer.Option(min=6, help="Updates of each of the twelve runs.")] = 24,

@@ -15,6 +15,7 @@ from typing import Any
 from backend import recipes
 from backend.errors import InputError, PalateError
 from backend.registry import methods as known_methods
+from backend.registry import rewards as known_rewards
 from backend.rl.checkpoint import fingerprint
 from backend.rl.recipe import RewardTerm, RunConfig, learns_from_pairs
 from workers.bench import page, summary
@@ -68,7 +69,7 @@ def choose(only: Sequence[str]) -> list[str]:
     """Pocket recipes by method's or recipe's name; InputError names the nearest for a stranger."""
     pocket = [name for name in recipes.names() if name.startswith(PREFIX)]
     if not only:
-        return pocket
+        return [name for name in pocket if not _is_judged(name)]
     chosen = []
     for wish in only:
         mine = [name for name in pocket if wish in (name, name.removeprefix(PREFIX))]
@@ -78,6 +79,12 @@ def choose(only: Sequence[str]) -> list[str]:
             raise InputError(f"No pocket recipe uses the method '{wish}'; write one first.")
         chosen += [name for name in mine if name not in chosen]
     return chosen
+
+
+def _is_judged(name: str) -> bool:
+    """Whether a model judges; with another judge it would be the same recipe twice."""
+    judges = [term.config.get("judge", term.kind) for term in recipes.load(name).rewards]
+    return any(getattr(known_rewards.get(kind), "JUDGE", False) for kind in judges)
 
 
 def configure(lab: Lab, name: str, trained: str, seed: int) -> RunConfig:
