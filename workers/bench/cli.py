@@ -18,6 +18,9 @@ Minutes = Annotated[float, typer.Option(min=0.01, help="Training time of each ru
 Out = Annotated[Path, typer.Option(help="Folder for the figures; finished runs are read back.")]
 Prompts = Annotated[int, typer.Option(min=4, max=256, help="Held-out prompts of an evaluation.")]
 Labels = Annotated[int, typer.Option(min=40, help="Simulated labels to learn from.")]
+Updates = Annotated[
+    int, typer.Option(min=0, help="So many updates instead of minutes, alike on any machine.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
 
 
@@ -71,6 +74,7 @@ def judge(
         Literal["judge", "biased"],
         typer.Option(help="The judge, or its twin that likes the first."),
     ] = "judge",
+    updates: Updates = 0,
     prompts: Prompts = 256,
     out: Out = Path("bench"),
 ) -> None:
@@ -78,7 +82,7 @@ def judge(
     with sentences():
         from workers.bench import judged as benchmark
 
-        plan = benchmark.JudgedPlan(minutes, seed, weights)
+        plan = benchmark.JudgedPlan(minutes, seed, weights, updates)
         benchmark.bench(_lab(out, prompts, 400), plan)
         _wrote(out, "judge")
 

@@ -38,6 +38,8 @@ class JudgedPlan:
     minutes: float = 8.0
     seed: int = 0
     judge: Weights = "judge"
+    updates: int = 0
+    """So many instead of minutes."""
     groups: int = 12
     """Groups of the base's pictures on which the judge is looked at first."""
 
@@ -48,7 +50,7 @@ def bench(lab: Lab, plan: JudgedPlan) -> dict[str, Any]:
     before = signal(lab, config, plan)
     told = f"correlation with the verifier {before['correlation']:.2f}"
     lab.say(f"win rates of the base's groups: spread {before['spread']:.3f}, {told}")
-    trial = Trial(RECIPE, config, plan.minutes, SATURATION, VERIFIER)
+    trial = Trial(RECIPE, config, plan.minutes, SATURATION, VERIFIER, plan.updates)
     row, policy = trial.run(lab)
     if policy is None:
         raise PalateError(row["error"])
@@ -121,8 +123,9 @@ def _together(one: Any, other: Any, group: Any) -> float:
 
 def _page(found: dict[str, Any]) -> str:
     plan, before, last = found["plan"], found["signal"], found["run"]["final"]
+    length = f"{plan['updates']} updates" if plan["updates"] else f"{plan['minutes']:g} minutes"
     about = (
-        f"`{RECIPE}` trained for {plan['minutes']:g} minutes on who beats whom under the pocket "
+        f"`{RECIPE}` trained for {length} on who beats whom under the pocket "
         f"judge ({plan['judge']}), {found['bouts']} bouts an update; the verifier is only watched, "
         f"on {plan['prompts']} held-out prompts with the same noise. Before training, in "
         f"{before['groups']} groups of {before['size']} of the base's pictures: spread of the win "

@@ -123,6 +123,8 @@ class Trial:
     minutes: float
     trained: str
     gold: str
+    updates: int = 0
+    """So many instead of minutes, on any machine the same; 0 goes by the minutes."""
 
     def run(self, lab: Lab) -> tuple[dict[str, Any], Policy | None]:
         """What came of it as plain data, and the trained policy.
@@ -178,6 +180,8 @@ class Trial:
         """
         from backend.rl.trainer import Trainer
 
+        if self.updates:
+            return self._ended(self.updates, self.updates, None)
         notes = Notes(self.trained, self.gold)
         policy, scorers = bare.policy(self.config.policy), lab.scorers(self.config)
         trainer = Trainer(self.config, policy, scorers, data, notes)
@@ -185,11 +189,12 @@ class Trial:
         if notes.last_seconds < QUICK_S:
             trainer.iterate()
         updates = max(1, round(60 * self.minutes / notes.last_seconds))
-        every = max(1, round(updates / EVALUATIONS))
         falls = self.config.optim.lr_end < 1
-        change = {
-            "minutes": self.minutes,
-            "num_steps": updates if falls else FOREVER,
-            "evaluation": self.config.evaluation.model_copy(update={"every": every}),
-        }
+        return self._ended(updates, updates if falls else FOREVER, self.minutes)
+
+    def _ended(self, updates: int, most: int, minutes: float | None) -> RunConfig:
+        """The config with its end, and evaluations spread over that many updates."""
+        every = max(1, round(updates / EVALUATIONS))
+        evaluation = self.config.evaluation.model_copy(update={"every": every})
+        change = {"minutes": minutes, "num_steps": most, "evaluation": evaluation}
         return self.config.model_copy(update=change)
