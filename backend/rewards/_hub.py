@@ -7,7 +7,9 @@ present and prints the command for what is not.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +26,11 @@ LAION: Final = "RE-N-Y/laion-aesthetic"
 DINO: Final = "facebook/dinov2-base"
 IMAGE_REWARD: Final = "RE-N-Y/ImageReward"
 BERT: Final = "google-bert/bert-base-uncased"
+QWEN2_VL: Final = "Qwen/Qwen2-VL-7B-Instruct"
+QWEN3_VL: Final = "Qwen/Qwen3-VL-2B-Instruct"
+HPS3: Final = "MizzenAI/HPSv3"
+HPS3_FILE: Final = "HPSv3.safetensors"
+UNIFIED: Final = "CodeGoat24/UnifiedReward-2.0-qwen3vl-2b"
 
 STOCK: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "clip-score": ((CLIP_L, "model.safetensors"),),
@@ -32,6 +39,9 @@ STOCK: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "laion-aesthetic": ((CLIP_L, "model.safetensors"), (LAION, "model.safetensors")),
     "dino": ((DINO, "model.safetensors"),),
     "image-reward": ((IMAGE_REWARD, "model.safetensors"), (BERT, "tokenizer_config.json")),
+    "vqa-score": ((QWEN3_VL, "model.safetensors"),),
+    "hps-v3": ((HPS3, HPS3_FILE), (QWEN2_VL, "tokenizer_config.json")),
+    "unified-reward": ((UNIFIED, "model.safetensors"),),
 }
 """Kind of reward → what it needs as it comes: (hub id, a file that must be there)."""
 
@@ -39,7 +49,7 @@ STOCK: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
 def fetch(name: str, file: str = "model.safetensors") -> str:
     """The command that fetches a repository's small files, with its weights if they are needed."""
     weights = " '*.safetensors'" if file.endswith(".safetensors") else ""
-    return f"hf download {name} --include '*.json' '*.txt'{weights}"
+    return f"hf download {name} --include '*.json' '*.txt' '*.jinja'{weights}"
 
 
 def path(name: str, file: str) -> Path | None:
@@ -59,7 +69,20 @@ def path(name: str, file: str) -> Path | None:
 
 def absent(kind: str) -> list[tuple[str, str]]:
     """(repository, file) that a stock reward needs and that is not here."""
-    return [(name, file) for name, file in STOCK[kind] if path(name, file) is None]
+    return [(name, file) for name, file in STOCK[kind] if not weight_files(name, file)]
+
+
+def weight_files(name: str, file: str = "model.safetensors") -> list[Path]:
+    """The files behind `file`: itself, or the parts that its index names; none where one lacks."""
+    whole = path(name, file)
+    if whole is not None:
+        return [whole]
+    index = path(name, f"{file}.index.json")
+    if index is None:
+        return []
+    said = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+    parts = [path(name, part) for part in sorted(set(said.values()))]
+    return [index, *(part for part in parts if part)] if all(parts) else []
 
 
 def load(auto: str, name: str, **options: Any) -> Any:
@@ -106,12 +129,24 @@ def tensors(name: str, file: str = "model.safetensors") -> dict[str, Tensor]:
 def fingerprint(name: str, file: str = "model.safetensors") -> str:
     """What stands for the weights in a reward's version: the repository's commit, or the content of
     a folder's file; the name alone where nothing is here yet."""
-    found = path(name, file)
-    if found is None:
+    found = weight_files(name, file)
+    if not found:
         return name
     if Path(name).is_dir():
-        return hashlib.sha256(found.read_bytes()).hexdigest()
-    return f"{name}@{found.parent.name}"
+        told = [(str(one), one.stat().st_mtime_ns, one.stat().st_size) for one in found]
+        return _content(tuple(told))
+    return f"{name}@{found[0].parent.name}"
+
+
+@lru_cache(maxsize=32)
+def _content(files: tuple[tuple[str, int, int], ...]) -> str:
+    """A hash of files by content; their times and sizes only say whether to read them again."""
+    digest = hashlib.sha256()
+    for name, _, _ in files:
+        with Path(name).open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def device() -> str:
@@ -119,3 +154,10 @@ def device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def dtype(where: str) -> Any:
+    """What large models compute in: bfloat16 on a GPU, float32 on a CPU. Heads are float32."""
+    import torch
+
+    return torch.bfloat16 if where == "cuda" else torch.float32
