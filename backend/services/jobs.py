@@ -30,6 +30,8 @@ QUEUES = {
     "study": "generate",
     "choose": "score",
     "score": "score",
+    "score_set": "score",
+    "edits": "score",
     "audit": "score",
     "look": "score",
     "glance": "score",
@@ -391,8 +393,12 @@ def _died(session: Session, job: Job) -> str:
     """What is known of an attempt whose worker was lost, for those who look before the next one."""
     run_id = job.args.get("run_id")
     last = events.last_words(session, run_id) if run_id else job.message
-    said = f" Its last words: {last.rstrip('.')}." if last else ""
-    return f"The worker of attempt {job.attempt} died.{said} It goes on when a worker is free."
+    if not last:
+        return f"The worker of attempt {job.attempt} died. It goes on when a worker is free."
+    return (
+        f"The worker of attempt {job.attempt} died. Its last words: {last.rstrip('.')}. It goes on "
+        "when a worker is free."
+    )
 
 
 def _over(studio: Studio, job_id: int, attempt: int, status: str, **values: Any) -> bool:

@@ -4,15 +4,11 @@ reason.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 from backend.errors import InputError
-from backend.rewards.interface import Scores, checked
-from backend.services import rewards, samples
-from backend.services.rewards import ScoreRow
-from backend.services.samples import SampleFile
+from backend.rewards.interface import checked
+from backend.services import reward_sets, rewards, samples
 from workers.frame import JobFrame, run_job
 from workers.sheets import stack
 
@@ -41,27 +37,7 @@ def work(frame: JobFrame) -> dict[str, Any]:
         part = files[start : start + BATCH]
         images = stack([studio.media.read(file.media) for file in part])
         said = scorer.score(images, [file.prompt for file in part])
-        rewards.record_scores(studio, reward["id"], _rows(part, said), version)
+        rewards.record_scores(studio, reward["id"], reward_sets.rows_of(part, said), version)
         done = start + len(part)
         frame.step(done, len(files), f"{done} of {len(files)} samples scored")
     return {"samples": len(files), "missing": scorer.num_missing}
-
-
-def _rows(part: Sequence[SampleFile], said: Scores) -> list[ScoreRow]:
-    reasons = said.reasons or [""] * len(part)
-    rows = [
-        ScoreRow(file.id, _or_none(value), status, reason)
-        for file, value, status, reason in zip(part, said.values, said.status, reasons, strict=True)
-    ]
-    for name, values in said.parts.items():
-        if name == rewards.TOTAL:
-            continue
-        rows += [
-            ScoreRow(file.id, _or_none(value), "ok" if math.isfinite(value) else "n/a", "", name)
-            for file, value in zip(part, values, strict=True)
-        ]
-    return rows
-
-
-def _or_none(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
