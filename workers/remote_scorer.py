@@ -158,13 +158,15 @@ def as_json(said: Scores) -> dict[str, Any]:
         "status": list(said.status),
         "parts": {name: _plain(part) for name, part in said.parts.items()},
         "reasons": list(said.reasons),
+        "bouts": [list(bout) for bout in said.bouts],
     }
 
 
 def from_json(said: dict[str, Any]) -> Scores:
     """The inverse of `as_json`."""
     parts = {name: _floats(part) for name, part in said["parts"].items()}
-    return Scores(_floats(said["values"]), said["status"], parts, said["reasons"])
+    bouts = [(one, other, value) for one, other, value in said.get("bouts", [])]
+    return Scores(_floats(said["values"]), said["status"], parts, said["reasons"], bouts)
 
 
 def _plain(values: Any) -> list[float | str]:

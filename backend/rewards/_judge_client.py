@@ -91,6 +91,9 @@ class Reply:
     money: float = 0.0
     key: str = ""
     """Of the question; empty where its answer was read before."""
+    free: bool = False
+    """The server turned the question away, as with a wrong key: it is not asked again by this
+    process, and costs nothing when another one asks it."""
 
 
 @dataclass
@@ -185,7 +188,7 @@ class Client:
         took = time.monotonic() - began
         ended = Ended(question.key, reply.data, reply.reason, reply.tokens, reply.money, took)
         try:
-            if again:
+            if again or reply.free:
                 await asyncio.to_thread(answers.release, question.key)
             else:
                 await asyncio.to_thread(answers.end, ended)
@@ -243,7 +246,8 @@ class Client:
         if status == 429 or status >= 500:
             return Reply(None, f"refused with status {status}"), True, wait
         if status != 200:
-            return Reply(None, f"answered with status {status}: {text[:120]}"), False, 0.0
+            why = f"answered with status {status}: {text[:120]}"
+            return Reply(None, why, free=True), False, 0.0
         return self._understood(text), False, 0.0
 
     async def _read(self, client: httpx.AsyncClient, call: Call) -> tuple[int, float, str]:

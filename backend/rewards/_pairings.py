@@ -20,6 +20,7 @@ Letters: G pictures of a group, M bouts.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,10 @@ PRIOR: Final = 0.25
 """λ: strengths of about ±2 are expected before any bout. Simulated with 12 pictures, 4 rounds and
 judges from noisy to perfect, the rates then spread .75 to 1.13 times as wide as the true ones; with
 λ = 1 it is .51 to .73, which would shrink every advantage."""
+
+
+COINS: Final = 100
+"""Coins that are thrown for the mark of a schedule with fewer rounds."""
 
 
 def num_bouts(sizes: Ints, rounds: int) -> Ints:
@@ -69,6 +74,30 @@ def rates(first: Ints, second: Ints, beats: Floats, num: int) -> tuple[Floats, I
     else:
         rate = _expected(strengths(first, second, beats, num), bouts > 0)
     return np.where(bouts > 0, rate, np.nan), bouts.astype(np.int64)
+
+
+def spread(first: Ints, second: Ints, beats: Floats, num: int) -> float:
+    """Standard deviation of the group's rates under plain verdicts: 1, 0, or ½ for a tie."""
+    plain = np.where(np.isnan(beats), np.nan, (1 + np.sign(np.round(beats - 0.5, 9))) / 2)
+    rate, _ = rates(first, second, plain, num)
+    known = rate[np.isfinite(rate)]
+    return float(known.std()) if len(known) > 1 else 0.0
+
+
+@lru_cache(maxsize=256)
+def coin_mark(num: int, rounds: int) -> float:
+    """The `spread` that a coin seldom reaches: 1.3 √(.25/(G − 1)) over all pairs, one coin in
+    twenty or fewer; with fewer rounds, whose rates come from a fit, what one in ten exceeds.
+
+    There 1.3 times a coin would be out of reach: of 12 in 4 rounds a coin spreads .187 and a
+    perfect order .235.
+    """
+    first, second = schedule(num, rounds)
+    if len(first) == num * (num - 1) // 2:
+        return float(1.3 * np.sqrt(0.25 / max(num - 1, 1)))
+    rng = np.random.default_rng([num, rounds])
+    drawn = rng.integers(0, 2, (COINS, len(first))).astype(np.float64)
+    return float(np.quantile([spread(first, second, one, num) for one in drawn], 0.9))
 
 
 def strengths(

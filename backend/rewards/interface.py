@@ -40,6 +40,9 @@ Images = NDArray[np.uint8]
 Shape = Literal["pointwise", "pairwise", "groupwise"]
 Status = Literal["ok", "abstain", "n/a", "refused", "parse_error", "timeout", "oom", "error"]
 """A value; none on purpose ("abstain": off its ground, "n/a": does not apply); or why it failed."""
+Bout = tuple[int, int, float]
+"""Two samples of a batch in the order in which they were shown, and how likely the first of them is
+the better one."""
 Files = Callable[[str], Path]
 """Resolves the hash of a stored file to a local path."""
 
@@ -56,6 +59,8 @@ class Scores:
     """Aspects or ingredients by name, each (B,); NaN where an aspect does not apply."""
     reasons: list[str] = field(default_factory=list)
     """Why a value is missing, empty where it is not; the whole list may be empty."""
+    bouts: list[Bout] = field(default_factory=list)
+    """Of a win rate under a judge of pairs: who met whom, and what the judge said."""
 
     @classmethod
     def of(
@@ -358,6 +363,7 @@ def routed(
     for name, part in said.parts.items():
         whole.parts[name] = np.full(num, np.nan)
         whole.parts[name][asked] = part
+    whole.bouts.extend((asked[one], asked[other], said_) for one, other, said_ in said.bouts)
     return whole
 
 

@@ -50,6 +50,8 @@ SUMMARY = (
 )
 SOURCE = "Wang et al. 2025, Pref-GRPO (arXiv 2508.20751)"
 RANGE = (0.0, 1.0)
+SMALLEST = 4
+"""Groups of fewer cannot be told from a coin: even a perfect order of three spreads no wider."""
 TRAITS = Traits(latency=5, deterministic=False, comparable=False, licence="of the judge")
 
 
@@ -69,6 +71,12 @@ class Config(Settings):
     of them, as in the paper: 66 pairs for a group of 12, where 4 rounds are 24."""
     temperature: float = Field(default=0.25, gt=0, title="Temperature")
     """For a pointwise judge: the difference that wins 73 times in 100, in the judge's unit."""
+    coin_gate: Literal["complete", "always", "never"] = Field(
+        default="complete", title="Leave out what a coin could say"
+    )
+    """For a pairwise judge: a group whose verdicts spread its rates no more than a coin's does not
+    count, since dividing by so small a spread makes noise as large as a signal. complete: where
+    all pairs are judged; always: with fewer rounds too, which then cost many groups."""
     seed: int = Field(default=0, ge=0, title="Seed")
     """Decides who meets whom, and which of a pair a pairwise judge sees first."""
 
@@ -107,11 +115,23 @@ class WinRate:
         for inside, bout, verdict in zip(siblings, drawn, np.split(beats, ends[:-1]), strict=True):
             rate[inside], bouts[inside] = _pairings.rates(*bout, verdict, len(inside))
         scores = Scores.of(rate, {"bouts": bouts}, why="no verdict on any pair of this sample")
-        for inside in siblings:
+        if isinstance(self.judge, CheckedPairs):
+            told = zip(first.tolist(), second.tolist(), beats.tolist(), strict=True)
+            scores.bouts.extend(one for one in told if np.isfinite(one[2]))
+        for inside, bout, verdict in zip(siblings, drawn, np.split(beats, ends[:-1]), strict=True):
             if len(inside) == 1:
-                scores.status[inside[0]] = "n/a"
-                scores.reasons[inside[0]] = "no sibling to be compared with"
+                _leave_out(scores, inside, "no sibling to be compared with")
+            elif self._is_a_coin(bout, verdict, len(inside)):
+                _leave_out(scores, inside, "the judge's verdicts spread no more than a coin's")
         return scores
+
+    def _is_a_coin(self, bout: tuple[Ints, Ints], verdict: Floats, num: int) -> bool:
+        """Whether the verdicts of a group tell no more than a coin would."""
+        complete = len(bout[0]) == num * (num - 1) // 2
+        gated = {"complete": complete, "always": True, "never": False}[self.config.coin_gate]
+        if isinstance(self.judge, Checked) or not gated or num < SMALLEST:
+            return False
+        return _pairings.spread(*bout, verdict, num) < _pairings.coin_mark(num, self.config.rounds)
 
     def _draw(self, images: Images, prompt: str) -> tuple[Ints, Ints]:
         """The bouts of one group as indices into it, in the order in which they are shown."""
@@ -139,6 +159,13 @@ class WinRate:
         one, other = np.concatenate([first, second]), np.concatenate([second, first])
         said = self.judge.compare(images[one], images[other], shown + shown).prefer_a
         return np.asarray((said[: len(first)] + 1 - said[len(first) :]) / 2)
+
+
+def _leave_out(scores: Scores, inside: Ints, reason: str) -> None:
+    """These samples have no value, and none was owed."""
+    scores.values[inside] = np.nan
+    for i in inside.tolist():
+        scores.status[i], scores.reasons[i] = "n/a", reason
 
 
 def judge_calls(config: Config, group_sizes: Ints) -> int:

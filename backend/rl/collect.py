@@ -8,6 +8,7 @@ keep their size: a matrix product may round differently in other company).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,11 +24,15 @@ from backend.rl.credit import Credit, Group, siblings
 from backend.rl.kernels import Coefficients, compile_kernel
 from backend.rl.randomness import prompts_at, seed_of, turns_at
 from backend.rl.recipe import RunConfig, learns_from_pairs
-from backend.rl.records import Forest, trunk_nodes
+from backend.rl.records import Forest, kept_nodes, trunk_nodes
 from backend.rl.sampler import Field, Rollouts, decode, sample
 from backend.rl.team import Team
 from backend.rl.tree import Ints, Shape, TreePlan
 from backend.types import Pictures, Policy
+
+
+HALF = 2
+"""Bytes of a number in half precision."""
 
 
 class Clock:
@@ -102,6 +107,8 @@ class _Update:
     seed_N: Ints
     watched: frozenset[int]
     """Nodes whose clean estimates are kept."""
+    kept: frozenset[int]
+    """Nodes whose latents are kept."""
     coefficients: Coefficients
     rows: list[int]
     """Of stored pairs: one a tree; empty where trees are grown."""
@@ -202,7 +209,10 @@ class Collector:
             seed_N[node] = seed_of(seed, step, "rollout", *where)
         coefficients = compile_kernel(plans[0].kernel, self.sigmas)
         watched = trunk_nodes(shape, recorded)
-        return _Update(step, plans, shape, prompts, seed_N, watched, coefficients, rows)
+        room = int(self.config.record_latents * 1e6) // self.team.size
+        most = room // (HALF * math.prod(self.policy.latent_shape))
+        kept = kept_nodes(shape, recorded, most)
+        return _Update(step, plans, shape, prompts, seed_N, watched, kept, coefficients, rows)
 
     def _grow(
         self, field: Field, update: _Update, trees: range, clock: Clock
@@ -218,10 +228,19 @@ class Collector:
             rollouts = Rollouts(own, update.coefficients, seeds, cond, [], latents, {}, blank)
         else:
             inside = range(first, first + len(own))
-            watched = frozenset(node - first for node in update.watched if node in inside)
-            solver = update.plans[0].solver
+            watched, kept = (
+                frozenset(node - first for node in nodes if node in inside)
+                for nodes in (update.watched, update.kept)
+            )
             rollouts = sample(
-                field, own, update.coefficients, cond, seeds, watched=watched, solver=solver
+                field,
+                own,
+                update.coefficients,
+                cond,
+                seeds,
+                watched=watched,
+                kept=kept,
+                solver=update.plans[0].solver,
             )
             clock.lap("sample")
             images = decode(self.policy, rollouts.leaves, field.decode_batch_size)
@@ -269,7 +288,17 @@ def _joined(parts: Sequence[Scores]) -> Scores:
             for name in names
         },
         [reason for part in parts for reason in part.reasons or [""] * len(part)],
+        [
+            (at + one, at + other, said)
+            for at, part in zip(_starts(parts), parts, strict=True)
+            for one, other, said in part.bouts
+        ],
     )
+
+
+def _starts(parts: Sequence[Scores]) -> list[int]:
+    """Where each part begins in the whole."""
+    return [0, *np.cumsum([len(part) for part in parts]).tolist()[:-1]]
 
 
 def _whole(pictures: Mapping[int, Pictures], num: int) -> Pictures:

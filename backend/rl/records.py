@@ -37,6 +37,7 @@ class Forest:
     seed_N: Ints
     log_prob_N: Floats
     estimates: Mapping[int, Any]
+    latents: Mapping[int, Any]
     mine: frozenset[int]
     """Trees that this process grew."""
 
@@ -47,11 +48,13 @@ class Forest:
         """Put parts back where they stand in the whole."""
         log_prob_N, mine = np.full(len(shape), np.nan), set()
         estimates: dict[int, Any] = {}
+        latents: dict[int, Any] = {}
         for part in parts:
             log_prob_N[part.first : part.first + len(part.shape)] = part.log_prob_N
             estimates |= {node + part.first: x for node, x in part.estimates.items()}
+            latents |= {node + part.first: x for node, x in part.latents.items()}
             mine |= set(shape.tree[part.first : part.first + len(part.shape)].tolist())
-        return Forest(shape, coefficients, seed_N, log_prob_N, estimates, frozenset(mine))
+        return Forest(shape, coefficients, seed_N, log_prob_N, estimates, latents, frozenset(mine))
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,16 @@ def recorded_groups(
 def trunk_nodes(shape: Shape, groups: Sequence[Group]) -> frozenset[int]:
     """Nodes that lead to the forks of `groups`: their clean estimates are worth a picture."""
     return frozenset(n for g in groups if g.anchor >= 0 for n in shape.path(g.anchor))
+
+
+def kept_nodes(shape: Shape, groups: Sequence[Group], most: int) -> frozenset[int]:
+    """At most so many nodes whose latents are kept: what is drawn of `groups` but their leaves, the
+    nodes nearest to the root first, so that of a large model's trees at least the forks are there.
+    """
+    inner: dict[int, None] = {}
+    for group in groups:
+        inner |= dict.fromkeys(n for n in drawn_nodes(shape, group) if shape.inner[n])
+    return frozenset(sorted(inner, key=lambda node: int(shape.step[node]))[: max(most, 0)])
 
 
 def iteration_metrics(it: Iteration) -> dict[str, float]:
@@ -202,7 +215,9 @@ def group_records(it: Iteration, groups: Sequence[Group], policy: Policy) -> lis
 def _group_record(it: Iteration, group: Group, raw: Floats, policy: Policy) -> GroupRecord:
     shape, composed = it.forest.shape, it.credited.composed
     values = raw[group.leaves[shape.outcome[group.leaves]]]
-    trunk = shape.path(group.anchor) if group.anchor >= 0 else []
+    trunk = _trunk(shape, group)
+    above = drawn_nodes(shape, group)
+    number = {node: idx for idx, node in enumerate(above)}
     shown = [it.forest.estimates[node] for node in trunk if node in it.forest.estimates]
     kept = set(composed.kept_groups)
     return GroupRecord(
@@ -213,25 +228,40 @@ def _group_record(it: Iteration, group: Group, raw: Floats, policy: Policy) -> G
         spread=_or_none(it.spread(group)),
         kept=any(number in kept for number in group.ids),
         reason="; ".join(dict.fromkeys(composed.reasons.get(i, "") for i in group.ids)).strip("; "),
-        nodes=_nodes(it, group, trunk),
+        nodes=_nodes(it, group, above),
         images=it.images[group.leaves],
         trunk=decode(policy, _stack(shown)) if shown else None,
         detail=_detail(it, group),
+        latents={
+            number[node]: it.forest.latents[node].cpu().numpy()
+            for node in above
+            if node in it.forest.latents
+        },
     )
 
 
-def _nodes(it: Iteration, group: Group, trunk: Sequence[int]) -> list[NodeRecord]:
-    """Roots, the trunk, explored nodes and leaves; what lies between them on a tail is left out."""
-    shape, leaf = it.forest.shape, it.forest.shape.leaf
-    position = {int(leaf[at]): tile for tile, at in enumerate(group.leaves)}
+def _trunk(shape: Shape, group: Group) -> Sequence[int]:
+    return shape.path(group.anchor) if group.anchor >= 0 else []
+
+
+def drawn_nodes(shape: Shape, group: Group) -> dict[int, int | None]:
+    """Node of a group → the one it hangs from: roots, the trunk, explored nodes and leaves; what
+    lies between them on a tail is left out."""
+    trunk = _trunk(shape, group)
     kept: dict[int, int | None] = {}
-    for node in position:
+    for node in shape.leaf[group.leaves].tolist():
         above: int | None = None
         for step_node in shape.path(node):
             inside = step_node in trunk or step_node == node or bool(shape.explored[step_node])
             if inside or shape.parent[step_node] < 0:
                 kept.setdefault(step_node, above)
                 above = step_node
+    return kept
+
+
+def _nodes(it: Iteration, group: Group, kept: Mapping[int, int | None]) -> list[NodeRecord]:
+    leaf = it.forest.shape.leaf
+    position = {int(leaf[at]): tile for tile, at in enumerate(group.leaves)}
     number = {node: idx for idx, node in enumerate(kept)}
     records = []
     for node, above in kept.items():
@@ -296,6 +326,8 @@ def _detail(it: Iteration, group: Group) -> dict[str, Any]:
         more["floors"] = floors
     if compose.combine != "each":
         more["combine"] = compose.combine
+    if bouts := _bouts(it, group):
+        more["bouts"] = bouts
     return {
         "sigmas": [round(float(sigma), 6) for sigma in it.forest.coefficients.sigmas],
         "kernel": plan.kernel.name,
@@ -308,6 +340,21 @@ def _detail(it: Iteration, group: Group) -> dict[str, Any]:
         "clip": compose.clip,
         **more,
     }
+
+
+def _bouts(it: Iteration, group: Group) -> dict[str, list[list[float]]]:
+    """By reward: [tile shown first, tile shown second, how far the first was preferred]."""
+    tile = {int(leaf): number for number, leaf in enumerate(group.leaves)}
+    found = {}
+    for name, scores in it.scores.items():
+        inside = [
+            [tile[one], tile[other], round(said, 3)]
+            for one, other, said in scores.bouts
+            if one in tile and other in tile
+        ]
+        if inside:
+            found[name] = inside
+    return found
 
 
 def _update_metrics(seen: Pass, shape: Shape, config: RunConfig) -> dict[str, float]:

@@ -185,12 +185,17 @@ def test_a_judge_who_prefers_what_it_sees_first_does_not_reward_by_index(rounds:
     orders leave nothing."""
     images = shades(*range(24))
     rates = [
-        rate_by(Judge(first_seen), rounds=rounds, seed=seed).score(images, ["p"] * 24).values
+        rate_by(Judge(first_seen), rounds=rounds, seed=seed, coin_gate="never")
+        .score(images, ["p"] * 24)
+        .values
         for seed in range(8)
     ]
     assert rates[0].mean() == pytest.approx(0.5)
     assert abs(np.corrcoef(np.mean(rates, axis=0), np.arange(24))[0, 1]) < 0.5
-    both = rate_by(Judge(first_seen), rounds=rounds, order="both").score(images, ["p"] * 24)
+    gated = rate_by(Judge(first_seen), rounds=0).score(images, ["p"] * 24)
+    assert gated.status == ["n/a"] * 24 and "a coin's" in gated.reasons[0]
+    open_ = rate_by(Judge(first_seen), rounds=rounds, order="both", coin_gate="never")
+    both = open_.score(images, ["p"] * 24)
     assert both.values == pytest.approx([0.5] * 24)
 
 
@@ -263,3 +268,38 @@ def test_a_group_has_the_same_rates_in_any_company_and_another_seed_has_other_bo
 def test_a_win_rate_cannot_judge_a_win_rate() -> None:
     with pytest.raises(ConfigError, match="its own judge"):
         pointwise(judge="win-rate")
+
+
+# ---------------------------------------------------------------- what a coin could say
+
+
+def test_a_coins_verdicts_have_no_value_and_a_perfect_orders_have() -> None:
+    rng = np.random.default_rng(3)
+    pictures, prompts = shades(*range(0, 240, 20)), ["p"] * 12
+
+    def coin(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return rng.integers(0, 2, len(a)).astype(float)
+
+    for rounds, gate in ((0, "complete"), (4, "always")):
+        said = [rate_by(Judge(coin), rounds=rounds, coin_gate=gate) for _ in range(30)]
+        left_out = [one.score(pictures, prompts).status == ["n/a"] * 12 for one in said]
+        assert sum(left_out) >= 20, rounds
+        told = rate_by(Judge(brighter), rounds=rounds, coin_gate=gate).score(pictures, prompts)
+        assert told.num_not_applicable == 0
+    assert rate_by(Judge(coin), rounds=4).score(pictures, prompts).num_not_applicable == 0
+    assert rate_by(Judge(coin), coin_gate="never").score(pictures, prompts).num_missing == 0
+
+
+def test_the_mark_is_that_of_the_formula_over_all_pairs() -> None:
+    assert pairings.coin_mark(8, 0) == pytest.approx(1.3 * np.sqrt(0.25 / 7))
+    assert pairings.coin_mark(8, 7) == pairings.coin_mark(8, 0)
+    assert 0.19 < pairings.coin_mark(12, 4) < 0.235
+
+
+def test_bouts_name_who_met_whom_and_survive_being_sent() -> None:
+    from workers.remote_scorer import as_json, from_json
+
+    said = rate_by(Judge(brighter), rounds=2).score(shades(0, 50, 100, 150), ["p"] * 4)
+    assert len(said.bouts) == 4
+    assert all(value == float(one > other) for one, other, value in said.bouts)
+    assert from_json(as_json(said)).bouts == said.bouts

@@ -1,0 +1,170 @@
+"""A judge on a hostile server that is a process of its own, and the record that outlives restarts.
+
+Figures are printed: questions, calls, answers, retries, missing, and how many were answered twice,
+which is none.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+
+from backend.rewards._judge_answers import GIVEN_UP_S
+from backend.rewards.interface import checked
+from backend.services import judgements, rewards
+from backend.services.studio import Studio
+from db.tables import Judgement
+from tests.conftest import free_port
+from tests.judge_server import counted
+from tests.processes import wait_until
+
+GOOD = ("good", "busy", "ill", "slow")
+BAD = ("hangs", "half", "html", "list", "empty", "free", "number", "refused")
+EACH = 2
+
+
+class Hostile:
+    """The server's process, which can be killed and started again on its port."""
+
+    def __init__(self, log: Path) -> None:
+        self.log, self.port = log, free_port()
+        self.address = f"http://127.0.0.1:{self.port}/v1"
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "tests.judge_server", str(self.port), str(self.log)]
+        self.process = subprocess.Popen(command)
+        wait_until(30, self.answers, "the server answers")
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.address, timeout=1):
+                return True
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Iterator[Hostile]:
+    server = Hostile(tmp_path / "asked.txt")
+    yield server
+    server.kill()
+
+
+def judge(studio: Studio, address: str, **config: Any) -> Any:
+    """As a worker that was just started has it."""
+    told = {"model": "m", "backoff_s": 0.01, "timeout_s": 0.6, "breaker": 1000, **config}
+    term = {"address": address, **told}
+    return checked(rewards.load_term(studio, "judge-pair", term), "judge-pair")
+
+
+def drawn(prompt: str) -> np.ndarray:
+    """A picture of its own for every prompt."""
+    return np.random.default_rng(list(prompt.encode())).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+
+
+def ask(scorer: Any, prompts: list[str]) -> dict[str, tuple[float, str, str]]:
+    one = np.stack([drawn(prompt) for prompt in prompts])
+    said = scorer.compare(one, 255 - one, prompts)
+    told = zip(said.prefer_a.tolist(), said.status, said.reasons, strict=True)
+    return dict(zip(prompts, told, strict=True))
+
+
+def test_a_hostile_server_costs_nothing_twice_over_restarts_of_both(
+    services: Studio, hostile: Hostile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = [f"{kind} {i}" for kind in (*GOOD, *BAD) for i in range(EACH)]
+    half = prompts[::2]
+    first = judge(services, hostile.address, concurrency=8)
+    told = ask(first, half)
+    hostile.kill()  # in the middle of the run
+    down = ask(judge(services, hostile.address, retries=0), prompts)
+    assert {down[p][0] for p in half if p.split()[0] in GOOD} == {1.0}  # known, so not asked
+    assert all(np.isnan(down[p][0]) for p in prompts if p not in half)
+    hostile.start()
+    second = judge(services, hostile.address, concurrency=8)  # a worker that was started again
+    whole = ask(second, prompts)
+    again = ask(judge(services, hostile.address), prompts)
+    for prompt, (value, status, reason) in whole.items():
+        if prompt.split()[0] in GOOD:
+            assert (value, status) == (1.0, "ok"), (prompt, reason)
+        else:
+            assert np.isnan(value) and status == "error" and reason, prompt
+        assert np.array_equal(again[prompt][0], value, equal_nan=True)
+        assert prompt not in told or np.array_equal(told[prompt][0], value, equal_nan=True)
+    asked, answered = counted(hostile.log)
+    spent = [one.judge.asking.client.spent for one in (first, second)]
+    doubled = sum(number - 1 for number in answered.values())
+    missing = sum(np.isnan(value) for value, _status, _reason in whole.values())
+    with capsys.disabled():
+        print(
+            f"\n{services.store.dialect}: {len(prompts)} questions, {sum(asked.values())} calls, "
+            f"{sum(answered.values())} answers, {sum(one.retries for one in spent)} retries, "
+            f"{missing} missing, {doubled} doubled"
+        )
+    assert doubled == 0
+    assert missing == len(BAD) * EACH
+    calls = {"busy": 3, "ill": 2}
+    paid = [p for p in prompts if p.split()[0] != "refused"]
+    assert {p: asked[p] for p in paid} == {p: calls.get(p.split()[0], 1) for p in paid}
+    with services.read() as session:
+        found = list(session.scalars(select(Judgement).order_by(Judgement.id)))
+        rows = {row.status: row for row in found}
+        num = session.scalar(select(func.count()).select_from(Judgement))
+    assert num == len(prompts) + 1 - EACH  # the start check is one; what was turned away is none
+    good = rows["ok"]
+    assert good.value == 1.0 and good.tokens == 100 and good.version and good.kind == "judge-pair"
+    assert len(good.first) == len(good.second) == 64 and good.first != good.second
+    assert good.criterion == "choice" and good.latency_s is not None
+    assert sum("may have been charged" in row.reason for row in found) == EACH
+    assert rows["given up"].answer is None
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_was_under_way_when_the_asker_was_killed_is_not_paid_for_again(
+    services: Studio, hostile: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [f"slow {i}" for i in range(8)]
+    asker = os.fork()
+    if asker == 0:  # a worker that is killed in the middle
+        services.store.engine.dispose(close=False)
+        ask(judge(services, hostile.address, concurrency=2), prompts)
+        os._exit(0)
+    wait_until(30, lambda: len(counted(hostile.log)[1]) >= 4, "some are answered")
+    os.kill(asker, signal.SIGKILL)
+    os.waitpid(asker, 0)
+    told = ask(judge(services, hostile.address), prompts)
+    asked, answered = counted(hostile.log)
+    assert max(asked.values()) == 1 and max(answered.values()) == 1
+    lost = [reason for value, _status, reason in told.values() if np.isnan(value)]
+    assert len(lost) <= 2 and all("may have been charged" in reason for reason in lost)
+    now = time.time()
+    monkeypatch.setattr("backend.services.judgements.time.time", lambda: now + GIVEN_UP_S + 1)
+    later = ask(judge(services, hostile.address), prompts)  # a day later they may be asked anew
+    assert all(value == 1.0 for value, _status, _reason in later.values())
+
+
+def test_another_revision_is_another_question_and_a_time_limit_is_not(
+    services: Studio, hostile: Hostile
+) -> None:
+    ask(judge(services, hostile.address), ["good 1"])
+    ask(judge(services, hostile.address, timeout_s=2.0, price_in=3.0), ["good 1"])
+    assert counted(hostile.log)[0]["good 1"] == 1
+    ask(judge(services, hostile.address, revision="b"), ["good 1"])
+    assert counted(hostile.log)[0]["good 1"] == 2
+    assert judgements.spent(services)["tokens"] == 400  # with a start check each
