@@ -13,6 +13,7 @@ import typer
 from backend.errors import InputError
 from workers.bench.cli import bench_app
 from workers.bundling import bundle, replay
+from workers.converting import convert_weights
 from workers.exchange import export, importing
 from workers.people import users_app
 from workers.terminal import Home, chosen, sentences
@@ -33,6 +34,7 @@ app.add_typer(bench_app, name="bench")
 app.command()(export)
 app.command()(bundle)
 app.command()(replay)
+app.command()(convert_weights)
 
 
 @app.command()
@@ -76,7 +78,7 @@ def worker(
 
 
 @app.command()
-def loop(
+def loop(  # noqa: PLR0913 - one for each option
     recipe: Annotated[str, typer.Option(help="How to train: a recipe's name.")] = "g2rpo",
     labels: Annotated[int, typer.Option(min=10, help="Pairs that are judged.")] = 400,
     minutes: Annotated[float, typer.Option(min=0.1, help="Budget for the RL runs.")] = 15.0,
@@ -87,6 +89,9 @@ def loop(
     ] = 1,
     processes: Annotated[
         int, typer.Option(min=1, max=64, help="Processes that train together, one a GPU.")
+    ] = 1,
+    tastes: Annotated[
+        int, typer.Option(min=1, max=2, help="Tastes among the simulated annotators.")
     ] = 1,
     home: Annotated[
         Path | None, typer.Option(help="Data folder to keep.", show_default="a temporary one")
@@ -100,7 +105,7 @@ def loop(
     from workers import loop as whole_loop
 
     with sentences():
-        plan = whole_loop.LoopPlan(recipe, labels, minutes, seed, json, rounds, processes)
+        plan = whole_loop.LoopPlan(recipe, labels, minutes, seed, json, rounds, processes, tastes)
         whole_loop.run(plan, home, say=typer.echo)
 
 

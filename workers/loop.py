@@ -48,7 +48,7 @@ CHECK_EVERY = 10
 """Updates between evaluations on the watched prompts, and between checkpoints."""
 FALLEN = 2.0
 """Standard errors under its best at which the watched verifier ends a run."""
-LEARNED, VERIFIER = "learned", "verifier"
+LEARNED, VERIFIER, TASTE = "learned", "verifier", "taste"
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class LoopPlan:
     json: Path = Path("out.json")
     rounds: int = 1
     processes: int = 1
+    tastes: int = 1
+    """1: all annotators look mostly at the prompt; 2: every other one at colour and place too."""
 
 
 @dataclass
@@ -98,7 +100,8 @@ class Loop:
             self.project = projects.create(self.studio, f"{name}, {time.strftime('%F %T')}")["id"]
             for set_name, split, lines in _prompt_sets(self.plan.seed):
                 prompts.import_text(self.studio, self.project, set_name, split, "\n".join(lines))
-            rewards.create(self.studio, self.project, VERIFIER, "pocket-verifier", {})
+            for reward, kind, settings in self._watched():
+                rewards.create(self.studio, self.project, reward, kind, settings)
             start = recipes.load(self.plan.recipe).policy
             row = policies.create(self.studio, self.project, "base", start.family, start.config)
         return int(row["id"])
@@ -155,7 +158,7 @@ class Loop:
         kept = config["evaluation"] | {"every": CHECK_EVERY, "num_prompts": NUM_WATCHED}
         return config | {
             "rewards": [{"name": LEARNED, "kind": "learned", "config": reward["config"]}],
-            "watch": [{"name": VERIFIER, "kind": "pocket-verifier"}],
+            "watch": [{"name": n, "kind": k, "config": c} for n, k, c in self._watched()],
             "evaluation": kept,
             "checkpoint_every": CHECK_EVERY,
             "minutes": self.plan.minutes / self.plan.rounds,
@@ -164,6 +167,15 @@ class Loop:
             "heldout_set": "watched",
             "seed": self.plan.seed + number,
         }
+
+    def _watched(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """(name, kind, settings) of what is never trained on: the verifier, and the utility that
+        the annotators' answers are drawn from."""
+        whose = "both" if self.plan.tastes == 2 else "first"
+        return [
+            (VERIFIER, "pocket-verifier", {}),
+            (TASTE, "simulated-taste", {"taste": whose}),
+        ]
 
     def _compare(self, base: int, tuned: int, reward: dict[str, Any]) -> dict[str, Any]:
         """Held-out prompts, the same noise for both: scored, and judged blind."""
@@ -178,10 +190,12 @@ class Loop:
                 seed=self.plan.seed,
             )
             phase["nfe"] = self._wait(row["job_id"])["nfe"]
-            verifier = next(
-                r for r in rewards.rows(self.studio, self.project) if r["name"] == VERIFIER
-            )
-            for one in (verifier["id"], reward["id"]):
+            watched = [
+                r["id"]
+                for r in rewards.rows(self.studio, self.project)
+                if r["name"] in (VERIFIER, TASTE)
+            ]
+            for one in (*watched, reward["id"]):
                 for policy_id in (base, tuned):
                     self._wait(
                         rewards.score(self.studio, one, policy_id=policy_id, limit=NUM_HELDOUT)
@@ -193,13 +207,20 @@ class Loop:
         report.write_grid(self.studio, compared["cells"], grid)
         blind = compared["by"]["simulated"]
         return {
-            "heldout": {
-                VERIFIER: report.before_after(compared["cells"], VERIFIER),
-                "reward": report.before_after(compared["cells"], LEARNED),
-            },
+            "heldout": self._heldout(compared["cells"]),
             "blind": {name: blind[name] for name in ("win_rate", "low", "high", "pairs", "votes")},
             "grid": grid.name,
         }
+
+    def _heldout(self, cells: list[dict[str, Any]]) -> dict[str, Any]:
+        """What each reward makes of the held-out prompts before and after, told as well."""
+        names = {VERIFIER: VERIFIER, TASTE: TASTE, "reward": LEARNED}
+        found = {key: report.before_after(cells, name) for key, name in names.items()}
+        for name, one in found.items():
+            gain = f"{one['gain']:+.3f} ± {one['gain_se']:.3f}"
+            far = "" if one["standard_errors"] is None else f", {one['standard_errors']:.1f} s.e."
+            self.say(f"  {name}: {one['before']:.3f}, then {one['after']:.3f} ({gain}{far})")
+        return found
 
     def _found(self, trained: list[dict[str, Any]], reward: dict[str, Any]) -> dict[str, Any]:
         first, last = trained[0], trained[-1]
@@ -227,6 +248,7 @@ class Loop:
             "annotators": ANNOTATORS,
             "labels": num,
             "seed": self.plan.seed,
+            "tastes": self.plan.tastes,
             "comparison_id": comparison_id,
         }
         return int(self._wait(jobs.create(self.studio, "simulate", args))["labels"])
@@ -297,8 +319,11 @@ class Watch:
             if self.seen == 0:
                 continue
             gold, doubt = measured[f"gain/{VERIFIER}"], measured[f"gain_se/{VERIFIER}"]
-            told = f"{LEARNED} {measured[f'gain/{LEARNED}']:+.2f}, {VERIFIER} {gold:+.3f}"
-            self.say(f"  update {self.seen}: {told} ± {doubt:.3f}")
+            told = [
+                f"{name} {measured[f'gain/{name}']:+.3f} ± {measured[f'gain_se/{name}']:.3f}"
+                for name in (LEARNED, TASTE, VERIFIER)
+            ]
+            self.say(f"  update {self.seen}: {', '.join(told)}")
             if gold > self.best or self.best_step == 0:
                 self.best_step, self.best = self.seen, gold
             fallen = gold < self.best - FALLEN * doubt

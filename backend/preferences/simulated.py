@@ -9,6 +9,9 @@ are centred (0 to 1). One unit of u is one unit of choice noise: someone who see
 picks the better picture 73 times in 100. Between two pictures that the pocket model draws for one
 prompt V differs by about .19, S by .01 and C by .08, so they mostly look at the prompt.
 
+People of a second taste mind the prompt half as much, saturation six and centring four times:
+8 · V + 120 · S + 20 · C, of which V and S move about alike.
+
 A person k multiplies each of the three weights by their own factor around 1, leans to the left by
 b, is more or less noisy by s, overlooks differences under t, and now and then presses any key:
 
@@ -24,7 +27,7 @@ stored with `User.kind = "simulated"` and are never mixed with people's unless a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -33,6 +36,7 @@ from backend.errors import InputError
 from backend.rewards import _statistics
 from backend.rewards.interface import Floats, Images, Scores, Shape, Verdicts
 
+Taste = Literal["first", "second"]
 Choice = Literal["left", "right", "tie", "both_bad"]
 Side = Literal["a", "b"]
 Ingredients = tuple[Floats, Floats, Floats]
@@ -41,6 +45,8 @@ Ingredients = tuple[Floats, Floats, Floats]
 ALIGNMENT: Final = 16.0
 SATURATION: Final = 20.0
 CENTRING: Final = 5.0
+SECOND: Final = (0.5, 6.0, 4.0)
+"""What the second taste multiplies the weights of V, S and C by."""
 BAD: Final = 0.4
 """A tie between two pictures that both have less alignment than this is "both bad"."""
 
@@ -66,6 +72,7 @@ class Annotator:
     threshold: float
     lapse: float
     pace: float
+    taste: Taste = "first"
 
     @classmethod
     def from_seed(cls, seed: int) -> Annotator:
@@ -87,7 +94,18 @@ class Annotator:
     @property
     def name(self) -> str:
         """The name shown beside their labels."""
-        return f"simulated-{self.seed}"
+        return f"simulated-{self.seed}" + ("" if self.taste == "first" else f"-{self.taste}")
+
+    def of_second_taste(self) -> Annotator:
+        """The same person, but what they look at."""
+        align, saturated, centred = SECOND
+        return replace(
+            self,
+            alignment=align * self.alignment,
+            saturation=saturated * self.saturation,
+            centring=centred * self.centring,
+            taste="second",
+        )
 
     def utility(self, images: Images, prompts: Sequence[str]) -> Floats:
         """This person's u of each picture, without noise. (B,)"""
@@ -157,9 +175,11 @@ class Jury:
         return Verdicts(1 / (1 + np.exp(-delta)), ["ok"] * len(delta))
 
 
-def annotators(num: int, seed: int) -> list[Annotator]:
-    """`num` different people, the same ones for the same seed."""
-    return [Annotator.from_seed(seed * 1000 + i) for i in range(num)]
+def annotators(num: int, seed: int, tastes: int = 1) -> list[Annotator]:
+    """`num` different people, the same ones for the same seed; of two tastes every other one has
+    the second."""
+    people = [Annotator.from_seed(seed * 1000 + i) for i in range(num)]
+    return [one.of_second_taste() if i % tastes else one for i, one in enumerate(people)]
 
 
 def utility(images: Images, prompts: Sequence[str]) -> Floats:
@@ -181,12 +201,16 @@ def ingredients(images: Images, prompts: Sequence[str]) -> Ingredients:
     return align, _statistics.saturation(images), _statistics.centring(images)
 
 
-def scores(images: Images, prompts: Sequence[str]) -> Scores:
-    """The average person's u as a reward, its three terms as parts."""
-    align, saturated, centred = ingredients(images, prompts)
-    terms = {
-        "alignment": ALIGNMENT * align,
-        "saturation": SATURATION * saturated,
-        "centring": CENTRING * centred,
-    }
+def scores(images: Images, prompts: Sequence[str], tastes: Sequence[Taste] = ("first",)) -> Scores:
+    """The average person's u as a reward, its three terms as parts; of several tastes the mean."""
+    weights = np.mean([_WEIGHTS[taste] for taste in tastes], axis=0)
+    names = ("alignment", "saturation", "centring")
+    seen = zip(names, weights, ingredients(images, prompts), strict=True)
+    terms = {name: weight * value for name, weight, value in seen}
     return Scores.of(sum(terms.values()), terms)
+
+
+_WEIGHTS: Final[dict[Taste, tuple[float, float, float]]] = {
+    "first": (ALIGNMENT, SATURATION, CENTRING),
+    "second": (SECOND[0] * ALIGNMENT, SECOND[1] * SATURATION, SECOND[2] * CENTRING),
+}

@@ -24,7 +24,18 @@ PHASES = ["prepare", "generate", "label", "learn", "train", "evaluate", "blind"]
 @pytest.mark.slow
 def test_the_loop_goes_round_and_writes_its_figures(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    small = ["--labels", "60", "--minutes", "0.1", "--seed", "3", "--json", str(out)]
+    small = [
+        "--labels",
+        "60",
+        "--minutes",
+        "0.1",
+        "--seed",
+        "3",
+        "--tastes",
+        "2",
+        "--json",
+        str(out),
+    ]
     done = subprocess.run(
         [*COMMAND, *small], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
     )
@@ -38,7 +49,7 @@ def test_the_loop_goes_round_and_writes_its_figures(tmp_path: Path) -> None:
     assert found["labels"] == 60 and found["seed"] == 3
     learned = found["reward_model"]
     assert learned["low"] <= learned["accuracy"] <= learned["high"] and learned["pairs"] <= 60
-    for name in ("verifier", "reward"):
+    for name in ("verifier", "taste", "reward"):
         measured = found["heldout"][name]
         assert measured["prompts"] >= 256
         assert measured["se_before"] > 0 and measured["se_after"] > 0 and measured["gain_se"] > 0
@@ -50,7 +61,9 @@ def test_the_loop_goes_round_and_writes_its_figures(tmp_path: Path) -> None:
         assert grid.width > 256 and grid.height > 256
     config = RunConfig.read(found["config"])
     assert [term.kind for term in config.rewards] == ["learned"]
-    assert [term.kind for term in config.watch] == ["pocket-verifier"]
+    assert [term.kind for term in config.watch] == ["pocket-verifier", "simulated-taste"]
+    assert config.watch[1].config == {"taste": "both"}
+    assert "  taste: " in done.stdout
 
 
 def test_the_loop_refuses_what_it_could_not_finish(tmp_path: Path) -> None:

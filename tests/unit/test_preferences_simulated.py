@@ -32,6 +32,19 @@ def test_different_seeds_are_different_people_and_the_same_seed_is_the_same() ->
     assert all(0.01 <= person.lapse <= 0.05 for person in people)
 
 
+def test_of_two_tastes_every_other_person_looks_more_at_colour_and_place() -> None:
+    one, other, third = annotators(3, seed=0, tastes=2)
+    plain = annotators(3, seed=0)
+    assert (one, third) == (plain[0], plain[2])
+    assert other.alignment == plain[1].alignment / 2
+    assert other.saturation == plain[1].saturation * 6 and other.centring == plain[1].centring * 4
+    assert other.name == f"{plain[1].name}-second"
+    align = verifier.score(RIGHT, PROMPTS)["total"]
+    saturated, centred = _statistics.saturation(RIGHT), _statistics.centring(RIGHT)
+    both = simulated.scores(RIGHT, PROMPTS, ("first", "second")).values
+    assert both == pytest.approx(12 * align + 70 * saturated + 12.5 * centred, rel=1e-6)
+
+
 def test_the_same_key_repeats_an_answer_and_another_key_may_change_it() -> None:
     person = Annotator.from_seed(1)
     one = [person.judge(RIGHT[0], RIGHT[0], PROMPTS[0], key=7) for _ in range(2)]

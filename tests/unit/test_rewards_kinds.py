@@ -129,3 +129,6 @@ def test_simulated_taste_is_the_annotators_utility_without_noise() -> None:
     assert np.array_equal(scores.values, simulated.scores(pictures, prompts).values)
     swapped = module.load(module.Config()).score(pictures, prompts[1:] + prompts[:1])
     assert scores.values.mean() > swapped.values.mean()
+    both = module.load(module.Config(taste="both")).score(pictures, prompts)
+    second = module.load(module.Config(taste="second")).score(pictures, prompts)
+    assert np.allclose(both.values, (scores.values + second.values) / 2)

@@ -73,13 +73,7 @@ def people(seed: int) -> list[Annotator]:
     """The six of a world."""
     found = simulated.annotators(len(NAMES), seed)
     for i in (3, 4):
-        one = found[i]
-        found[i] = replace(
-            one,
-            alignment=one.alignment / 2,
-            saturation=one.saturation * 6,
-            centring=one.centring * 4,
-        )
+        found[i] = found[i].of_second_taste()
     found[ORDINARY] = replace(found[ORDINARY], lapse=LAPSE)
     return found
 

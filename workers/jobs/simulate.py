@@ -18,14 +18,15 @@ CHUNK = 50
 
 
 def run(job_id: int, attempt: int) -> None:
-    """Args: project_id, annotators, labels, seed, and comparison_id or study_id to judge that."""
+    """Args: project_id, annotators, labels, seed, tastes (1 or 2), and comparison_id or study_id to
+    judge that."""
     run_job(job_id, attempt, work)
 
 
 def work(frame: JobFrame) -> dict[str, Any]:
     """Deal the open pairs out among the annotators; each one's labels are stored at once."""
     studio, args = frame.studio, frame.args
-    people = annotators(args["annotators"], args["seed"])
+    people = annotators(args["annotators"], args["seed"], args.get("tastes", 1))
     rows = [users.simulated(studio, person.name, asdict(person)) for person in people]
     scope = scope_of(args.get("study_id"), args.get("comparison_id"))
     where = args["project_id"], rows[0]["id"], args["labels"], scope
