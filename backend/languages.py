@@ -4,8 +4,8 @@ The studio writes English everywhere. A catalogue maps an English text to its tr
 `{1}` standing for what was filled in; static/js/language.js puts it on pages as they are shown,
 `Translator` here into what leaves the studio by other ways (a report). Both look a text up in the
 same order: as it stands; by the patterns that share a word with it, most literal letters first,
-what a pattern caught translated in its turn unless quotation marks stand around it; between " · ";
-sentence by sentence. What is found nowhere stays English.
+what a pattern caught translated in its turn unless quotation marks stand around it; with its first
+letter small or large; in parts; without its full stop. What is found nowhere stays English.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import functools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backend.errors import InputError
@@ -32,7 +32,13 @@ REMEMBERED = 4000
 HOLE = re.compile(r"\{(\d+)\}")
 WORD = re.compile(r"[A-Za-z]+")
 FREE = re.compile(r"(?<![A-Za-z\0])[A-Za-z]+(?![A-Za-z\0])")
-FIGURE = r"([\d–−+±.<>≤≥≈~].*?)"
+STRONG = 4
+"""A pattern with so many words of its own fits by no chance."""
+PROSE = re.compile(r"[A-Za-z]{2,},? [a-z]{2,}")
+LETTERS = re.compile(r"[A-Za-z]{2}")
+FIGURE = re.compile(r"[\d–−+±.<>≤≥≈~]")
+HAN = re.compile(r"[\u3400-\u9fff]")
+LATIN = re.compile(r"[A-Za-z\d%]")
 QUOTES = "'\"“‘`«"
 SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z\d\"'“])")
 
@@ -116,14 +122,19 @@ class Translator:
         if body != text:
             told = self(body)
             return text if told == body else text.replace(body, told, 1)
-        for told_by in (
-            self._by_pattern(text),
-            self._by_parts(text, text.split(" · "), " · "),
-            self._by_parts(text, SENTENCE.split(text), " "),
-        ):
-            if told_by is not None:
-                return told_by
-        return text
+        told_by = self._by_pattern(text) or self._turned(text)
+        for mark, between in ((" · ", " · "), (SENTENCE, " "), ("; ", "；"), (" × ", " × ")):
+            told_by = told_by or self._by_parts(text, mark, between)
+        told_by = told_by or self._by_list(text)
+        ended = text[:-1] if text.endswith(".") and not text.endswith("..") else ""
+        if not told_by and ended and self(ended) != ended:
+            return self(ended) + "。"
+        return told_by or text
+
+    def _turned(self, text: str) -> str | None:
+        """Found with its first letter small instead of large, or the other way about."""
+        other = text[0].swapcase() + text[1:]
+        return None if other == text else self.exact.get(other) or self._by_pattern(other)
 
     def _by_pattern(self, text: str) -> str | None:
         near = set(self.by_word.get("", []))
@@ -131,22 +142,55 @@ class Translator:
             near.update(self.by_word.get(word, []))
         for rank in sorted(near):
             caught = _compiled(self.keys[rank]).fullmatch(text)
-            if caught:
+            if caught and self._is_likely(self.keys[rank], caught.groups()):
                 return self._filled(self.keys[rank], caught.groups())
         return None
 
-    def _filled(self, key: str, caught: Iterable[str]) -> str:
+    def _filled(self, key: str, caught: Sequence[str]) -> str:
         values = {
             hole[1]: part if key[: hole.start()].endswith(tuple(QUOTES)) else self(part)
             for hole, part in zip(HOLE.finditer(key), caught, strict=True)
         }
-        return HOLE.sub(lambda hole: values.get(hole[1], ""), self.exact[key])
+        shown = self.exact[key]
 
-    def _by_parts(self, text: str, parts: list[str], between: str) -> str | None:
+        def put(hole: re.Match[str]) -> str:
+            value = values.get(hole[1], "")
+            before, after = shown[: hole.start()][-1:], shown[hole.end() : hole.end() + 1]
+            return _gap(before, value[:1]) + value + _gap(value[-1:], after)
+
+        return HOLE.sub(put, shown)
+
+    def _is_likely(self, key: str, caught: Sequence[str]) -> bool:
+        """Whether what a pattern of few words caught can be what it stands for.
+
+        English prose inside says that it fits by chance. At the end of a text that the pattern
+        begins itself anything may stand; a pattern of a single word that begins with a hole takes
+        only figures and texts of the studio ("{0} runs" is no "She runs").
+        """
+        own = _strength(key)
+        if own >= STRONG:
+            return True
+        is_open = key.startswith("{")
+        free = len(caught) - (not is_open and key.endswith("}"))
+        if is_open and own < 2:
+            return all(FIGURE.match(p) or not LETTERS.search(self(p)) for p in caught[:free])
+        return not any(PROSE.search(self(part)) for part in caught[:free])
+
+    def _by_parts(self, text: str, mark: str | re.Pattern[str], between: str) -> str | None:
+        parts = text.split(mark) if isinstance(mark, str) else mark.split(text)
         told = [self(part) for part in parts] if len(parts) > 1 else parts
         if told == parts:
             return None
         return re.sub("([。！？；：，]) ", r"\1", between.join(told))
+
+    def _by_list(self, text: str) -> str | None:
+        """ "3 running, 1 failed": a list whose every part is known."""
+        parts = text.split(", ")
+        if len(parts) < 2:
+            return None
+        told = [self(part) for part in parts]
+        is_known = all(t != p or not WORD.search(p) for t, p in zip(told, parts, strict=True))
+        return "，".join(told) if is_known else None
 
 
 def _words(key: str) -> list[str]:
@@ -156,13 +200,16 @@ def _words(key: str) -> list[str]:
 
 @functools.lru_cache(maxsize=4096)
 def _compiled(key: str) -> re.Pattern[str]:
-    """A pattern as an expression.
+    """A pattern as an expression."""
+    return re.compile("(.+?)".join(re.escape(part) for part in re.split(r"\{\d+\}", key)), re.S)
 
-    With a single word in it, a hole at its head holds a figure only: "{0} runs" is no "She runs".
-    """
-    parts = re.split(r"\{\d+\}", key)
-    lone = len(WORD.findall(" ".join(parts))) < 2
-    text = re.escape(parts[0])
-    for place, part in enumerate(parts[1:]):
-        text += (FIGURE if lone and place == 0 and not parts[0] else "(.+?)") + re.escape(part)
-    return re.compile(text, re.DOTALL)
+
+def _strength(key: str) -> int:
+    """How many words a pattern has of its own."""
+    return len(WORD.findall(HOLE.sub(" ", key)))
+
+
+def _gap(one: str, other: str) -> str:
+    """Chinese and Latin letters or figures stand apart."""
+    is_mixed = (HAN.match(one) and LATIN.match(other)) or (LATIN.match(one) and HAN.match(other))
+    return " " if is_mixed else ""

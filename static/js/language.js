@@ -3,20 +3,25 @@
  *
  * A catalogue maps an English text to its translation; `{0}`, `{1}` stand for what a page filled in. A text is looked up as it
  * stands, then by the patterns that share a word with it, most literal letters first; what a pattern caught is translated in its
- * turn unless quotation marks stand around it (a name). Failing that, parts between " · " and whole sentences are looked up one
- * by one. One observer sees every text that comes, before it is painted. It leaves alone what is marked translate="no", code, keys
+ * turn unless quotation marks stand around it (a name). Failing that it is looked up with its
+ * first letter small or large, taken apart into sentences or at signs that stand between parts, and without its full stop. One observer sees every text that comes, before it is painted. It leaves alone what is marked translate="no", code, keys
  * and what people type. In English this module is not even loaded. backend/languages.py does the same for texts that leave the
  * studio by other ways than a page; tests hold the two together.
  */
 
 const HOLE = /\{(\d+)\}/g;
-const NUMBER_HEAD = "[\\d–−+±.<>≤≥≈~].*?";
+const STRONG = 4;
+const PROSE = /[A-Za-z]{2,},? [a-z]{2,}/;
+const FIGURE = /^[\d–−+±.<>≤≥≈~]/;
 const QUOTES = "'\"“‘`«";
 const KEPT = '[translate="no"],code,pre,kbd,textarea,script,style,[contenteditable]';
 const NAMED = ["title", "aria-label", "placeholder", "alt", "aria-valuetext", "aria-description", "aria-roledescription", "label"];
+const HAN = /[\u3400-\u9fff]/;
+const LATIN = /[A-Za-z\d%]/;
+const SENTENCE = /(?<=[.!?]) (?=[A-Z\d"'“])/;
 const REMEMBERED = 4000;
 
-/** @typedef {{rank: number, key: string, shown: string, test: RegExp | null}} Pattern */
+/** @typedef {{rank: number, key: string, shown: string, strength: number, test: RegExp | null}} Pattern */
 
 /** Words of a pattern that stand free of its holes. @param {string} key */
 function words(key) {
@@ -28,13 +33,17 @@ function words(key) {
   return found;
 }
 
-/** A pattern as an expression. With a single word in it, a hole at its head holds a figure only: "{0} runs" is no "She runs". @param {string} key */
+/** A pattern as an expression. @param {string} key */
 function compiled(key) {
-  const parts = key.split(/\{\d+\}/);
-  const lone = (parts.join(" ").match(/[A-Za-z]+/g) || []).length < 2;
-  const escaped = parts.map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return new RegExp(`^${escaped.reduce((text, part, i) => `${text}(${lone && i === 1 && !parts[0] ? NUMBER_HEAD : ".+?"})${part}`)}$`, "s");
+  const parts = key.split(/\{\d+\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return new RegExp(`^${parts.join("(.+?)")}$`, "s");
 }
+
+/** How many words a pattern has of its own. @param {string} key */
+const strength = (key) => (key.replace(HOLE, " ").match(/[A-Za-z]+/g) || []).length;
+
+/** Chinese and Latin letters or figures stand apart. @param {string} one @param {string} other */
+const gap = (one, other) => ((HAN.test(one) && LATIN.test(other)) || (LATIN.test(one) && HAN.test(other)) ? " " : "");
 
 /** @param {Record<string, string>} catalogue @returns {(text: string) => string} */
 export function translator(catalogue) {
@@ -54,7 +63,7 @@ export function translator(catalogue) {
     const often = new Map();
     for (const key of keys) for (const word of new Set(words(key))) often.set(word, (often.get(word) || 0) + 1);
     keys.forEach((key, rank) => {
-      const pattern = { rank, key, shown: catalogue[key], test: null };
+      const pattern = { rank, key, shown: catalogue[key], strength: strength(key), test: null };
       const rarest = words(key).reduce((best, word) => (best && often.get(best) <= often.get(word) ? best : word), "");
       if (!rarest) wordless.push(pattern);
       else if (byWord.has(rarest)) byWord.get(rarest)?.push(pattern); else byWord.set(rarest, [pattern]);
@@ -69,9 +78,19 @@ export function translator(catalogue) {
     for (const pattern of near) {
       pattern.test ??= compiled(pattern.key);
       const caught = pattern.test.exec(text);
-      if (caught) return filled(pattern, caught);
+      if (caught && isLikely(pattern, caught.slice(1))) return filled(pattern, caught);
     }
     return null;
+  }
+
+  /** Whether what a pattern of few words caught can be what it stands for: English prose inside says that it fits by chance. At the end of
+   * a text that the pattern begins itself anything may stand; a pattern of a single word that begins with a hole takes only figures and
+   * texts of the studio ("{0} runs" is no "She runs"). @param {Pattern} pattern @param {string[]} caught */
+  function isLikely({ key, strength: own }, caught) {
+    if (own >= STRONG) return true;
+    const isOpen = key.startsWith("{");
+    const free = !isOpen && key.endsWith("}") ? caught.length - 1 : caught.length;
+    return caught.every((part, i) => i >= free || (isOpen && own < 2 ? FIGURE.test(part) || !/[A-Za-z]{2}/.test(say(part)) : !PROSE.test(say(part))));
   }
 
   /** @param {Pattern} pattern @param {RegExpExecArray} caught */
@@ -83,7 +102,10 @@ export function translator(catalogue) {
       i += 1;
       values[hole[1]] = QUOTES.includes(key[hole.index - 1] || " ") ? caught[i] : say(caught[i]);
     }
-    return shown.replace(HOLE, (_, name) => values[name] ?? "");
+    return shown.replace(HOLE, (hole, name, at) => {
+      const value = values[name] ?? "";
+      return `${gap(shown[at - 1] || "", value[0] || "")}${value}${gap(value.at(-1) || "", shown[at + hole.length] || "")}`;
+    });
   }
 
   /** @param {string} text @param {string | RegExp} mark @param {string} between @returns {string | null} */
@@ -95,6 +117,21 @@ export function translator(catalogue) {
     return told.join(between).replace(/([。！？；：，]) /g, "$1");
   }
 
+  /** Found with its first letter small instead of large, or the other way about. @param {string} text @returns {string | null} */
+  function turned(text) {
+    const first = text[0] === text[0].toLowerCase() ? text[0].toUpperCase() : text[0].toLowerCase();
+    const other = first + text.slice(1);
+    return other === text ? null : exact.get(other) ?? byPattern(other);
+  }
+
+  /** "3 running, 1 failed": a list whose every part is known. @param {string} text @returns {string | null} */
+  function byList(text) {
+    const parts = text.split(", ");
+    if (parts.length < 2) return null;
+    const told = parts.map(say);
+    return told.every((part, i) => part !== parts[i] || !/[A-Za-z]/.test(part)) ? told.join("，") : null;
+  }
+
   /** @param {string} text @returns {string} */
   function found(text) {
     const whole = exact.get(text);
@@ -104,7 +141,9 @@ export function translator(catalogue) {
       const told = say(body);
       return told === body ? text : text.replace(body, () => told);
     }
-    return byPattern(text) ?? byParts(text, " · ", " · ") ?? byParts(text, /(?<=[.!?]) (?=[A-Z\d"'“])/, " ") ?? text;
+    const ended = text.endsWith(".") && !text.endsWith("..") ? text.slice(0, -1) : "";
+    return byPattern(text) ?? turned(text) ?? byParts(text, " · ", " · ") ?? byParts(text, SENTENCE, " ") ?? byParts(text, "; ", "；") ??
+      byParts(text, " × ", " × ") ?? byList(text) ?? (ended && say(ended) !== ended ? `${say(ended)}。` : text);
   }
 
   /** @param {string} text @returns {string} */

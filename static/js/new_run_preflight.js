@@ -1,6 +1,6 @@
 /** The preflight pane: every check with its fix, what the run costs, what was changed, and Start. */
 
-import { api, button, el, fill, icon, live } from "/static/js/lib.js";
+import { api, button, el, fill, fmt, icon, live } from "/static/js/lib.js";
 import { watchJob } from "/static/js/jobs.js";
 import { placeWord } from "/static/js/runs_row.js";
 import { count, duration } from "/static/js/svg.js";
@@ -93,8 +93,8 @@ export class Preflight {
 
   draw(answer) {
     const by = (status) => this.lines.filter((line) => line.status === status && !line.stale).length;
-    const tally = [["fail", "bad", "failed"], ["warn", "warn", by("warn") === 1 ? "warning" : "warnings"], ["pass", "muted", "passed"]].filter(([status]) => by(status));
-    fill(this.head, el("h2", null, "Preflight"), el("span", { class: "grow" }), el("span", { class: "meta", "data-testid": "preflight-tally" }, tally.map(([status, cls, word], i) => [i ? el("span", { class: "muted" }, " · ") : null, el("span", { class: cls }, `${by(status)} ${word}`)])));
+    const tally = [["fail", "bad", `${by("fail")} failed`], ["warn", "warn", fmt.count(by("warn"), "warning")], ["pass", "muted", `${by("pass")} passed`]].filter(([status]) => by(status));
+    fill(this.head, el("h2", null, "Preflight"), el("span", { class: "grow" }), el("span", { class: "meta", "data-testid": "preflight-tally" }, tally.map(([status, cls, word], i) => [i ? el("span", { class: "muted" }, " · ") : null, el("span", { class: cls }, word)])));
     const order = ["fail", "warn", "pass"];
     const sorted = [...this.lines].sort((a, b) => Number(Boolean(a.stale)) - Number(Boolean(b.stale)) || order.indexOf(a.status) - order.indexOf(b.status));
     const focused = this.body.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).closest("[data-name]")?.getAttribute("data-name") : null;

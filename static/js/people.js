@@ -63,7 +63,7 @@ export async function mount(main, page) {
 
   function row(person, data) {
     const role = el("select", { class: "sel", "aria-label": `Role of ${person.name}`, "data-testid": `role-${person.name}`, disabled: person.disabled,
-      onchange: () => change(person, { role: role.value }, `${person.name} is ${role.value}.`) },
+      onchange: () => change(person, { role: role.value }, `The role of ${person.name} is ${role.value}.`) },
       Object.keys(ROLES).map((name) => el("option", { value: name, selected: name === person.role }, name)));
     const named = data.studies.filter((study) => person.studies.includes(study.id)).map((study) => study.name);
     return el("tr", { class: person.disabled ? "is-closed" : null }, el("td", null, el("b", { class: "strong", translate: "no" }, person.name), person.id === data.me && el("span", { class: "badge" }, "you"),

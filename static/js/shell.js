@@ -92,8 +92,8 @@ function drawYou() {
   const { name, role } = who();
   const node = $("you");
   node.textContent = initials(name);
-  node.title = `${name}, ${role}`;
-  node.setAttribute("aria-label", `You: ${name}, ${role}`);
+  node.title = `You: ${name}, ${role}`;
+  node.setAttribute("aria-label", node.title);
 }
 
 let saidOut = false;
@@ -206,6 +206,7 @@ window.addEventListener("storage", (e) => { if (e.key === "palate.theme") applyT
  * @returns {boolean} */
 function begin() {
   if (!$("palate")) return false;
+  /** @type {any} */ (window.requestAnimationFrame).end?.(); // see head.html
   applyTheme();
   bindGo();
   start();

@@ -120,5 +120,5 @@ export async function mount(main, page) {
 function browserName(text) {
   const name = [["Edg/", "Edge"], ["Firefox/", "Firefox"], ["Chrome/", "Chrome"], ["Safari/", "Safari"]].find(([part]) => text.includes(part));
   const system = ["Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux"].find((part) => text.includes(part));
-  return name ? `${name[1]}${system ? ` on ${system}` : ""}` : text.slice(0, 40) || "Unknown";
+  return name ? `${name[1]}${system ? `, ${system}` : ""}` : text.slice(0, 40) || "Unknown";
 }
