@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,20 +30,31 @@ class Plan:
 
 def run(plan: Plan, say: Callable[[str], None]) -> bool:
     """Audit, tell, write; whether every test was passed. A stored reward keeps its report."""
-    if plan.name in kinds.names():
-        kind = kinds.get(plan.name)
-        report = examine(kind.load(kind.Config.read(_read(plan.settings))), plan.name, plan)
-    else:
-        from backend.services import judge_audits, rewards
-
-        with opened(plan.home) as studio:
-            reward_id = judge_audits.named(studio, plan.name)
-            report = examine(rewards.load(studio, reward_id), plan.name, plan)
-            judge_audits.record(studio, reward_id, report)
+    with loaded(plan.name, plan.settings, plan.home) as (scorer, keep):
+        report = examine(scorer, plan.name, plan)
+        keep(report)
     _tell(report, say)
     if plan.json is not None:
         plan.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return bool(report["passed"])
+
+
+@contextmanager
+def loaded(
+    name: str, settings: tuple[str, ...], home: Path | None
+) -> Iterator[tuple[Any, Callable[[dict[str, Any]], None]]]:
+    """A judge by its kind with settings, or one that a studio has stored under the name; and where
+    a report on it is kept, which is nowhere for a kind."""
+    if name in kinds.names():
+        kind = kinds.get(name)
+        yield kind.load(kind.Config.read(_read(settings))), lambda _report: None
+        return
+    from backend.services import judge_audits, rewards
+
+    with opened(home) as studio:
+        reward_id = judge_audits.named(studio, name)
+        scorer = rewards.load(studio, reward_id)
+        yield scorer, lambda report: judge_audits.record(studio, reward_id, report)
 
 
 def examine(scorer: Any, name: str, plan: Plan) -> dict[str, Any]:

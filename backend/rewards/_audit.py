@@ -95,7 +95,7 @@ def audit(judge: Checked | CheckedPairs, material: Material) -> dict[str, Any]:
     other = 1 - prefer(material.prompts, material.worse, material.better)
     both = (one + other) / 2
     spread, gate = _spread(prefer, material.groups)
-    accuracy = _right(both)
+    accuracy = right(both)
     tests = [
         _flips(one[:NUM_FLIPS], other[:NUM_FLIPS]),
         _consistency(prefer, material, max(len(one) // 10, 1)),
@@ -137,11 +137,26 @@ def preference(judge: Checked | CheckedPairs) -> Prefer:
 # ---------------------------------------------------------------- the tests
 
 
-def _flips(one: Floats, other: Floats) -> Test:
+def flips(one: Floats, other: Floats) -> Bools:
+    """Of the pairs that were judged both ways round and are no ties: which contradict themselves.
+
+    one, other: (M,) how likely the same picture of each pair is the better one, shown first and
+    shown second.
+    """
     known = np.isfinite(one) & np.isfinite(other)
     told = known & ((abs(one - 0.5) > TIE) | (abs(other - 0.5) > TIE))
-    against = told & ((one > 0.5) != (other > 0.5))
-    share = _share(against[told])
+    return np.asarray((one > 0.5) != (other > 0.5))[told]
+
+
+def right(both: Floats) -> Share:
+    """Share of pairs in which the better one is preferred, a tie counting half."""
+    known = both[np.isfinite(both)]
+    return wilson(float((known > 0.5).sum() + 0.5 * (known == 0.5).sum()), len(known))
+
+
+def _flips(one: Floats, other: Floats) -> Test:
+    known = np.isfinite(one) & np.isfinite(other)
+    share = _share(flips(one, other))
     first = _share(np.concatenate([one[known] > 0.5, other[known] < 0.5]))
     detail = "" if first is None else f"said 'the first' in {first:.0%} of its verdicts"
     return _test("order flips", share, detail)
@@ -163,7 +178,7 @@ def _agreement(both: Floats, votes: Sequence[Sequence[float]]) -> Test:
         return Test("agreement", None, 0.5, False, "needs the answers of two people or more")
     most = np.nanmean(said, 0)
     asked = np.isfinite(both) & (most != 0.5) & np.isfinite(most)
-    with_people = _right(np.where(most[asked] > 0.5, both[asked], 1 - both[asked]))
+    with_people = right(np.where(most[asked] > 0.5, both[asked], 1 - both[asked]))
     one, other = said[0], said[1]
     sure = (one != 0.5) & (other != 0.5) & np.isfinite(one) & np.isfinite(other)
     own = _wilson((one == other)[sure])
@@ -280,12 +295,6 @@ def _spearman(rates: Floats) -> float:
     if rank.std() == 0:
         return 0.0
     return float(np.corrcoef(rank, np.arange(len(rates))[::-1])[0, 1])
-
-
-def _right(both: Floats) -> Share:
-    """Share of pairs in which the better one is preferred, a tie counting half."""
-    known = both[np.isfinite(both)]
-    return wilson(float((known > 0.5).sum() + 0.5 * (known == 0.5).sum()), len(known))
 
 
 def _wilson(held: Any) -> Share:

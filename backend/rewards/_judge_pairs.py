@@ -69,6 +69,16 @@ CRITERION: Final = (
     "Compare them in this alone, and leave all else out of account: CRITERION.MASKED\n"
     'Answer as JSON: {{"verdict": "first" | "second" | "tie" | "cannot_judge"}}.'
 )
+ANSWERS: Final = (
+    "A question was asked about the picture and two answers were given; their order means nothing. "
+    "Which answer is better? What the picture shows counts first, then whether the question is "
+    "answered.\nQuestion: {prompt}\nFirst answer: {one}\nSecond answer: {other}\n"
+)
+SAY_JSON: Final = 'Answer as JSON: {"verdict": "first" | "second" | "tie" | "cannot_judge"}.'
+SAY_LINE: Final = (
+    "Reason in at most four sentences, then end with exactly one of these lines: 'Answer 1 is "
+    "better', 'Answer 2 is better', 'Both are equally good'."
+)
 MASKED: Final = (
     " The third picture is a mask: only what lies where it is white counts, in both pictures."
 )
@@ -104,7 +114,9 @@ def format_of(ask: str, criterion: str = "", masked: bool = False) -> Format:
 
 def read_verdict(text: str) -> Said:
     """1 where the first is better, 0 where the second is, ½ for a tie."""
-    found = re.findall(r"image\s*([12])\s*is\s*better|(equally good)", text, re.IGNORECASE)
+    found = re.findall(
+        r"(?:image|answer)\s*([12])\s*is\s*better|(equally good)", text, re.IGNORECASE
+    )
     said = {"tie" if tie else which for which, tie in found}
     if not said:
         return Said(None, "gave no verdict")

@@ -70,11 +70,41 @@ class JudgePair:
             [self._asked(prompt, pair, vote) for vote in range(self.config.votes)]
             for prompt, pair in zip(prompts, zip(a, b, strict=True), strict=True)
         ]
+        return self._verdicts(asked)
+
+    def _verdicts(self, asked: Sequence[Sequence[Asked]]) -> Verdicts:
         self.votes = self.asking.answers(asked, self._reader())
         said = [asking.mean_of(votes) for votes in self.votes]
         values, status, reasons = zip(*said, strict=True) if said else ((),) * 3
         parts = asking.parts_of(self.votes)
         return Verdicts(np.array(values, dtype=np.float64), list(status), list(reasons), parts)
+
+    def compare_texts(
+        self,
+        pictures: Sequence[Images],
+        one: Sequence[str],
+        other: Sequence[str],
+        prompts: Sequence[str],
+    ) -> Verdicts:
+        """As `compare`, of two answers in words to a question about one picture (h, w, 3)."""
+        if self.config.ask not in ("choice", "verdict"):
+            raise ConfigError(
+                f"Answers in words are not compared by '{self.config.ask}'; ask 'choice' or "
+                "'verdict'.",
+                field="ask",
+            )
+        shown, form = [[picture(pixels)] for pixels in pictures], self.config.ask == "choice"
+        says, schema = (pairs.SAY_JSON, formats.VERDICTS) if form else (pairs.SAY_LINE, None)
+        texts = [
+            pairs.ANSWERS.format(prompt=prompt, one=first, other=second) + says
+            for prompt, first, second in zip(prompts, one, other, strict=True)
+        ]
+        config, votes = self.config, range(self.config.votes)
+        asked = [
+            [Asked(formats.chat(config, t, p, schema=schema, vote=v, prompt=q)) for v in votes]
+            for t, p, q in zip(texts, shown, prompts, strict=True)
+        ]
+        return self._verdicts(asked)
 
     def _asked(self, prompt: str, pair: Sequence[Images], vote: int) -> Asked:
         config = self.config

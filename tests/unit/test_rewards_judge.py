@@ -78,7 +78,9 @@ class Server:
 def what(body: dict[str, Any]) -> str:
     """The prompt a question is about; the start check is "canary"."""
     text = body["messages"][0]["content"][0]["text"]
-    return "canary" if text == formats.CANARY_TEXT else text.split("Text: ")[1].split("\n")[0]
+    if text == formats.CANARY_TEXT:
+        return "canary"
+    return text.split("Text: ")[1].split("\n")[0] if "Text: " in text else text
 
 
 def chat(text: str, **more: Any) -> dict[str, Any]:
@@ -346,6 +348,95 @@ def test_a_pointwise_judge_scores_with_votes_as_parts_and_foretells_its_calls(se
     assert said.values.tolist() == [0.75, 0.0] and calls_made(judge) == 4
     assert said.parts["vote 1"].tolist() == [1.0, 0.0]
     assert said.parts["vote 2"].tolist() == [0.5, 0.0]
+
+
+def test_answers_in_words_are_compared_beside_the_picture_they_are_about(serve: Any) -> None:
+    server = serve(lambda prompt, times: verdict("second"))
+    judge = pair_judge(server.address).judge
+    said = judge.compare_texts(
+        [shades(1)[0]] * 2, ["a {b}", "c"], ["d", "e"], ["Text: q", "Text: r"]
+    )
+    assert said.prefer_a.tolist() == [0.0, 0.0]
+    parts = server.bodies[-1]["messages"][0]["content"]
+    assert [part["type"] for part in parts] == ["text", "image_url"]
+    assert "First answer: " in parts[0]["text"]
+    with pytest.raises(ConfigError, match="Answers in words"):
+        pair_judge(server.address, ask="think").judge.compare_texts([], [], [], [])
+
+
+def test_a_judge_may_look_closer_so_often_and_each_look_is_a_call(serve: Any) -> None:
+    says = {"once": 2, "ever": 99, "wrong": 0}
+
+    def answer(prompt: str, times: int) -> Answer:
+        if prompt == "wrong":
+            return chat("Look: picture 7, 0 0 1 1")
+        return chat("Look: picture 1, 0 0 0.5 0.5" if times < says[prompt] else "Final Score: 5")
+
+    server = serve(answer)
+    judge = one_judge(server.address, ask="point", looks=2, concurrency=1)
+    said = judge.score(shades(3), ["once", "ever", "wrong"])
+    assert said.values[0] == 1.0 and said.parts["looks"][0] == 1.0
+    assert said.status[1:] == ["error", "error"] and "more than 2" in said.reasons[1]
+    assert "not there" in said.reasons[2]
+    assert dict(server.asked) == {"once": 2, "ever": 3, "wrong": 1} and calls_made(judge) == 6
+    last = server.bodies[-1]["messages"]
+    assert [one["role"] for one in last] == ["user", "assistant", "user", "assistant", "user"]
+    with pytest.raises(ConfigError, match="free text"):
+        one_judge("", ask="yes", looks=1)
+
+
+def test_yes_against_a_reference_is_asked_both_ways_and_is_nought_for_the_same(serve: Any) -> None:
+    def answer(prompt: str, times: int) -> Answer:
+        p = {1: 0.8, 2: 0.4}[times]  # better as the second; as the first, less often than not
+        top = [{"token": word, "logprob": math.log(q)} for word, q in (("Yes", p), ("No", 1 - p))]
+        return {"choices": [{"logprobs": {"content": [{"top_logprobs": top}]}}]}
+
+    server = serve(answer)
+    prompt = "a large red circle on a white background"
+    judge = one_judge(server.address, references="pocket", concurrency=1)
+    assert judge_calls(judge, [0]) == 2
+    said = judge.score(np.zeros((1, 64, 64, 3), np.uint8), [prompt])
+    assert said.values[0] == pytest.approx((math.log(4) - math.log(2 / 3)) / 2)
+    urls = [[c["image_url"]["url"] for c in b["messages"][0]["content"][1:]] for b in server.bodies]
+    assert urls[0] == urls[1][::-1] and len(urls[0]) == 2
+
+
+def test_differences_are_from_a_stored_reference_and_without_one_nothing_is_asked(
+    serve: Any, tmp_path: Any
+) -> None:
+    from backend.rewards import _references
+
+    stored = tmp_path / "references"
+    stored.write_bytes(_references.pack(shades(1) + 9, ["a"]))
+    server = serve(lambda prompt, times: chat('{"errors": []}'))
+    module = registry.rewards.get("judge")
+    config = {"address": server.address, "model": "m", "server": "plain", "ask": "errors"}
+    config |= {"references": "hash"}
+    judge = checked(module.load(module.Config.read(config), lambda _name: stored), "judge")
+    asked = judge.score(shades(2), ["a", "b"])
+    assert asked.values[0] == 1.0
+    assert asked.status[1] == "n/a" and "no reference picture" in asked.reasons[1]
+    assert len(server.bodies) == 1
+    with pytest.raises(ConfigError, match="set references"):
+        one_judge("", ask="errors")
+
+
+def test_one_criterion_is_compared_under_a_mask(serve: Any, tmp_path: Any) -> None:
+    from PIL import Image
+
+    mask = tmp_path / "mask.png"
+    Image.new("L", (8, 8), 255).save(mask)
+    server = serve(lambda prompt, times: verdict("tie"))
+    module = registry.rewards.get("judge-pair")
+    config = {"address": server.address, "model": "m", "ask": "criterion", "mask": "hash"}
+    config |= {"criterion": "the colour of {things}"}
+    judge = module.load(module.Config.read(config), lambda _name: mask)
+    assert judge.compare(shades(1), shades(1) + 9, ["p"]).prefer_a.tolist() == [0.5]
+    text, *pictures = server.bodies[-1]["messages"][0]["content"]
+    assert len(pictures) == 3 and "the colour of {things}" in text["text"]
+    for wrong in ({"ask": "criterion"}, {"criterion": "x"}, {"mask": "x"}):
+        with pytest.raises(ConfigError):
+            pair_judge("", **wrong)
 
 
 def test_the_judge_that_transformers_serves_gives_probabilities() -> None:

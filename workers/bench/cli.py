@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from workers.terminal import sentences
+from workers.terminal import Home, sentences
 
 bench_app = typer.Typer(
     help="Measure on the pocket world, without a studio. Figures are written to a folder.",
@@ -54,15 +54,19 @@ def methods(
 def hacking(
     minutes: Minutes = 3.0,
     seed: Seed = 0,
+    updates: Updates = 0,
+    only: Annotated[str, typer.Option("--runs", help="Which, by comma.")] = "learned,cheat,wins",
     prompts: Prompts = 256,
     labels: Labels = 400,
     out: Out = Path("bench"),
 ) -> None:
-    """Train on a reward that can be cheated; does gold fall, and does the early stop see it?"""
+    """Train on a reward that people taught and on one that can be cheated; who says which is it?"""
     with sentences():
         from workers.bench import hacking as benchmark
 
-        benchmark.bench(_lab(out, prompts, labels), benchmark.HackingPlan(minutes, seed))
+        chosen = tuple(name.strip() for name in only.split(",") if name.strip())
+        plan = benchmark.HackingPlan(minutes, seed, updates, chosen)
+        benchmark.bench(_lab(out, prompts, labels, tastes=2), plan)
         _wrote(out, "hacking")
 
 
@@ -85,6 +89,36 @@ def judge(
         plan = benchmark.JudgedPlan(minutes, seed, weights, updates)
         benchmark.bench(_lab(out, prompts, 400), plan)
         _wrote(out, "judge")
+
+
+@bench_app.command("pairs")
+def pairs(
+    file: Annotated[Path, typer.Argument(help="Pairs whose better one is known.")],
+    judge: Annotated[
+        str, typer.Option("--judge", help="A kind of reward that judges, or a stored one.")
+    ] = "pocket-judge",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the judge, as key=value.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder of the pictures.", show_default="beside the file")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="The first so many pairs; 0: all.")] = 0,
+    json: Annotated[
+        Path | None, typer.Option(help="Where the figures are written too.", show_default="nowhere")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Ask a judge which of two is better: accuracy by category, flips, missing.
+
+    Any label format with pictures, or the layout of VL-RewardBench, whose pairs are answers in
+    words about a picture. Every pair is shown both ways round.
+    """
+    with sentences():
+        from workers.bench import pairs as benchmark
+
+        plan = benchmark.Plan(file, judge, tuple(settings or ()), pictures, limit, json, home)
+        benchmark.run(plan, typer.echo)
 
 
 @bench_app.command("alarms")
@@ -163,10 +197,10 @@ def rewards(
         typer.echo((out / "rewards.md").read_text(encoding="utf-8"))
 
 
-def _lab(out: Path, prompts: int, labels: int) -> Any:
+def _lab(out: Path, prompts: int, labels: int, tastes: int = 1) -> Any:
     from workers.bench.lab import Lab
 
-    return Lab(out, typer.echo, num_prompts=prompts, labels=labels)
+    return Lab(out, typer.echo, num_prompts=prompts, labels=labels, tastes=tastes)
 
 
 def _wrote(out: Path, name: str) -> None:

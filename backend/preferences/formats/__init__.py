@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import IO, Any, Final, Generic, TypeVar
 
 from backend.errors import InputError
@@ -209,9 +209,18 @@ def _held(rows: Iterable[Row], module: Any, losses: Losses) -> Iterator[dict[str
 # ---------------------------------------------------------------- in
 
 
-def items(file: IO[bytes], form: str = AUTO, name: str = "The file") -> Iterator[Item[Row]]:
-    """Every record of an open file as the judgements it holds, or its fault, in order."""
+def items(
+    file: IO[bytes],
+    form: str = AUTO,
+    name: str = "The file",
+    *,
+    without: frozenset[str] = frozenset(),
+) -> Iterator[Item[Row]]:
+    """Every record of an open file as the judgements it holds, or its fault, in order; columns of
+    the names `without` are read by somebody else."""
     entries = _containers.records(file, name)
+    if without:
+        entries = (_bared(entry, without) for entry in entries)
     if form != AUTO:
         module = _module(form, readable(), "read from")
         return _items(entries, module.read, module)
@@ -280,6 +289,13 @@ def _guess(record: dict[str, Any]) -> Any:
         return REGISTRY.get("implicit")
     named = (REGISTRY.get(name) for name in readable())
     return next((module for module in named if set(record) >= module.KEYS), None)
+
+
+def _bared(entry: Entry, without: frozenset[str]) -> Entry:
+    if entry.record is None:
+        return entry
+    record = {name: value for name, value in entry.record.items() if name not in without}
+    return replace(entry, record=record)
 
 
 def _chain(first: Entry, rest: Iterator[Entry]) -> Iterator[Entry]:
