@@ -4,10 +4,10 @@
  * their extremes kept. A missing value is a gap and stays one.
  */
 
-import { at, smooth, thin, thinBand } from "./series.js";
+import { at, known, smooth, thin, thinBand } from "./series.js";
 import { num, svg, ticks } from "./svg.js";
 
-export { at, smooth, thin };
+export { at, known, smooth, thin };
 
 /**
  * @typedef {object} Series
@@ -79,7 +79,7 @@ export function lineChart(given) {
   for (const mark of spec.marks ?? []) if (mark.step >= xMin && mark.step <= xMax) drawMark(root, mark, x, area);
   for (const series of spec.series) drawSeries(root, series, x, y, area);
   drawLabels(root, spec.series, x, y, area);
-  if (Number.isFinite(spec.cursor) && spec.cursor >= xMin && spec.cursor <= xMax) drawCursor(root, spec, x, y, area);
+  keepCursor(root, spec.cursor ?? null, [xMin, xMax], (host, step) => drawCursor(host, spec.series, step, x, y, area));
   if (spec.onPick || spec.onHover || spec.onZoom) listen(root, spec, area, [xMin, xMax], x);
   return root;
 }
@@ -217,11 +217,33 @@ function drawLabels(root, series, x, y, area) {
   }
 }
 
-function drawCursor(root, spec, x, y, area) {
-  const cx = x(spec.cursor);
-  root.append(svg("path", { class: "cur", d: `M${cx.toFixed(1)} ${area.y0}V${area.y1}`, "data-step": spec.cursor }));
-  for (const series of spec.series.filter((s) => !s.quiet)) {
-    const point = at(series.points, spec.cursor);
+/** @type {WeakMap<SVGElement, (step: number|null) => void>} of every chart, what moves its cursor */
+const cursors = new WeakMap();
+
+/** Another step is chosen: nothing else of the chart is drawn anew. @param {SVGElement} root @param {number|null} step */
+export function moveCursor(root, step) {
+  cursors.get(root)?.(step);
+}
+
+/** A place in the chart for its cursor. @param {(host: SVGElement, step: number) => void} draw */
+function keepCursor(root, first, [xMin, xMax], draw) {
+  const host = svg("g");
+  root.append(host);
+  let now = /** @type {number|null|undefined} */ (undefined);
+  const move = (/** @type {number|null} */ step) => {
+    if (step === now) return;
+    now = step;
+    host.replaceChildren();
+    if (step !== null && Number.isFinite(step) && step >= xMin && step <= xMax) draw(host, step);
+  };
+  move(first);
+  cursors.set(root, move);
+}
+
+function drawCursor(root, all, step, x, y, area) {
+  root.append(svg("path", { class: "cur", d: `M${x(step).toFixed(1)} ${area.y0}V${area.y1}`, "data-step": step }));
+  for (const series of all.filter((s) => !s.quiet)) {
+    const point = at(series.points, step);
     if (point) root.append(svg("circle", { class: "curdot", cx: x(point[0]).toFixed(1), cy: y(point[1]).toFixed(1), r: 3 }));
   }
 }
@@ -346,7 +368,7 @@ export function heatChart(spec) {
     return root;
   }
   const tall = (area.y1 - area.y0) / spec.rows.length;
-  const most = spec.rows.reduce((high, row) => row.values.reduce((/** @type {number} */ top, v) => Math.max(top, v ?? 0), high), 0.02);
+  const most = spec.rows.reduce((high, row) => row.values.reduce((/** @type {number} */ top, v) => (v > top ? v : top), high), 0.02);
   const bin = Math.max(1, Math.ceil((xMax - xMin) / 120));
   spec.rows.forEach((row, r) => {
     const y = area.y0 + r * tall;
@@ -364,7 +386,7 @@ export function heatChart(spec) {
     }
   });
   drawSteps(root, [xMin, xMax], x, spec.height, area.x1 - area.x0);
-  if (spec.cursor !== null && spec.cursor >= xMin && spec.cursor <= xMax) root.append(svg("path", { class: "cur", d: `M${x(spec.cursor).toFixed(1)} ${area.y0}V${area.y1}`, "data-step": spec.cursor }));
+  keepCursor(root, spec.cursor, [xMin, xMax], (host, step) => host.append(svg("path", { class: "cur", d: `M${x(step).toFixed(1)} ${area.y0}V${area.y1}`, "data-step": step })));
   if (spec.onPick || spec.onHover || spec.onZoom) listen(root, spec, area, [xMin, xMax], x);
   return root;
 }

@@ -151,6 +151,25 @@ export function groupRow(group, names, { current, leaf: chosen, picked, onSelect
       })]))]));
 }
 
+/**
+ * A drawn row chosen or let go, where nothing else of it changes; false when it must be drawn anew.
+ * @param {HTMLElement} row @param {Group} group @param {{current: boolean, leaf: number|null}} chosen
+ */
+export function markRow(row, group, { current, leaf }) {
+  if (lines(group).some((line) => line.leaves.length > 2 * ENDS)) return false;
+  const set = (/** @type {Element} */ node, /** @type {boolean} */ on) => (on ? node.setAttribute("aria-current", "true") : node.removeAttribute("aria-current"));
+  row.classList.toggle("on", current);
+  set(row, current);
+  const tiles = /** @type {HTMLElement[]} */ ([...row.querySelectorAll(".tile")]);
+  for (const tile of tiles) {
+    const chosen = current && Number(tile.dataset.leaf) === leaf;
+    set(tile, chosen);
+    tile.tabIndex = (current ? chosen : tile === tiles[0]) ? 0 : -1;
+    if (chosen && row.contains(document.activeElement)) tile.focus({ preventScroll: true });
+  }
+  return true;
+}
+
 /** The leaves that are shown: [leaf, its place, how many were left out before it]. */
 function ends(leaves, current, chosen) {
   const all = leaves.map((leaf, i) => [leaf, i, 0]);

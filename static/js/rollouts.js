@@ -1,16 +1,14 @@
 /** Rollouts: groups as the trainer compared them, the tree of the chosen one, and its rewards in full. */
 
-import { api, button, el, empty, fill, fmt, kbd, keys, live, note, poll, setQuery } from "/static/js/lib.js";
-import { imported, nodeCard, nodeHint } from "/static/js/rollout_node.js";
+import { api, button, el, fill, fmt, kbd, keys, live, note, poll, setQuery } from "/static/js/lib.js";
 import { drawDetail } from "/static/js/rollout_detail.js";
-import { bySteps, groupRow, lines } from "/static/js/rollout_row.js";
-import { drawTree } from "/static/js/tree.js";
-import { fromGroups, summary } from "/static/js/tree_model.js";
-import { drawPair } from "/static/js/rollout_pair.js";
-import { FilterBar, NONE, address, query, read, restricts } from "/static/js/rollouts_filter.js";
+import { groupRow, lines, markRow } from "/static/js/rollout_row.js";
+import { Ahead } from "/static/js/rollouts_ahead.js";
+import { treePane } from "/static/js/rollouts_tree.js";
+import { FilterBar, address, nothing, query, read } from "/static/js/rollouts_filter.js";
 import { WindowedList } from "/static/js/rollouts_list.js";
 import { Selection, askAboutPair, askJudge, selectionBar } from "/static/js/rollouts_send.js";
-import { count, figure, rewardColour } from "/static/js/svg.js";
+import { rewardColour } from "/static/js/svg.js";
 
 /** @typedef {import("/static/js/rollout_row.js").Group} Group */
 
@@ -54,6 +52,7 @@ class RolloutsView {
     /** @type {string[]} rewards in the sum, and those that are only watched */
     this.names = [];
     this.judges = [];
+    this.ahead = new Ahead((group) => this.panes(group));
     this.busy = false;
     this.asked = 0;
     this.stops = [];
@@ -194,12 +193,13 @@ class RolloutsView {
     if (!group) return this.drawEmpty();
     const before = this.group;
     this.group = group;
-    this.leaf = group.leaves.find((l) => l.idx === leaf) ?? lines(group)[0]?.leaves[0] ?? null;
+    this.leaf = group.leaves.find((l) => l.idx === leaf) ?? first(group);
+    const ready = this.ahead.take(group.id, this.stamp(group, this.leaf));
     setQuery({ group: group.id, leaf: this.leaf?.idx });
-    if (before && before.id !== group.id) this.list?.again(before);
-    this.list?.again(group);
+    if (before && before.id !== group.id) this.list?.mark(before, (row) => markRow(row, before, { current: false, leaf: null }));
+    this.list?.mark(group, (row) => markRow(row, group, { current: true, leaf: this.leaf?.idx ?? null }));
     this.list?.reveal(group);
-    this.drawSide();
+    this.drawSide(ready);
     this.lookAt(group);
     await this.loadTree(group);
     return undefined;
@@ -208,8 +208,7 @@ class RolloutsView {
   /** After a moment the group counts as looked at, and what J and K would show is fetched. */
   lookAt(group) {
     clearTimeout(this.looking);
-    const at = this.groups.findIndex((one) => one.id === group.id);
-    for (const near of [this.groups[at + 1], this.groups[at - 1]]) if (near) this.read(near.id).catch(() => {});
+    this.makeReady(group).catch(() => {});
     this.looking = setTimeout(async () => {
       if (!group.seen) {
         await api(`rollouts/${group.id}/seen`, { method: "POST" }).catch(() => {});
@@ -221,6 +220,38 @@ class RolloutsView {
         if (this.group?.id === group.id && this.leaf) this.drawDetailPane(group, this.leaf, this.full.get(group.id));
       }
     }, LOOK_MS);
+  }
+
+  /** Read what J and K would show, and have it made. */
+  async makeReady(group) {
+    const at = this.groups.findIndex((one) => one.id === group.id);
+    const near = [this.groups[at + 1], this.groups[at - 1]].filter(Boolean);
+    await Promise.all(near.map((one) => this.readTree(one.id)));
+    if (this.group?.id === group.id) this.ahead.want(near);
+  }
+
+  /** What the panes of a group depend on. */
+  stamp(group, leaf) {
+    return [leaf?.idx, this.tree.clientWidth, this.tree.clientHeight, this.names, this.judges, Boolean(group.neighbours)].join("|");
+  }
+
+  /** The panes of a group as they are when it is chosen. */
+  panes(group) {
+    const [full, leaf, detail] = [this.full.get(group.id), first(group), document.createElement("div")];
+    if (!full || !leaf) return null;
+    drawDetail(detail, group, leaf, full, this.names, (id) => this.open(id));
+    return { stamp: this.stamp(group, leaf), detail: [...detail.childNodes], tree: this.treeParts(group, leaf, full) };
+  }
+
+  /** A group and those of its tree. @param {number} id */
+  async readTree(id) {
+    const full = await this.read(id);
+    await Promise.all(this.othersOf(full).map((other) => this.read(other)));
+    return full;
+  }
+
+  othersOf(full) {
+    return (full.groups_of_tree ?? []).filter((id) => id !== full.id).slice(0, TREE_GROUPS - 1);
   }
 
   /** One group with its nodes, asked for once. @param {number} id */
@@ -237,24 +268,28 @@ class RolloutsView {
 
   async loadTree(group) {
     try {
-      const had = this.full.has(group.id);
-      const full = await this.read(group.id);
-      const others = (full.groups_of_tree ?? []).filter((id) => id !== group.id).slice(0, TREE_GROUPS - 1);
-      const wait = others.some((id) => !this.full.has(id));
-      await Promise.all(others.map((id) => this.read(id)));
-      if (this.group?.id === group.id && (!had || wait)) this.drawSide();
+      const known = this.full.get(group.id);
+      const had = known && this.othersOf(known).every((id) => this.full.has(id));
+      await this.readTree(group.id);
+      if (this.group?.id === group.id && !had) this.drawSide();
     } catch (error) {
       if (this.group?.id === group.id) fill(this.tree, el("div", { class: "sec" }, note("The tree could not be read", error.message, { actions: [button("Try again", { size: "sm", onclick: () => this.loadTree(group) })] })));
     }
   }
 
-  drawSide() {
+  /** @param {import("/static/js/rollouts_ahead.js").Panes|null} [ready] made ahead */
+  drawSide(ready = null) {
     const { group, leaf } = this;
     if (!group || !leaf) return;
     const full = this.full.get(group.id);
     cancelAnimationFrame(this.growing);
-    this.growing = requestAnimationFrame(() => this.drawTreeAgain(group, full));  // the row is seen first, and a held key draws one tree
-    this.drawDetailPane(group, leaf, full);
+    if (ready) {
+      fill(this.tree, ready.tree);
+      fill(this.detail, ready.detail);
+    } else {
+      this.growing = requestAnimationFrame(() => this.drawTreeAgain(group, full));  // the row is seen first, and a held key draws one tree
+      this.drawDetailPane(group, leaf, full);
+    }
     const pair = this.pair();
     const said = this.chosen.of(group.id).length === 2 ? "the two chosen" : "best and worst of the group";
     fill(this.foot, this.chosen.size ? selectionBar(this.id, this.chosen, { go: this.page.go, onClear: () => this.pick(null) }) : null,
@@ -287,22 +322,14 @@ class RolloutsView {
   }
 
   drawTreePane(group, full) {
-    if (!full) return fill(this.tree, el("div", { class: "pane-h" }, el("h2", null, "Tree of this prompt")), el("div", { class: "sec meta muted", role: "status" }, "Reading the tree"));
-    const choose = (id, leaf) => { const other = this.groups.find((g) => g.id === id) ?? this.full.get(id); this.choose(other, leaf); };
-    if (group.given) return fill(this.tree, el("div", { class: "pane-h" }, el("h2", null, "Judged pair"), el("span", { class: "meta muted" }, "nothing was drawn")), drawPair(group, this.leaf.idx, choose));
-    if (full.detail?.imported) return fill(this.tree, el("div", { class: "pane-h" }, el("h2", null, "Imported group")), imported(group, full, this.leaf, choose));
-    const groups = [group.id, ...(full.groups_of_tree ?? []).filter((id) => id !== group.id)].map((id) => this.full.get(id)).filter(Boolean);
-    const sorted = [...groups].sort((a, b) => (a.fork_step ?? 0) - (b.fork_step ?? 0) || a.id - b.id);
-    const tree = fromGroups(groups);
-    const card = el("div", { class: "node-card meta", role: "status", "data-testid": "node-card" }, nodeHint());
-    return fill(this.tree,
-      el("div", { class: "pane-h" }, el("h2", { class: "nowrap" }, "Tree of this prompt"), el("span", { class: "meta muted clip", title: summary(tree) }, summary(tree)), el("span", { class: "grow" }),
-        full.detail?.nfe !== undefined && el("span", { class: "meta nowrap" }, `NFE ${count(full.detail.nfe)}`)),
-      el("div", { class: "tree-host scroll" }, drawTree({ groups, selected: { group: group.id, leaf: this.leaf.idx }, room: this.tree.clientHeight - 36 - 72 - 42 - 32 - 12, width: Math.max(472, this.tree.clientWidth - 16), onSelect: choose, onLook: (node) => fill(card, node ? nodeCard(node, this.full.get(node.record.group)) : nodeHint()) })),
-      card,
-      el("div", { class: "fork-facts meta" }, sorted.map((g) => el("span", null, el("b", { class: "strong" }, comparison(g)), el("span", { class: "muted" }, " spread "), figure(g.spread),
-        el("span", { class: "muted" }, g.kept ? " kept" : " skipped"))), full.groups_of_tree?.length > TREE_GROUPS && el("span", { class: "faint" }, `${TREE_GROUPS} of ${full.groups_of_tree.length} forks are drawn`)),
-      legend(tree));
+    fill(this.tree, this.treeParts(group, this.leaf, full));
+  }
+
+  /** The tree of a group with one of its leaves chosen. */
+  treeParts(group, leaf, full) {
+    const choose = (id, other) => this.choose(this.groups.find((g) => g.id === id) ?? this.full.get(id), other);
+    const others = full ? [full, ...this.othersOf(full).map((id) => this.full.get(id)).filter(Boolean)] : [];
+    return treePane({ group, leaf, full, groups: others, choose, width: this.tree.clientWidth, height: this.tree.clientHeight });
   }
 
   drawEmpty() {
@@ -312,11 +339,7 @@ class RolloutsView {
     fill(this.detail);
     fill(this.foot);
     this.list?.forget();
-    fill(this.host, restricts(this.filter)
-      ? empty({ title: "No group matches", text: "Of this run no recorded group fits the filter. A run keeps some of its groups, not all.", actions: [button("Clear the filter", { onclick: () => this.refine(NONE) })] })
-      : this.filter.sort !== "newest" && this.filter.sort !== "oldest"
-        ? empty({ title: "No group has that figure", text: "The order asks for something that no group of this run has.", actions: [button("Newest first", { onclick: () => this.refine({ sort: "newest" }) })] })
-        : empty({ title: "No rollouts yet", text: "They appear with the first iteration of the run: every sample, its rewards and its advantage.", actions: [el("a", { class: "btn", href: `/runs/${this.id}` }, "Open the run")] }));
+    fill(this.host, nothing(this.filter, this.id, (changes) => this.refine(changes)));
   }
 
   /** The two samples that P would send: the two chosen ones of the group, else its best and worst. */
@@ -378,14 +401,5 @@ class RolloutsView {
   }
 }
 
-/** What a group compared, before its spread. */
-const comparison = (group) => (group.fork_step !== null ? `fork ${group.fork_step}` : bySteps(group) ? "gains of each step" : "all paths");
-
-function legend(tree) {
-  const tones = ["n3", "n2", "n1", "0", "p1", "p2", "p3"];
-  const noisy = tree.explored.size > 0;
-  const idle = tree.nodes.some((n) => n.explored && !n.trained);
-  return el("div", { class: "row meta faint tree-legend" }, el("span", null, "advantage"),
-    el("span", { class: "row", style: "gap:1px", "aria-hidden": "true" }, tones.map((tone) => el("i", { style: `width:15px;height:10px;background:var(--adv-${tone})` }))),
-    el("span", { class: "nowrap" }, "−1.2 to +1.2"), el("span", { class: "grow" }), el("span", { class: "nowrap" }, !noisy ? "no step draws noise" : idle ? "dotted: not learned from" : "steps with noise drawn wide"));
-}
+/** The leaf that is shown when none is named. @param {Group} group */
+const first = (group) => lines(group)[0]?.leaves[0] ?? null;

@@ -1,6 +1,6 @@
 /** Which groups of rollouts are meant: the state of the filter, its bars, and its way into the address and the API. */
 
-import { button, el, fill, icon } from "/static/js/lib.js";
+import { button, el, empty, fill, icon } from "/static/js/lib.js";
 
 /** Every key of the filter with what it is when it does not restrict. */
 const USUAL = { step_min: "", step_max: "", prompt: "", kept: "", reward: "", low: "", high: "", far: "", flat: "", up: "", down: "", judge: "", missing: "", seen: "", sort: "newest" };
@@ -78,9 +78,9 @@ export class FilterBar {
       el("span", { class: "row", style: "gap:4px" }, el("button", { class: "btn sm chip", "aria-pressed": String(Boolean(w.far)), title: "A reward gives some sample a z further from 0, as the trainer normalised it", "data-testid": "toggle-far", onclick: () => onChange({ far: w.far ? "" : FAR }) }, "|z| above"), this.field("far", FAR, 52)),
       flip("flat", "No spread", "All samples of the group have the same reward"),
       names.length > 1 && el("span", { class: "row", style: "gap:4px", title: "A sample that is at least one deviation above its group by the one reward and below by the other" },
-        this.choice("up", "Up by this reward", [["", "A up"], ...names.map((name) => [name, `${name} up`])], (value) => this.conflict({ up: value })),
-        this.choice("down", "Down by this reward", [["", "B down"], ...names.filter((name) => name !== w.up).map((name) => [name, `${name} down`])], (value) => this.conflict({ down: value }))),
-      el("span", { title: judges.length ? "A reward that is only watched orders the samples rather against their advantages" : "No watched reward has scored these rollouts" }, this.choice("judge", "Judge disagrees", [["", "judge"], [ANY, "any judge disagrees"], ...judges.map((name) => [name, `${name} disagrees`])], (value) => onChange({ judge: value }), !judges.length && !w.judge), " ", button("Ask one", { size: "sm", kind: "quiet", testid: "ask-judge", title: "Have a reward that was not trained on judge these rollouts", onclick: this.onJudge })),
+        this.choice("up", "Up by this reward", [["", "A up"], ...names.map((name) => [name, `high by ${name}`])], (value) => this.conflict({ up: value })),
+        this.choice("down", "Down by this reward", [["", "B down"], ...names.filter((name) => name !== w.up).map((name) => [name, `low by ${name}`])], (value) => this.conflict({ down: value }))),
+      el("span", { title: judges.length ? "A reward that is only watched orders the samples rather against their advantages" : "No watched reward has scored these rollouts" }, this.choice("judge", "Judge disagrees", [["", "judge"], [ANY, "any judge disagrees"], ...judges.map((name) => [name, `against ${name}`])], (value) => onChange({ judge: value }), !judges.length && !w.judge), " ", button("Ask one", { size: "sm", kind: "quiet", testid: "ask-judge", title: "Have a reward that was not trained on judge these rollouts", onclick: this.onJudge })),
       flip("missing", "Missing value", "A trained reward gave some sample no value"),
       this.choice("seen", "Looked at", [["", "seen or not"], ["0", "not looked at"], ["1", "looked at"]], (value) => onChange({ seen: value })));
   }
@@ -114,4 +114,11 @@ export class FilterBar {
 function figure(text) {
   const clean = text.trim().replace(",", ".").replace("−", "-");
   return clean !== "" && Number.isFinite(Number(clean)) ? clean : "";
+}
+
+/** Said instead of groups. @param {Wanted} wanted @param {number} run @param {(changes: Record<string, string>) => void} change */
+export function nothing(wanted, run, change) {
+  if (restricts(wanted)) return empty({ title: "No group matches", text: "Of this run no recorded group fits the filter. A run keeps some of its groups, not all.", actions: [button("Clear the filter", { onclick: () => change(NONE) })] });
+  if (!["newest", "oldest"].includes(wanted.sort)) return empty({ title: "No group has that figure", text: "The order asks for something that no group of this run has.", actions: [button("Newest first", { onclick: () => change({ sort: "newest" }) })] });
+  return empty({ title: "No rollouts yet", text: "They appear with the first iteration of the run: every sample, its rewards and its advantage.", actions: [el("a", { class: "btn", href: `/runs/${run}` }, "Open the run")] });
 }

@@ -86,6 +86,12 @@ export class WindowedList {
     if (this.more && to >= this.items.length - 4) this.onEnd();
   }
 
+  /** Change one row where it is in the page, or draw it anew when that is not enough. @param {T} item @param {(row: HTMLElement) => boolean} change */
+  mark(item, change) {
+    const row = this.rows.get(item.id);
+    if (row && !change(row)) this.again(item);
+  }
+
   /** Draw one row anew where it is in the page. @param {T|null|undefined} item */
   again(item) {
     const old = item && this.rows.get(item.id);

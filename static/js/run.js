@@ -1,9 +1,9 @@
 /** Run: one step drives charts, samples, figures and links; new rows appear within a second. */
 
 import { api, button, confirm, el, fill, icon, keys, live, note, setQuery, toast } from "/static/js/lib.js";
-import { lineChart } from "/static/js/charts.js";
+import { lineChart, moveCursor } from "/static/js/charts.js";
 import { enlarge } from "/static/js/enlarge.js";
-import { cell, chartsOf, gains, heldOut, heroSpec, mainReward } from "/static/js/run_charts.js";
+import { cell, chartsOf, drawAll, gains, heldOut, heroSpec, mainReward } from "/static/js/run_charts.js";
 import { isLive, methodName, statusPill } from "/static/js/run_parts.js";
 import { drawSamples } from "/static/js/run_samples.js";
 import { drawAlarms } from "/static/js/run_alarms.js";
@@ -213,7 +213,7 @@ class RunView {
 
   /** A method has its own figures: charts come with the first rows that have them. */
   chooseCharts() {
-    const groups = chartsOf(this.state);
+    const groups = this.state.once("charts", () => chartsOf(this.state));
     const names = groups.map((group) => group.map((chart) => chart.key).join()).join(";");
     if (names === this.chosen) return;
     this.chosen = names;
@@ -233,7 +233,7 @@ class RunView {
     });
     this.chooseCharts();
     this.drawHero();
-    this.charts.forEach((chart) => chart.draw());
+    drawAll(this.charts);
     drawSamples(state, this.part.samples, (step) => this.choose(step >= state.lastStep ? null : step), this.hero);
     drawIteration(state, this.part.iteration);
     this.main.dataset.step = String(state.step);
@@ -248,7 +248,7 @@ class RunView {
     const { state } = this;
     const names = heldOut(state);
     const shown = gains(state, this.hero).filter((g) => g.step <= state.step && g.value !== null).at(-1);
-    const spec = heroSpec(state, this.hero);
+    const spec = state.once(`hero:${this.hero}`, () => heroSpec(state, this.hero));
     const wide = Math.max(280, Math.min(this.part.hero.clientWidth - 24, 760));
     const choice = names.length > 1
       ? el("select", { class: "sel sm-sel", "aria-label": "Reward of the large chart", "data-testid": "hero-reward", onchange: (e) => this.chooseReward(e.target.value) },
@@ -262,7 +262,8 @@ class RunView {
       el("figcaption", { class: "chart-h tall" }, choice, el("span", { class: "muted clip" }, `on ${prompts ?? ""} held-out prompts, change from the base`), el("span", { class: "grow" }),
         el("span", { class: "figure", "data-testid": "hero-gain" }, num(shown?.value, 3, { sign: true })),
         shown?.se ? el("span", { class: "muted nowrap" }, `± ${num(1.96 * shown.se, 3)}`) : null, open),
-      lineChart({ ...spec, width: wide, height: HERO_HEIGHT, xMax: state.run.num_steps, cursor: state.step, zoom: state.zoom, marks: state.marks, onPick: this.pick, onZoom: this.over }));
+      this.state.once(`hero:${this.hero}:${wide}`, () => lineChart({ ...spec, width: wide, height: HERO_HEIGHT, xMax: state.run.num_steps, cursor: state.step, zoom: state.zoom, marks: state.marks, onPick: this.pick, onZoom: this.over })));
+    moveCursor(/** @type {SVGElement} */ (this.part.hero.lastElementChild), state.step);
   }
 
   /** @param {string} name */

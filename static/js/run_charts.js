@@ -1,8 +1,9 @@
 /** Which charts a run has, and what each draws from the state. The chosen step is the cursor in all of them. */
 
+import { soon } from "/static/js/idle.js";
 import { button, el, fill } from "/static/js/lib.js";
-import { areaChart, at, heatChart, lineChart, smooth } from "/static/js/charts.js";
-import { shown } from "/static/js/series.js";
+import { areaChart, at, heatChart, lineChart, moveCursor, smooth } from "/static/js/charts.js";
+import { known, shown } from "/static/js/series.js";
 import { enlarge } from "/static/js/enlarge.js";
 import { count, duration, figure, num, rewardColour, rewardDash } from "/static/js/svg.js";
 
@@ -57,9 +58,10 @@ const difference = (a, b) => (a === null || a === undefined || b === null ? null
 export function heroSpec(state, name) {
   const held = gains(state, name);
   const raw = state.values(`reward/${name}`);
-  const first = raw.filter((v) => v !== null).slice(0, 5);
+  const first = [];
+  for (let i = 0; i < raw.length && first.length < 5; i += 1) if (known(raw[i]) !== null) first.push(raw[i]);
   const base = first.length ? first.reduce((a, b) => a + b, 0) / first.length : 0;
-  const off = raw.map((v) => (v === null ? null : v - base));
+  const off = raw.map((v) => v - base);
   const train = smooth(off, null, state.window).mean;
   return {
     label: `${name} on held-out prompts, change from the base by step`, signed: true,
@@ -92,12 +94,12 @@ function rewardsSpec(state) {
     series: names.map((name, i) => {
       const { mean, se } = smooth(state.values(`reward/${name}`), state.values(`reward_se/${name}`), state.window);
       const places = shown(state.steps, mean, state.zoom);
-      const zero = single ? 0 : (mean.find((v) => v !== null) ?? 0);
+      const zero = single ? 0 : (mean.find((v) => known(v) !== null) ?? 0);
       const unit = single ? 1 : (state.values(`reward_se/${name}`).find((v) => v) ?? 1);
-      const points = places.map((j) => [state.steps[j], mean[j] === null ? null : (mean[j] - zero) / unit]);
+      const points = places.map((j) => [state.steps[j], known((mean[j] - zero) / unit)]);
       return {
         name, label: single ? undefined : name, points, colour: rewardColour(i), dash: rewardDash(i), width: 1.75,
-        band: points.flatMap(([s, v], k) => { const half = se[places[k]]; return v === null || half === null ? [] : [[s, v - (Z95 * half) / unit, v + (Z95 * half) / unit]]; }),
+        band: points.flatMap(([s, v], k) => { const half = known(se[places[k]]); return v === null || half === null ? [] : [[s, v - (Z95 * half) / unit, v + (Z95 * half) / unit]]; }),
       };
     }),
   };
@@ -155,13 +157,13 @@ const totalAt = (state, step) => totalOf(state, Math.min(step, state.lastStep))?
 /** All rewards as the trainer weighs them, with a band that takes their errors as independent. @param {RunState} state */
 function totalSpec(state) {
   const all = state.steps.map((step) => totalOf(state, step));
-  const { mean, se } = smooth(all.map((t) => t?.[0] ?? null), all.map((t) => t?.[1] ?? null), state.window);
+  const { mean, se } = smooth(Float64Array.from(all, (t) => t?.[0] ?? NaN), Float64Array.from(all, (t) => t?.[1] ?? NaN), state.window);
   const places = shown(state.steps, mean, state.zoom);
   return {
     label: "Weighted mean of the trained rewards, with 95 % intervals",
     series: [{
-      name: "total", points: places.map((i) => [state.steps[i], mean[i]]),
-      band: places.flatMap((i) => (mean[i] === null || se[i] === null ? [] : [[state.steps[i], mean[i] - Z95 * se[i], mean[i] + Z95 * se[i]]])),
+      name: "total", points: places.map((i) => [state.steps[i], known(mean[i])]),
+      band: places.flatMap((i) => (known(mean[i]) === null || known(se[i]) === null ? [] : [[state.steps[i], mean[i] - Z95 * se[i], mean[i] + Z95 * se[i]]])),
     }],
   };
 }
@@ -206,9 +208,10 @@ function nfeSpec(state) {
 
 /** Parts piled on each other, at as many steps as can be seen; the tallest decide which. @param {RunState} state */
 function piled(state, label, parts) {
-  const sums = state.steps.map((_, i) => parts.reduce((sum, part) => sum + (part.values[i] ?? 0), 0));
+  const sums = new Float64Array(state.steps.length);
+  for (const { values } of parts) for (let i = 0; i < sums.length; i += 1) sums[i] += values[i] || 0;
   const places = shown(state.steps, sums, state.zoom);
-  return { draw: areaChart, label, steps: places.map((i) => state.steps[i]), parts: parts.map((part) => ({ name: part.name, values: places.map((i) => part.values[i] ?? 0) })) };
+  return { draw: areaChart, label, steps: places.map((i) => state.steps[i]), parts: parts.map((part) => ({ name: part.name, values: places.map((i) => part.values[i] || 0) })) };
 }
 
 /** What evaluations are for, in the order of work: S, U and R of the methods page. */
@@ -232,7 +235,7 @@ const CHARTS = [
   { key: "pairs", title: "Pairs as judged", build: (s) => ({ ...plain("dpo_accuracy", "Share of pairs that the policy orders as they were judged")(s), range: [0, 1], floors: [{ y: 0.5, text: "chance", tone: "var(--warn)" }] }), read: (s, k) => [num(one(s, k, "dpo_accuracy"), 2), "share"], has: recorded("dpo_accuracy") },
   { key: "margin", title: "Margin", build: plain("dpo_margin", "How far the winner is preferred over the loser, in logits"), read: (s, k) => [figure(one(s, k, "dpo_margin")), "logits"], has: recorded("dpo_margin") },
   { key: "spread", title: "Group spread", build: (s) => ({ ...plain("spread", "Spread of the rewards inside a group")(s), floors: floorOf(s) }), read: (s, k) => [figure(one(s, k, "spread")), "sd"], has: (s) => trains(s) && (!s.steps.length || recorded("spread")(s)) },
-  { key: "diversity", title: "Diversity", build: diversitySpec, read: (s, k) => [num(at(diversitySpec(s).series[0].points, k)?.[1], 2), "of the first"] },
+  { key: "diversity", title: "Diversity", build: diversitySpec, read: (s, k) => [num(at(s.once("diversity", () => diversitySpec(s)).series[0].points, k)?.[1], 2), "of the first"] },
   { key: "style", title: "Look", build: styleSpec, read: () => ["", "off the base"], has: (s) => s.measured.some((e) => Number.isFinite(e.metrics["style/texture"])) },
   { key: "kl", title: "Distance", build: plain("kl", "Mean squared distance of the velocity from the weights that hold it"), read: (s, k) => [figure(one(s, k, "kl")), "from the base"], has: some("kl") },
   { key: "judge", title: "Judge", build: judgeSpec, read: (s, k) => [count(judged(s, k)), "questions"], has: (s) => s.keys("judge_calls/").some((key) => some(key)(s)) },
@@ -261,12 +264,13 @@ export function chartsOf(state) {
 
 function floorOf(state) {
   const floor = state.run?.config?.compose?.floor;
-  const most = state.values("spread").reduce((/** @type {number} */ high, v) => Math.max(high, v ?? 0), 0);
+  const most = state.values("spread").reduce((/** @type {number} */ high, v) => (v > high ? v : high), 0);
   return floor && floor > most / 20 ? [{ y: floor, text: "floor", tone: "var(--bad)" }] : [];
 }
 
 /**
- * One chart with its caption. Redraw by calling the returned function.
+ * One chart with its caption. `place` reads where it stands, `draw` draws it that wide, or moves its cursor when nothing
+ * else has changed; `read` says the figures of a step.
  * @param {Chart} chart @param {RunState} state @param {{onPick: (step: number) => void, onZoom: (from: number, to: number) => void, height: number}} options
  */
 export function cell(chart, state, { onPick, onZoom, height }) {
@@ -282,13 +286,41 @@ export function cell(chart, state, { onPick, onZoom, height }) {
     fill(value, text);
     fill(unit, word);
   };
-  const draw = () => {
-    const width = Math.floor(host.clientWidth || 232);
-    const spec = { ...chart.build(state), width, height, xMax: state.run?.num_steps ?? 1, zoom: state.zoom, marks: state.marks, cursor: state.step, onPick, onZoom, onHover: (s) => read(s ?? state.step) };
-    fill(host, (spec.draw ?? lineChart)(spec));
-    read(state.step);
+  const place = () => {
+    const box = node.getBoundingClientRect();
+    return { width: Math.floor(host.clientWidth || 232), near: box.bottom > -NEAR_PX && box.top < window.innerHeight + NEAR_PX };
   };
-  return { node, draw };
+  const draw = (/** @type {number} */ width) => {
+    const root = state.once(`${chart.key}:${width}`, () => {
+      const spec = { ...chart.build(state), width, height, xMax: state.run?.num_steps ?? 1, zoom: state.zoom, marks: state.marks, cursor: state.step, onPick, onZoom, onHover: (s) => read(s ?? state.step) };
+      return (spec.draw ?? lineChart)(spec);
+    });
+    if (host.firstChild !== root) fill(host, root);
+    moveCursor(root, state.step);
+  };
+  return { node, place, draw, read: () => read(state.step) };
+}
+
+const NEAR_PX = 100;
+let turn = 0;
+
+/**
+ * Draw charts: sizes are read before anything is written, so that the page is laid out once; those in view at once, the
+ * others one by one when the browser has nothing better to do.
+ * @param {ReturnType<typeof cell>[]} cells
+ */
+export function drawAll(cells) {
+  const places = cells.map((one) => one.place());
+  cells.forEach((one, i) => { if (places[i].near) one.draw(places[i].width); one.read(); });
+  const later = cells.filter((_, i) => !places[i].near);
+  const mine = (turn += 1);
+  const next = () => {
+    const one = later.shift();
+    if (!one || mine !== turn) return;
+    one.draw(one.place().width);
+    if (later.length) soon(next);
+  };
+  if (later.length) soon(next);
 }
 
 /** A spec as plain lines, for the enlarged chart. */

@@ -4,7 +4,7 @@
  */
 
 import { api } from "/static/js/lib.js";
-import { Series, shown } from "/static/js/series.js";
+import { Series, known, shown } from "/static/js/series.js";
 
 const POLL_S = 2;
 const GATHER_MS = 80;
@@ -42,6 +42,9 @@ export class RunState extends EventTarget {
     this.zoom = null;
     /** updates that a smoothed curve averages */
     this.window = 9;
+    /** rises with everything but figures that changes a chart */
+    this.changed = 0;
+    this.made = { of: "", things: new Map() };
     this.connected = false;
     this.stream = null;
     this.timers = { gather: 0, poll: 0 };
@@ -66,14 +69,25 @@ export class RunState extends EventTarget {
     return this.evaluations.filter((e) => Object.keys(e.metrics).length);
   }
 
-  /** Values of one metric in the order of `steps`; null where an iteration has none. @param {string} key */
+  /**
+   * What was worked out of the figures, until others come or others are shown: most redraws only move the cursor.
+   * @template T @param {string} name @param {() => T} make @returns {T}
+   */
+  once(name, make) {
+    const of = [this.series.version, this.changed, this.zoom, this.window].join();
+    if (this.made.of !== of) this.made = { of, things: new Map() };
+    if (!this.made.things.has(name)) this.made.things.set(name, make());
+    return this.made.things.get(name);
+  }
+
+  /** Values of one metric in the order of `steps`; NaN where an iteration has none. @param {string} key */
   values(key) {
     return this.series.values(key);
   }
 
-  /** (step, value) pairs of some values, as many as a chart can show. @param {(number|null)[]} values @returns {[number, number|null][]} */
+  /** (step, value) pairs of some values, as many as a chart can show. @param {import("/static/js/series.js").Values} values @returns {[number, number|null][]} */
   drawn(values) {
-    return shown(this.steps, values, this.zoom).map((i) => [this.steps[i], values[i]]);
+    return shown(this.steps, values, this.zoom).map((i) => [this.steps[i], known(values[i])]);
   }
 
   /** (step, value) pairs of one metric, as many as a chart can show. @param {string} key */
@@ -146,18 +160,22 @@ export class RunState extends EventTarget {
     const answer = await api(`runs/${this.id}/metrics?since=${since}`);
     const timed = Object.fromEntries(Object.entries(answer.seconds).map(([key, values]) => [SECONDS + key, values]));
     this.series.lay(answer.steps, { ...answer.series, ...timed, [NFE]: answer.nfe });
-    const known = new Map(this.evaluations.map((e) => [e.step, e]));
-    for (const evaluation of answer.evaluations) known.set(evaluation.step, evaluation);
-    this.evaluations = [...known.values()].sort((a, b) => a.step - b.step);
+    const byStep = new Map(this.evaluations.map((e) => [e.step, e]));
+    for (const evaluation of answer.evaluations) byStep.set(evaluation.step, evaluation);
+    this.evaluations = [...byStep.values()].sort((a, b) => a.step - b.step);
+    this.changed += 1;
   }
 
   async fetchRun() {
-    this.run = await api(`runs/${this.id}`);
+    const run = await api(`runs/${this.id}`);
+    if (run.step !== this.run?.step || run.status !== this.run?.status) this.changed += 1;
+    this.run = run;
     this.log = [...(this.run.log ?? [])].sort((a, b) => a.at - b.at);
   }
 
   async fetchOrders() {
     ({ orders: this.orders, settings: this.settings } = await api(`runs/${this.id}/orders`));
+    this.changed += 1;
   }
 
   /** Follow the run until `close()`. */
@@ -201,6 +219,7 @@ export class RunState extends EventTarget {
     if (step === undefined) return;
     this.series.rewind(step);
     this.evaluations = this.evaluations.filter((e) => e.step <= step);
+    this.changed += 1;
     this.missed(step - 1);
     this.ask("metrics");
   }

@@ -1,7 +1,7 @@
 /** Several runs at once: their curves over each other, pictures of the same prompts side by side, the settings that differ. */
 
 import { api, button, el, fill, fmt, icon, live, note, setQuery } from "/static/js/lib.js";
-import { lineChart, smooth } from "/static/js/charts.js";
+import { known, lineChart, smooth } from "/static/js/charts.js";
 import { gainText, methodName, statusPill, stepMeter } from "/static/js/run_parts.js";
 import { flatten } from "/static/js/run_side.js";
 import { figure, num, rewardColour, rewardDash } from "/static/js/svg.js";
@@ -119,8 +119,9 @@ class CompareRuns {
   trained(key, se) {
     return this.runs.map(({ run, metrics, colour, dash }) => {
       const { mean, se: errors } = smooth(metrics.series[key] ?? [], metrics.series[se] ?? null, WINDOW);
-      const band = mean.map((value, i) => (value === null || !Number.isFinite(errors[i]) ? null : [metrics.steps[i], value - fmt.ci(errors[i]), value + fmt.ci(errors[i])])).filter(Boolean);
-      return { name: run.name, colour, dash, points: mean.map((value, i) => [metrics.steps[i], value]), band, bandOpacity: 0.14 };
+      const points = Array.from(mean, (value, i) => [metrics.steps[i], known(value)]);
+      const band = points.flatMap(([step, value], i) => (value === null || !Number.isFinite(errors[i]) ? [] : [[step, value - fmt.ci(errors[i]), value + fmt.ci(errors[i])]]));
+      return { name: run.name, colour, dash, points, band, bandOpacity: 0.14 };
     });
   }
 
@@ -146,11 +147,11 @@ class CompareRuns {
     if (!asked.size) return fill(this.samples, el("p", { class: "sec meta muted" }, "Pictures of the fixed prompts appear here when an evaluation has ended."));
     const first = this.runs[0].run.config.rewards[0]?.name ?? this.runs[0].run.config.watch?.[0]?.name;
     return fill(this.samples, el("table", { class: "smp over-smp" },
-      el("thead", null, el("tr", null, el("th", null, el("h2", null, "Fixed prompts")), shown.map(({ run, evaluation }) => el("th", null, run.name, el("span", { class: "faint" }, evaluation ? ` step ${evaluation.step}` : " no picture"))))),
+      el("thead", null, el("tr", null, el("th", null, el("h2", null, "Fixed prompts")), shown.map(({ run, evaluation }) => el("th", { translate: "no" }, run.name, el("span", { class: "faint" }, evaluation ? ` step ${evaluation.step}` : " no picture"))))),
       el("tbody", null, [...asked].map(([key, { prompt, seed }]) => el("tr", null, el("th", { scope: "row" }, el("span", null, prompt), el("span", { class: "faint" }, `seed ${seed}`)),
         shown.map(({ evaluation }) => {
           const sample = evaluation?.samples.find((s) => `${s.seed} ${s.prompt}` === key);
-          return el("td", null, sample ? el("span", { class: "shot-button" }, el("img", { src: sample.url, width: 96, height: 96, alt: `${prompt}, step ${evaluation.step}`, loading: "lazy", onload: (e) => e.target.classList.toggle("px", e.target.naturalWidth <= 128) }), el("span", { class: "micro faint", title: first }, num(sample.rewards?.[first], 2)))
+          return el("td", null, sample ? el("span", { class: "shot-button" }, el("img", { src: sample.url, width: 96, height: 96, alt: `step ${evaluation.step}: ${prompt}`, loading: "lazy", onload: (e) => e.target.classList.toggle("px", e.target.naturalWidth <= 128) }), el("span", { class: "micro faint", title: first }, num(sample.rewards?.[first], 2)))
             : el("span", { class: "gone", title: "This run drew no picture of this prompt and seed." }, "not made"));
         }))))));
   }
@@ -159,7 +160,7 @@ class CompareRuns {
     const rows = differing(this.runs.map(({ run }) => run.config));
     const write = (value) => (value === undefined ? "–" : value === null ? "none" : typeof value === "number" ? figure(value) : typeof value === "object" ? JSON.stringify(value) : String(value));
     return el("div", { class: "sec over-settings" }, el("div", { class: "sec-h" }, el("h2", null, "Settings that differ"), el("span", { class: "meta muted" }, fmt.count(rows.length, "setting"))),
-      rows.length ? el("table", { class: "tbl", "data-testid": "config-difference" }, el("thead", null, el("tr", null, el("th", null, "setting"), this.runs.map(({ run }) => el("th", null, run.name)))),
+      rows.length ? el("table", { class: "tbl", "data-testid": "config-difference" }, el("thead", null, el("tr", null, el("th", null, "setting"), this.runs.map(({ run }) => el("th", { translate: "no" }, run.name)))),
         el("tbody", null, rows.map(([key, values]) => el("tr", { "data-key": key }, el("td", { class: "mono" }, key), values.map((value) => el("td", { class: "mono clip", title: write(value) }, write(value)))))))
         : el("p", { class: "meta muted" }, "None: these are the same run again, so what differs is chance."));
   }

@@ -1,9 +1,13 @@
 /**
  * Figures by step, in columns of numbers: cheap to keep for a long run, to look up, to smooth and to thin out.
- * A missing value is NaN in a column and null outside.
+ * A missing value is NaN in a column and null in the points of a chart.
  */
 
 /** @typedef {[number, number|null]} Point */
+/** @typedef {Float64Array|(number|null)[]} Values   one a step, NaN or null where there is none */
+
+/** What a value of a column is outside of it. @param {number|null} v */
+export const known = (v) => (v === null || v !== v ? null : v);
 
 export class Series {
   constructor() {
@@ -12,15 +16,15 @@ export class Series {
     /** @type {Map<string, Float64Array>} longer than `steps`, so that they can grow */
     this.columns = new Map();
     this.room = 256;
-    /** @type {Map<string, (number|null)[]>} columns as they are handed out, until something new comes */
-    this.handed = new Map();
+    /** rises with everything that changes a figure */
+    this.version = 0;
   }
 
   /** Lay rows over those that are known, from the first step of theirs on. @param {number[]} steps @param {Record<string, (number|null)[]>} columns */
   lay(steps, columns) {
     if (!steps.length) return;
     const from = this.place(steps[0]);
-    this.handed.clear();
+    this.version += 1;
     this.steps.length = from;
     for (const step of steps) this.steps.push(step);
     this.grow();
@@ -37,7 +41,7 @@ export class Series {
   /** Forget what came after a step. @param {number} step */
   rewind(step) {
     this.steps.length = this.place(step + 1);
-    this.handed.clear();
+    this.version += 1;
   }
 
   /** Where a step stands, or would stand. @param {number} step */
@@ -72,15 +76,10 @@ export class Series {
     return Number.isNaN(value) ? null : value;
   }
 
-  /** @param {string} key @returns {(number|null)[]} in the order of `steps` */
+  /** @param {string} key @returns {Float64Array} in the order of `steps`, NaN where there is no value; not to be written to */
   values(key) {
-    const known = this.handed.get(key);
-    if (known) return known;
     const column = this.columns.get(key);
-    const out = new Array(this.steps.length).fill(null);
-    for (let i = 0; column && i < out.length; i += 1) if (column[i] === column[i]) out[i] = column[i];
-    this.handed.set(key, out);
-    return out;
+    return column ? column.subarray(0, this.steps.length) : new Float64Array(this.steps.length).fill(NaN);
   }
 
   /** Whether any step has it. @param {string} key */
@@ -120,7 +119,7 @@ const BINS = 1200;
 
 /**
  * Places of the values that a chart of `values` needs, and no more than it can show.
- * @param {number[]} steps @param {(number|null)[]} values @param {[number, number]|null} [range] steps that are shown
+ * @param {number[]} steps @param {Values} values @param {[number, number]|null} [range] steps that are shown
  * @returns {number[]}
  */
 export function shown(steps, values, range = null) {
@@ -205,19 +204,19 @@ export function at(points, step) {
 }
 
 /**
- * Trailing mean over `window` values with the standard error of that mean.
- * @param {(number|null)[]} values @param {(number|null)[]|null} errors @param {number} window
- * @returns {{mean: (number|null)[], se: (number|null)[]}}
+ * Trailing mean over `window` values with the standard error of that mean; NaN where there is no value.
+ * @param {Values} values @param {Values|null} errors @param {number} window
+ * @returns {{mean: Float64Array, se: Float64Array}}
  */
 export function smooth(values, errors, window) {
-  const mean = new Array(values.length);
-  const se = new Array(values.length);
+  const mean = new Float64Array(values.length).fill(NaN);
+  const se = new Float64Array(values.length).fill(NaN);
   const whole = running(values, window, (v) => v);
   const square = errors ? running(errors, window, (v) => v * v) : null;
   for (let i = 0; i < values.length; i += 1) {
-    const known = values[i] !== null && whole.count[i] > 0;
-    mean[i] = known ? whole.sum[i] / whole.count[i] : null;
-    se[i] = known && square && square.count[i] > 0 ? Math.sqrt(Math.max(0, square.sum[i])) / square.count[i] : null;
+    if (known(values[i]) === null || !whole.count[i]) continue;
+    mean[i] = whole.sum[i] / whole.count[i];
+    if (square && square.count[i] > 0) se[i] = Math.sqrt(Math.max(0, square.sum[i])) / square.count[i];
   }
   return { mean, se };
 }

@@ -32,7 +32,7 @@ DRAW = """
 async (num) => {
   const { lineChart, linePath } = await import('/static/js/charts.js');
   const { RunState } = await import('/static/js/run_state.js');
-  const { chartsOf, cell, heroSpec } = await import('/static/js/run_charts.js');
+  const { chartsOf, cell, drawAll } = await import('/static/js/run_charts.js');
   const median = (all) => [...all].sort((a, b) => a - b)[all.length >> 1];
   const host = document.createElement('div');
   host.style.cssText = 'position:fixed;inset:0;width:700px;z-index:99;background:#fff';
@@ -68,13 +68,19 @@ async (num) => {
   state.series.lay(steps, Object.fromEntries(columns));
   const kinds = chartsOf(state).flat();
   const cells = kinds.map((kind) => cell(kind, state, { onPick() {}, onZoom() {}, height: 132 }));
-  const page = timed(() => {
-    const all = document.createElement('div');
-    all.append(...cells.map((c) => c.node));
-    host.replaceChildren(all);
-    cells.forEach((c) => c.draw());
-    return all;
-  });
+  const all = document.createElement('div');
+  all.style.cssText = 'height:900px;overflow:auto';
+  all.append(...cells.map((c) => c.node));
+  host.replaceChildren(all);
+  const timedAll = (draw) => timed(() => { draw(); return all; });
+  const every = (width) => cells.forEach((c) => c.draw(width));
+  const cold = performance.now();
+  every(660);
+  host.getBoundingClientRect();
+  const first = performance.now() - cold;
+  const page = timedAll(() => { state.changed += 1; every(660); });
+  const view = timedAll(() => { state.changed += 1; drawAll(cells); });
+  const cursor = timedAll(() => { state.pinned = 1 + (state.step + 7919) % steps.length; every(660); });
   const over = host.querySelector('[data-key=spread] svg.ch');
   const box = over.getBoundingClientRect();
   const moves = [];
@@ -87,7 +93,7 @@ async (num) => {
   }
   moves.sort((a, b) => a - b);
   host.remove();
-  return { chart, naive, page, charts: cells.length, hover: moves[100], hover_p95: moves[190] };
+  return { chart, naive, page_first: first, page, page_in_view: view, page_cursor: cursor, charts: cells.length, hover: moves[100], hover_p95: moves[190] };
 }
 """
 LISTEN = """
