@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from backend.errors import ConfigError
+from backend.errors import ConfigError, InputError
 from backend.rl.recipe import RunConfig
 from workers.bench import chart, dpo, hacking, judged, methods, summary, trial
 from workers.bench.lab import LEARNED, VERIFIER, Lab
@@ -130,16 +130,27 @@ def test_dpo_from_labels_is_compared_blind_with_the_base(folder: Path) -> None:
     assert Image.open(io.BytesIO((folder / "dpo.png").read_bytes())).size[0] > 256
 
 
-def test_hacking_shows_gold_beside_what_is_trained(folder: Path) -> None:
-    found = hacking.bench(lab(folder), hacking.HackingPlan(QUICK))
-    points, wins = found["runs"]
-    assert points["config"]["rewards"][0]["kind"] == "saturation"
-    assert wins["config"]["rewards"][0]["config"]["judge"] == "learned"
-    for run in found["runs"]:
-        assert run["config"]["early_stop"]["gold"] == VERIFIER
-        assert not run["error"] and run["curve"][-1]["gold"] is not None
-    assert "did not fire" in (folder / "hacking.md").read_text()
+def test_hacking_shows_what_alarms_say_beside_gold(folder: Path) -> None:
+    """One update of the run that cheats; brightness, which pays for a look, is all look."""
+    here = lab(folder)
+    found = hacking.bench(here, hacking.HackingPlan(updates=1, only=("cheat",)))
+    run = found["runs"][0]
+    assert run["config"]["rewards"][0]["kind"] == "brightness"
+    assert run["config"]["early_stop"]["gold"] == VERIFIER
+    assert not run["error"] and run["curve"][-1]["gold"] is not None
+    gold = run["gold"]["taste"]
+    assert gold["z"] == pytest.approx(gold["gain"] / gold["se"])
+    assert "updates" not in run, "figures of every update are not written"
+    assert 0.5 < run["style_r2"] <= 1
+    page = (folder / "hacking.md").read_text()
+    assert "did not fire" in page and "| taste |" in page
     assert (folder / "hacking.png").stat().st_size > 1000
+    people, wins = hacking.trials(here, hacking.HackingPlan(only=("learned", "wins")))
+    assert people.config.rewards[0].kind == "learned" and people.updates == 0
+    assert wins.config.rewards[0].config["judge"] == "learned"
+    assert {"verifier", "taste"} <= {term.name for term in wins.config.watch}
+    with pytest.raises(InputError, match="no run 'luck'"):
+        hacking.trials(here, hacking.HackingPlan(only=("luck",)))
 
 
 def test_a_judge_teaches_and_the_verifier_only_watches(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from backend import recipes
@@ -22,7 +22,6 @@ from backend.preferences.intervals import wilson
 from backend.rl.alarms import RULES, Story, look
 from backend.rl.recipe import RewardTerm, RunConfig
 from backend.services.alarms import parties
-from backend.types import EvaluationRecord, IterationRecord
 from workers import bare
 from workers.bench import page
 from workers.bench.lab import Lab, circumstances
@@ -61,22 +60,6 @@ class AlarmsPlan:
     updates: int = 24
     every: int = 4
     """Updates between evaluations."""
-
-
-@dataclass
-class Figures(Notes):
-    """Keeps all figures of a run."""
-
-    updates: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
-    evaluations: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
-
-    def iteration(self, record: IterationRecord) -> None:
-        """Keep it."""
-        self.updates.append((record.step, dict(record.metrics)))
-
-    def evaluation(self, record: EvaluationRecord) -> None:
-        """Keep it."""
-        self.evaluations.append((record.step, dict(record.metrics)))
 
 
 def bench(lab: Lab, plan: AlarmsPlan) -> dict[str, Any]:
@@ -194,7 +177,7 @@ def config(plan: AlarmsPlan, recipe: str, trained: str, lr: float, seed: int) ->
 def _trained(lab: Lab, config: RunConfig) -> dict[str, Any]:
     from backend.rl.loop import train
 
-    notes, started, error = Figures("", ""), time.monotonic(), ""
+    notes, started, error = Notes("", ""), time.monotonic(), ""
     try:
         train(
             config,

@@ -35,7 +35,7 @@ from workers.report import write_json
 if TYPE_CHECKING:
     from backend.rl.collect import Data, Pairs
 
-VERIFIER, LEARNED, SATURATION = "verifier", "learned", "saturation"
+VERIFIER, LEARNED, SATURATION, TASTE = "verifier", "learned", "saturation", "taste"
 ANNOTATORS = 4
 
 
@@ -77,6 +77,8 @@ class Lab:
     labels: int = 400
     num_steps: int = 10
     """Denoising steps of the pictures that are labelled and compared."""
+    tastes: int = 1
+    """Of the simulated annotators; of two, every other one has the second."""
     changes: dict[str, Any] = field(default_factory=dict)
     """Laid over the settings of every run, section by section."""
 
@@ -104,7 +106,7 @@ class Lab:
 
     def judge(self, a: Pictures, b: Pictures, prompts: Sequence[str]) -> list[Answer]:
         """Pairs are dealt out among the annotators; pair i is of samples 2i and 2i + 1."""
-        people = annotators(ANNOTATORS, 0)
+        people = annotators(ANNOTATORS, 0, self.tastes)
         answers: dict[int, Answer] = {}
         for number, person in enumerate(people):
             mine = list(range(number, len(prompts), len(people)))
@@ -116,7 +118,8 @@ class Lab:
     @cached_property
     def learned(self) -> dict[str, Any]:
         """{weights, agreement, low, high, pairs} of the reward learned from the labels."""
-        path = self.out / f"learned-{self.labels}.json"
+        whose = "" if self.tastes == 1 else f"-{self.tastes}-tastes"
+        path = self.out / f"learned-{self.labels}{whose}.json"
         if path.is_file():
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             if (self.out / found["weights"]).is_file():
@@ -141,6 +144,9 @@ class Lab:
         if name == LEARNED:
             config = {"weights": self.learned["weights"]}
             return RewardTerm(name=name, kind="learned", config=config)
+        if name == TASTE:
+            config = {"taste": "first" if self.tastes == 1 else "both"}
+            return RewardTerm(name=name, kind="simulated-taste", config=config)
         return RewardTerm(name=name, kind={VERIFIER: "pocket-verifier"}.get(name, name))
 
     # --- settings of runs ------------------------------------------------------------------------

@@ -46,9 +46,13 @@ class Notes:
     """Network evaluations of training by purpose."""
     last_seconds: float = 0.0
     """Of the last update."""
+    updates: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    evaluations: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    """All figures by step, as alarms look at them."""
 
     def iteration(self, record: IterationRecord) -> None:
         """Count its cost."""
+        self.updates.append((record.step, dict(record.metrics)))
         self.last_seconds = record.seconds["total"]
         self.seconds += self.last_seconds
         for name, value in record.metrics.items():
@@ -59,6 +63,7 @@ class Notes:
     def evaluation(self, record: EvaluationRecord) -> None:
         """A point of the curve."""
         said = record.metrics
+        self.evaluations.append((record.step, dict(said)))
         point = {
             "step": record.step,
             "seconds": round(self.seconds, 3),
@@ -125,6 +130,8 @@ class Trial:
     gold: str
     updates: int = 0
     """So many instead of minutes, on any machine the same; 0 goes by the minutes."""
+    whole: bool = False
+    """Whether all figures of all updates are part of the result."""
 
     def run(self, lab: Lab) -> tuple[dict[str, Any], Policy | None]:
         """What came of it as plain data, and the trained policy.
@@ -154,6 +161,8 @@ class Trial:
             "warnings": notes.warnings,
             "config": self.config.plain(),
         }
+        if self.whole:
+            row |= {"updates": notes.updates, "evaluations": notes.evaluations}
         return row, policy if not row["error"] else None
 
     def _train(self, lab: Lab, notes: Notes) -> tuple[Policy, str]:
