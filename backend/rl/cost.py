@@ -10,7 +10,7 @@ from backend.registry import rewards
 from backend.rl.credit import siblings
 from backend.rl.objectives import others_needed
 from backend.rl.recipe import RunConfig, method_of, read_method, shape_at
-from backend.rl.tree import predict_cost
+from backend.rl.tree import Ints, predict_cost
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,13 @@ class RunCost:
         return self.nfe_sample + self.nfe_update + self.nfe_reference
 
 
+def compared(config: RunConfig, step: int = 0) -> Ints:
+    """Sizes of the groups whose samples are compared in update `step`. (groups,)"""
+    credit = method_of(config).credit(read_method(config))
+    group_L = siblings(shape_at(config, step), credit)
+    return np.unique(group_L, return_counts=True)[1].astype(np.int64)
+
+
 def predict(config: RunConfig, step: int = 0) -> RunCost:
     """The cost of update `step` if no group is skipped; the same every step for most methods.
 
@@ -51,8 +58,7 @@ def predict(config: RunConfig, step: int = 0) -> RunCost:
     each = {
         name: (referred if name == "reference" else trained) for name in others_needed(objective)
     }
-    group_L = siblings(shape, method.credit(settings))
-    sizes = np.unique(group_L, return_counts=True)[1].astype(np.int64)
+    sizes = compared(config, step)
     calls = 0
     for term in config.rewards:
         kind = rewards.get(term.kind)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from backend.errors import ConfigError
 from backend.registry import rewards as kinds
 from backend.rl.recipe import RewardTerm
-from backend.services import jobs, rewards
+from backend.services import jobs, judge_audits, rewards
 from backend.services.studio import Studio
 from db.tables import Job, Reward, Sample, Score
 
@@ -43,6 +43,8 @@ class Glance:
     cheated: str = ""
     """Which trivial controls it likes better than the project's own pictures; empty if none."""
     job_id: int | None = None
+    audit: str = ""
+    """Of a judge, or a reward that asks one: unaudited, passed, or failed with the tests."""
 
     def plain(self) -> dict[str, Any]:
         """As the API gives it."""
@@ -62,10 +64,14 @@ def known(studio: Studio, project_id: int, terms: Sequence[RewardTerm]) -> dict[
     with studio.read() as session:
         newest = _newest(session, project_id)
         told = _told(session)
+        audits = judge_audits.of_terms(session, project_id, [term.plain() for term in terms])
         return {
-            term.name: _scored(session, project_id, term, newest)
-            or told.get(_key(project_id, term, newest))
-            or Glance()
+            term.name: replace(
+                _scored(session, project_id, term, newest)
+                or told.get(_key(project_id, term, newest))
+                or Glance(),
+                audit=audits.get(term.name, ""),
+            )
             for term in terms
         }
 
@@ -91,7 +97,8 @@ def ask(studio: Studio, project_id: int, terms: Sequence[RewardTerm]) -> dict[st
             "limit": SAMPLES,
             "key": _key(project_id, term, newest),
         }
-        found[term.name] = Glance("asked", job_id=jobs.create(studio, "glance", args))
+        job_id = jobs.create(studio, "glance", args)
+        found[term.name] = replace(found[term.name], state="asked", job_id=job_id)
     return found
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.errors import InputError, NotFound
+from backend.errors import ConfigError, InputError, NotFound
 from backend.registry import rewards as kinds
 from backend.services import jobs
 from backend.services.studio import Studio
@@ -18,15 +19,19 @@ UNAUDITED = "unaudited"
 
 
 def asked(kind: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """The judge behind a kind with settings, and its settings; None where nothing was taught to
-    judge. A win rate is as good as its judge."""
+    """The judge behind a kind with settings, and those of them that its word depends on; None where
+    nothing was taught to judge. A win rate is as good as its judge."""
     if kind not in kinds.names():
         return None
     module = kinds.get(kind)
     if "judge_config" in module.Config.model_fields:
         settings = module.Config.read(config)
         return asked(settings.judge, settings.judge_config)
-    return (kind, module.Config.read(config).plain()) if getattr(module, "JUDGE", False) else None
+    if not getattr(module, "JUDGE", False):
+        return None
+    settings = module.Config.read(config)
+    handling: frozenset[str] = getattr(settings, "HANDLING", frozenset())
+    return kind, {name: v for name, v in settings.plain().items() if name not in handling}
 
 
 def standing(session: Session, project_id: int, kind: str, config: dict[str, Any]) -> str:
@@ -43,6 +48,20 @@ def standing(session: Session, project_id: int, kind: str, config: dict[str, Any
         if report and asked(reward.kind, reward.config) == judge:
             return "passed" if report["passed"] else f"failed: {', '.join(report['failed'])}"
     return UNAUDITED
+
+
+def of_terms(session: Session, project_id: int, terms: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Name → `standing` of each reward of a run that is a judge or asks one; a reward whose
+    settings cannot be read is left out."""
+    found = {}
+    for term in terms:
+        try:
+            said = standing(session, project_id, term["kind"], term.get("config") or {})
+        except ConfigError:
+            continue
+        if said:
+            found[term["name"]] = said
+    return found
 
 
 def ask(studio: Studio, reward_id: int, *, pairs: int = 200, groups: int = 32) -> int:

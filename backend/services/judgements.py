@@ -136,6 +136,19 @@ def spent(studio: Studio) -> dict[str, Any]:
         return _spent(session)
 
 
+def of_version(studio: Studio, version: str) -> dict[str, Any]:
+    """{answers, tokens, money}: what one version of a judge has answered, and what that took."""
+    with studio.read() as session:
+        row = session.execute(
+            select(
+                func.count(),
+                func.coalesce(func.sum(Judgement.tokens), 0),
+                func.coalesce(func.sum(Judgement.money), 0.0),
+            ).where(Judgement.version == version, Judgement.tokens > 0)
+        ).one()
+    return dict(zip(("answers", "tokens", "money"), row, strict=True))
+
+
 def pixels_of(shape: Sequence[int], pixels: bytes) -> str:
     """The hash by which a judgement knows a picture, (H, W, 3) of bytes."""
     return hashlib.sha256(str(tuple(shape)).encode() + pixels).hexdigest()

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.errors import ConfigError, Conflict, InputError, NotFound
 from backend.rl.recipe import RunConfig
-from backend.services import events, jobs, policies, run_rows, run_settings
+from backend.services import events, jobs, judge_audits, policies, run_rows, run_settings
 from backend.services.studio import Studio
 from backend.services.version import code_version
 from backend.types import HALT
@@ -93,6 +93,11 @@ def clone(
     """The same run again, with `changes` laid over its config: nested, or by dotted path."""
     with studio.read() as session:
         parent = find(session, run_id)
+        if run_rows.is_imported(parent):
+            raise Conflict(
+                f"Run {run_id} was logged by another trainer, so there are no settings here to make "
+                "it again with; start a new run."
+            )
         config = copy.deepcopy(parent.config)
         project_id, name, policy_id = parent.project_id, parent.name, parent.policy_id
     change = dict(changes or {})
@@ -161,6 +166,11 @@ def get(studio: Studio, run_id: int) -> dict[str, Any]:
             "seed": run.seed,
             "diff": diff(parent.config, run.config) if parent else [],
             "checkpoints": list(steps),
+            "audits": judge_audits.of_terms(
+                session,
+                run.project_id,
+                [*run.config.get("rewards", []), *run.config.get("watch", [])],
+            ),
             "log": events.log_of_run(session, run_id),
         }
 

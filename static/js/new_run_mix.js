@@ -3,6 +3,7 @@
 import { button, el, fill } from "/static/js/lib.js";
 import { form } from "/static/js/form.js";
 import { drawHistogram } from "/static/js/new_run_glances.js";
+import { auditMark } from "/static/js/reward_audit.js";
 import { num, rewardColour } from "/static/js/svg.js";
 
 const MOST = 2;
@@ -38,6 +39,7 @@ export class RewardMix {
     this.shares = el("div", { class: "rstack", style: "height:12px;margin-top:10px;max-width:420px", "aria-hidden": "true" });
     this.cells = new Map();
     this.plots = new Map();
+    this.marks = new Map();
     const about_ = this.trains ? "normalised in each group, then added by weight" : "this method learns from judged pairs; rewards are only watched";
     fill(this.node, el("div", { class: "sec-h" }, el("h2", null, "Reward"), el("span", { class: "meta muted" }, about_), el("span", { class: "grow" }),
       el("a", { class: "link meta", href: "/rewards" }, "All rewards"), this.menu()),
@@ -54,6 +56,8 @@ export class RewardMix {
     for (const { term } of this.terms) {
       const host = this.plots.get(term);
       if (host) drawHistogram(host, term, this.seen()[term.name]);
+      const mark = this.marks.get(term);
+      if (mark) fill(mark, auditMark(this.seen()[term.name]?.audit ?? ""));
     }
   }
 
@@ -104,6 +108,8 @@ export class RewardMix {
     const influence = el("span", { class: "share" });
     const plot = el("div", { class: "hist-host", "data-testid": `histogram-${term.name}` });
     this.plots.set(term, plot);
+    const mark = el("span", { class: "clip" });
+    this.marks.set(term, mark);
     this.cells.set(term, influence);
     const last = trained && this.config.rewards.length === 1;
     const more = button("", { kind: "quiet", size: "sm icon", icon: "sliders", title: `Settings of ${term.name}`, testid: `open-settings-${term.name}`, onclick: () => { if (!this.open.delete(term)) this.open.add(term); this.draw(); } });
@@ -112,7 +118,7 @@ export class RewardMix {
     const remove = button("", { kind: "quiet", size: "sm icon", icon: "x", disabled: last, title: last ? "A run needs one reward that is trained" : `Remove ${term.name}`, onclick: () => this.remove(term) });
     remove.setAttribute("aria-label", `Remove ${term.name}`);
     return el("tr", { "data-testid": "mix-row", "data-reward": term.name },
-      el("td", null, el("span", { class: "row", style: "gap:8px" }, el("i", { class: "sw", style: trained ? `background:${rewardColour(i)}` : "border:1px solid var(--line-control)" }), el("span", null, el("b", { class: "strong clip", title: term.name, translate: "no" }, term.name), el("span", { class: "micro faint clip" }, row ? about(row) : term.kind)))),
+      el("td", null, el("span", { class: "row", style: "gap:8px" }, el("i", { class: "sw", style: trained ? `background:${rewardColour(i)}` : "border:1px solid var(--line-control)" }), el("span", null, el("b", { class: "strong clip", title: term.name, translate: "no" }, term.name), el("span", { class: "micro faint clip" }, row ? about(row) : term.kind), mark))),
       el("td", null, trained ? el("span", { class: "row" }, slider, number, influence) : influence),
       el("td", null, trained ? this.transform(term) : el("span", { class: "faint" }, "–")), el("td", null, plot),
       el("td", null, el("select", { class: "sel sm-sel", "aria-label": `Role of ${term.name}`, "data-testid": `role-${term.name}`, disabled: last || !this.trains, onchange: (e) => this.setRole(term, e.target.value) },

@@ -1,6 +1,7 @@
 /** The column beside the charts: the chosen iteration in figures, how its settings differ, the latest lines. */
 
 import { button, dialog, el, fill, fmt } from "/static/js/lib.js";
+import { auditMark } from "/static/js/reward_audit.js";
 import { shareBar } from "/static/js/charts.js";
 import { phases } from "/static/js/run_charts.js";
 import { count, duration, figure, num } from "/static/js/svg.js";
@@ -48,7 +49,15 @@ export function drawChanges(state, host) {
     ? diff.length
       ? el("dl", { class: "kv mono" }, diff.slice(0, 8).map((d) => [el("dt", { class: "clip", title: d.key }, d.key), el("dd", null, el("s", { class: "faint" }, text(d.parent)), " ", text(d.mine))]))
       : el("p", { class: "meta muted" }, "No differences: the same settings again.")
-    : el("p", { class: "meta muted" }, `Recipe ${run.recipe || "none"}, seed ${run.seed}${run.code_version ? `, code ${run.code_version.slice(0, 12)}` : ""}.`));
+    : el("p", { class: "meta muted" }, `Recipe ${run.recipe || "none"}, seed ${run.seed}${run.code_version ? `, code ${run.code_version.slice(0, 12)}` : ""}.`),
+  judges(run));
+}
+
+/** Judges among the run's rewards, each with what its audit says. @param {any} run */
+function judges(run) {
+  const found = Object.entries(run.audits ?? {});
+  return found.length > 0 && el("dl", { class: "kv", "data-testid": "run-judges", style: "margin-top:8px" },
+    found.map(([name, audit]) => [el("dt", { class: "clip", title: name, translate: "no" }, name), el("dd", null, auditMark(audit))]));
 }
 
 /** The newest lines; the whole log is a view of its own. @param {RunState} state @param {HTMLElement} host @param {() => void} onAll */

@@ -29,6 +29,7 @@ def check(studio: Studio, project_id: int, config: dict[str, Any]) -> dict[str, 
         *data.prompt_lines(studio, project_id, read),
         *scoring.reward_lines(studio, project_id, read),
         *judging.audit_lines(studio, project_id, read),
+        *judging.price_lines(studio, read),
         *scoring.comparing_lines(read),
         *scoring.early_stop_lines(read),
         machine.process_line(read),
@@ -80,6 +81,7 @@ def _cost_line(config: RunConfig, cost: RunCost) -> Line:
         f"{config.num_steps:,} iterations make {config.num_steps * cost.nfe:,} evaluations, "
         f"an evaluation on held-out prompts {cost.nfe_evaluation:,} more."
     )
-    pictures = f", {cost.pictures:,} pictures" if cost.pictures else ""
-    value = f"{cost.nfe:,} evaluations{pictures}"
+    value = f"{cost.nfe:,} evaluations"
+    if cost.pictures:
+        value = f"{cost.nfe:,} evaluations, {cost.pictures:,} pictures"
     return Line("Cost of an iteration", value, reason=f"{letters}. {whole}")

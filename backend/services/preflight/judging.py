@@ -1,13 +1,22 @@
-"""Judges of a run that have not been audited, or did not pass."""
+"""Judges of a run: those that have not been audited or did not pass, and what they cost."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
+import numpy as np
+
+from backend.errors import ConfigError
+from backend.rewards import _judge_price
+from backend.rl.cost import compared
 from backend.rl.recipe import RunConfig
-from backend.services import judge_audits
+from backend.services import judge_audits, judgements
 from backend.services.preflight.line import Line
 from backend.services.studio import Studio
+
+SCORED_TWICE = 2
+"""At an evaluation: held-out pictures with their own prompts, and with one another's."""
 
 
 def audit_lines(studio: Studio, project_id: int, config: RunConfig) -> Iterator[Line]:
@@ -23,3 +32,54 @@ def audit_lines(studio: Studio, project_id: int, config: RunConfig) -> Iterator[
             yield Line(f"Judge of {term.name}", said, "warn", reason)
         elif said:
             yield Line(f"Judge of {term.name}", "audited and passed")
+
+
+def price_lines(studio: Studio, config: RunConfig) -> Iterator[Line]:
+    """What each judge on a server will be asked in the whole run, in calls, tokens and money."""
+    sizes = compared(config)
+    evaluations = 1 + math.ceil(config.num_steps / config.evaluation.every)
+    for at, terms in (("rewards", config.rewards), ("watch", config.watch)):
+        for term in terms:
+            try:
+                judge = _judge_price.asked(term.kind, term.config)
+            except ConfigError:
+                continue  # the line on the reward itself says what is wrong
+            if judge is None:
+                continue
+            update = _judge_price.calls(term.kind, term.config, sizes) if at == "rewards" else 0
+            held = np.full(config.evaluation.num_prompts, 1)
+            each = _judge_price.calls(term.kind, term.config, held) * SCORED_TWICE
+            num = update * config.num_steps + each * evaluations
+            yield _price_line(studio, term.name, judge, num)
+
+
+def _price_line(studio: Studio, name: str, judge: _judge_price.Asked, num: int) -> Line:
+    read, wrote = judge.tokens()
+    tokens, money = float(read + wrote), judge.money(read, wrote)
+    told = "Estimated: this judge has not been asked yet."
+    seen = judgements.of_version(studio, judge.version)
+    if seen["answers"]:
+        scale = seen["tokens"] / seen["answers"] / max(tokens, 1)
+        tokens, money = tokens * scale, money * scale
+        told = f"From the {seen['answers']:,} answers of this judge that are on record."
+    value = f"{num:,} questions, about {_about(num * tokens)} tokens"
+    budget, limit = judge.config.budget_tokens, judge.config.budget_money
+    if money:
+        value = f"{value}, {num * money:,.2f} in money"
+    else:
+        told = f"{told} It has no prices, so tokens are all that is known."
+    share = min(
+        budget / (num * tokens) if budget and num else 1.0,
+        limit / (num * money) if limit and num and money else 1.0,
+    )
+    if share < 1:
+        reason = f"{told} Its budget ends the asking after {share:.0%} of the run."
+        return Line(f"Price of {name}", value, "warn", reason)
+    return Line(f"Price of {name}", value, reason=told)
+
+
+def _about(tokens: float) -> str:
+    """12 thousand, 3.4 million."""
+    if tokens >= 1e6:
+        return f"{tokens / 1e6:,.1f} million"
+    return f"{tokens / 1e3:,.0f} thousand" if tokens >= 1e4 else f"{tokens:,.0f}"

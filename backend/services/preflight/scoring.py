@@ -7,6 +7,7 @@ from typing import Any
 
 from backend.errors import ConfigError
 from backend.registry import rewards as kinds
+from backend.rewards import _judge_price
 from backend.rl.cost import RunCost
 from backend.rl.recipe import RewardTerm, RunConfig, learns_from_pairs
 from backend.services import glances, rewards, workers
@@ -92,12 +93,21 @@ def _newest(studio: Studio, project_id: int, config: RunConfig, term: RewardTerm
 
 
 def judge_line(config: RunConfig, cost: RunCost) -> Line:
-    """How often a judge is asked; judges run on one's own workers, so they cost time alone."""
+    """How often a judge is asked; what one on a server costs stands in a line of its own."""
     if not cost.judge_calls:
         return Line("Questions to a judge", "none")
     whole = cost.judge_calls * config.num_steps
     value = f"{cost.judge_calls:,} an update, {whole:,} in all"
-    return Line("Questions to a judge", value, reason="Asked on your own workers: no charge.")
+    paid = any(_is_paid(term) for term in config.rewards)
+    reason = "" if paid else "Asked on your own workers: no charge."
+    return Line("Questions to a judge", value, reason=reason)
+
+
+def _is_paid(term: RewardTerm) -> bool:
+    try:
+        return _judge_price.asked(term.kind, term.config) is not None
+    except ConfigError:
+        return False
 
 
 def comparing_lines(config: RunConfig) -> Iterator[Line]:
