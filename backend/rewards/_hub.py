@@ -30,6 +30,8 @@ QWEN2_VL: Final = "Qwen/Qwen2-VL-7B-Instruct"
 QWEN3_VL: Final = "Qwen/Qwen3-VL-2B-Instruct"
 HPS3: Final = "MizzenAI/HPSv3"
 HPS3_FILE: Final = "HPSv3.safetensors"
+OWL: Final = "google/owlv2-base-patch16-ensemble"
+GOT: Final = "stepfun-ai/GOT-OCR-2.0-hf"
 UNIFIED: Final = "CodeGoat24/UnifiedReward-2.0-qwen3vl-2b"
 
 STOCK: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
@@ -42,6 +44,8 @@ STOCK: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "vqa-score": ((QWEN3_VL, "model.safetensors"),),
     "hps-v3": ((HPS3, HPS3_FILE), (QWEN2_VL, "tokenizer_config.json")),
     "unified-reward": ((UNIFIED, "model.safetensors"),),
+    "gen-eval": ((OWL, "model.safetensors"), (CLIP_L, "model.safetensors")),
+    "ocr": ((GOT, "model.safetensors"),),
 }
 """Kind of reward → what it needs as it comes: (hub id, a file that must be there)."""
 
@@ -102,11 +106,11 @@ def load(auto: str, name: str, **options: Any) -> Any:
         ) from error
 
 
-def model(name: str, device: str) -> Any:
+def model(name: str, device: str, auto: str = "AutoModel") -> Any:
     """A model of transformers in float32, from safetensors, ready to be asked."""
     import torch
 
-    made = load("AutoModel", name, use_safetensors=True, dtype=torch.float32)
+    made = load(auto, name, use_safetensors=True, dtype=torch.float32)
     return made.eval().requires_grad_(False).to(device)
 
 

@@ -32,12 +32,16 @@ SIDE = 32
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The tiny CLIP of this file's tests."""
+    return tiny_clip(tmp_path_factory.mktemp("stock") / "clip")
+
+
+def tiny_clip(folder: Path) -> str:
     """A CLIP of a few thousand parameters in the stock layout, tokeniser and processor with it."""
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("stock") / "clip"
     tokenizer = clip_tokenizer(folder / "words", length=8)
     marks = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
