@@ -121,9 +121,14 @@ class Detector:
         best, found = scores.argmax(axis=1), dict[str, list[Box]]()
         for at, name in enumerate(names):
             rows = np.flatnonzero((best == at) & (scores[:, at] > least))
-            some = [Box(*map(float, [*corner[i], *other[i], scores[i, at]])) for i in rows]
+            some = [_box(corner[i], other[i], scores[i, at]) for i in rows]
             found[name] = _scene.apart(some, OVERLAP)
         return found
+
+
+def _box(corner: NDArray[np.float64], other: NDArray[np.float64], score: np.float32) -> Box:
+    (left, top), (right, bottom) = corner.tolist(), other.tolist()
+    return Box(left, top, right, bottom, float(score))
 
 
 @lru_cache(maxsize=2)
