@@ -21,7 +21,7 @@ from backend.services.studio import Studio
 from backend.types import CheckpointState, EvaluationRecord, IterationRecord, Orders, Wanted
 from db.tables import Run
 from tests.tiny_sd3 import PROMPTS, load_tiny
-from workers.sheets import strip
+from workers.sheets import latents, strip
 
 
 class Shade:
@@ -43,7 +43,9 @@ class _Desk:
     def iteration(self, record: IterationRecord) -> None:
         sheets = [
             Sheets(
-                self._put(group.images), self._put(group.trunk) if group.trunk is not None else None
+                self._put(group.images),
+                self._put(group.trunk) if group.trunk is not None else None,
+                self.studio.media.put(latents(group.latents)) if group.latents else None,
             )
             for group in record.groups
         ]

@@ -1,14 +1,18 @@
-"""Pictures as PNG bytes: one picture, a strip of tiles for a group, a before-and-after grid."""
+"""Pictures as PNG bytes: one picture, a strip of tiles for a group, a before-and-after grid.
+
+Latents as safetensors.
+"""
 
 from __future__ import annotations
 
 import io
 import uuid
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.types import Pictures
 
@@ -50,6 +54,20 @@ def strip(pictures: Pictures) -> bytes:
     size = (TILE, max(1, round(height * TILE / width)))
     tiles = [np.asarray(Image.fromarray(picture).resize(size)) for picture in pictures]
     return _bytes(Image.fromarray(np.concatenate(tiles, axis=1)))
+
+
+def latents(kept: Mapping[int, NDArray[np.float16]]) -> bytes:
+    """Latents (C, H, W) by their node as safetensors."""
+    from safetensors.numpy import save
+
+    return bytes(save({str(node): np.ascontiguousarray(x) for node, x in kept.items()}))
+
+
+def read_latents(data: bytes) -> dict[int, NDArray[np.float16]]:
+    """Node → latent, by rising node."""
+    from safetensors.numpy import load
+
+    return {int(node): x for node, x in sorted(load(data).items(), key=lambda one: int(one[0]))}
 
 
 def parcel(pictures: Pictures) -> bytes:

@@ -8,7 +8,7 @@ from backend.services import records
 from backend.services.records import Fence, Sheets, StoredCheckpoint
 from backend.services.studio import Studio
 from backend.types import CheckpointState, EvaluationRecord, GroupRecord, IterationRecord, Pictures
-from workers.sheets import png, strip
+from workers.sheets import latents, png, strip
 
 
 class StoreSink:
@@ -54,7 +54,8 @@ class StoreSink:
         records.say(self.studio, self.run_id, level, text, data, job_id=job_id)
 
     def _sheets(self, group: GroupRecord) -> Sheets:
-        return Sheets(self._strip(group.images), self._strip(group.trunk))
+        kept = self.studio.media.put(latents(group.latents)) if group.latents else None
+        return Sheets(self._strip(group.images), self._strip(group.trunk), kept)
 
     def _strip(self, pictures: Pictures | None) -> str | None:
         if pictures is None or not len(pictures):

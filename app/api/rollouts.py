@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from app.api.deps import Body, Limit, ProjectDep, StudioDep, UserDep
-from backend.services import rollout_judging, rollout_pairs, rollouts
+from backend.services import latents, rollout_judging, rollout_pairs, rollouts
 from backend.services.rollout_filter import Filter
 
 router = APIRouter(tags=["rollouts"])
@@ -119,6 +119,17 @@ def list_groups(
 def read_group(group_id: int, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
     """One group with all its nodes."""
     return rollouts.get(studio, group_id)
+
+
+@router.post("/rollouts/{group_id}/latents")
+def decode_latents(
+    group_id: int,
+    studio: StudioDep,
+    _project: ProjectDep,
+    again: Annotated[bool, Query(description="Try once more what has failed.")] = False,
+) -> dict[str, Any]:
+    """What the nodes of a group had become: {nodes, url}; without `url` a worker decodes them."""
+    return latents.ask(studio, group_id, again=again)
 
 
 @router.get("/rollouts/{group_id}/neighbours")

@@ -30,7 +30,6 @@ from backend.rl.team import Team
 from backend.rl.tree import Ints, Shape, TreePlan
 from backend.types import Pictures, Policy
 
-
 HALF = 2
 """Bytes of a number in half precision."""
 

@@ -212,6 +212,9 @@ class RunConfig(Config):
     """Updates between checkpoints."""
     record_groups: int = Field(8, ge=0)
     """Groups whose tree and pictures are kept from each update."""
+    record_latents: float = Field(1.0, ge=0, json_schema_extra={"unit": "MB"})
+    """So much of their latents is kept from each update, to be decoded when somebody asks what a
+    node of a tree had become; 0 keeps none."""
     prompt_set: str = ""
     """Name of the prompt set to train on."""
     heldout_set: str = ""

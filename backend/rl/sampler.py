@@ -122,6 +122,8 @@ class Rollouts:
     """Clean estimate x̂₀ = x − σv of the watched nodes."""
     log_prob_N: NDArray[np.float64]
     """NaN where no explored edge leads."""
+    latents: dict[int, Tensor] = field(default_factory=dict)
+    """x of the kept nodes, in half precision."""
     first: int = 0
     """Number of this part's first node in the whole forest."""
 
@@ -141,11 +143,13 @@ def sample(
     seed_N: Ints,
     *,
     watched: frozenset[int] = frozenset(),
+    kept: frozenset[int] = frozenset(),
     solver: Solver = "euler",
 ) -> Rollouts:
     """Grow the forest. `cond` has one row a tree; `seed_N` seeds roots and explored edges.
 
-    `solver` finishes the branches. Raises MethodError if what was drawn is not a number.
+    Of `watched` nodes the clean estimates stay, of `kept` ones the latents themselves. `solver`
+    finishes the branches. Raises MethodError if what was drawn is not a number.
     """
     policy, device = field.policy, field.policy.device
     roots = np.flatnonzero(shape.parent < 0)
@@ -167,6 +171,9 @@ def sample(
             live.update(_ode_edges(out, step, nodes, edges, latent, velocity, tails))
             live.update(_explored_edges(out, step, nodes, edges, latent, velocity))
             _keep_estimates(out, step, nodes, latent, velocity, watched)
+            for row, node in enumerate(nodes.tolist()):
+                if node in kept:
+                    out.latents[node] = latent[row].half()
 
     rest = inner & ~deciding
     kinds = ((deciding, field.update_batch_size, False), (rest, field.batch_size, field.merge))

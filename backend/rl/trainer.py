@@ -34,6 +34,7 @@ _RESUMABLE = {
     "minutes",
     "checkpoint_every",
     "record_groups",
+    "record_latents",
     "recipe",
     "evaluation",
     "alarms",

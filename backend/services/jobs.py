@@ -27,6 +27,7 @@ QUEUES = {
     "generate": "generate",
     "compare": "generate",
     "cells": "generate",
+    "latents": "generate",
     "study": "generate",
     "choose": "score",
     "score": "score",

@@ -39,10 +39,12 @@ class Fence(NamedTuple):
 
 
 class Sheets(NamedTuple):
-    """Media hashes of a group's pictures: its leaves as tiles in one strip, and its trunk."""
+    """Media hashes of a group's pictures: its leaves as tiles in one strip, and its trunk; and of the
+    file of its latents."""
 
     leaves: str | None
     trunk: str | None
+    latents: str | None = None
 
 
 @dataclass(frozen=True)
@@ -298,7 +300,9 @@ def _insert_groups(
 
 
 def _group(run_id: int, step: int, group: GroupRecord, sheet: Sheets) -> dict[str, Any]:
-    trunk_tiles = 0 if group.trunk is None else len(group.trunk)
+    detail = {**group.detail, "trunk_tiles": 0 if group.trunk is None else len(group.trunk)}
+    if sheet.latents:
+        detail["latents"] = {"file": sheet.latents, "nodes": sorted(group.latents)}
     return {
         "run_id": run_id,
         "step": step,
@@ -311,5 +315,5 @@ def _group(run_id: int, step: int, group: GroupRecord, sheet: Sheets) -> dict[st
         "reason": group.reason,
         "sheet": sheet.leaves,
         "trunk": sheet.trunk,
-        "detail": plain({**group.detail, "trunk_tiles": trunk_tiles}),
+        "detail": plain(detail),
     }

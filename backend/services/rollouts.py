@@ -19,6 +19,9 @@ from db.tables import RolloutGroup, RolloutNode, RolloutSeen
 NEIGHBOURS = 3
 """Groups of the same prompt before and after a group that are shown beside it."""
 SHOWN_FACTS = ("z", "apart", "judge", "missing")
+LATENTS = "latents"
+"""Where a group's detail says {file, nodes, sheet}: the latents that were kept and, once somebody
+asked, the strip they were decoded to."""
 
 
 def page(
@@ -85,7 +88,8 @@ def get(studio: Studio, group_id: int) -> dict[str, Any]:
             "nodes": [_node(node) for node in nodes],
             "trunk_url": url(group.trunk) if group.trunk else None,
             "trunk_tiles": group.detail.get("trunk_tiles"),
-            "detail": group.detail,
+            "detail": {key: said for key, said in group.detail.items() if key != LATENTS},
+            "latents": latents_of(group),
             "groups_of_tree": list(siblings),
         }
 
@@ -124,6 +128,15 @@ def look(studio: Studio, group_id: int, user_id: int) -> None:
         studio.store.serialise(session, "rollout-seen", user_id)
         if session.get(RolloutSeen, (user_id, group_id)) is None:
             session.execute(insert(RolloutSeen).values(user_id=user_id, group_id=group_id))
+
+
+def latents_of(group: RolloutGroup) -> dict[str, Any] | None:
+    """{nodes, url}: which nodes have a latent, and the strip of them where it was decoded."""
+    kept = group.detail.get(LATENTS)
+    if not kept:
+        return None
+    sheet = kept.get("sheet")
+    return {"nodes": kept["nodes"], "url": url(sheet) if sheet else None}
 
 
 def find(session: Session, group_id: int) -> RolloutGroup:

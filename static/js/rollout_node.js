@@ -12,15 +12,25 @@ export const nodeHint = () => el("span", { class: "faint" }, "Point at a node, o
 
 /** @param {any} node of the tree's model @param {any} group with its nodes */
 export function nodeCard(node, group) {
+  const latent = latentOf(node, group);
   const n = node.record;
   const shown = pictureOf(node, group);
   const facts = [
     ["σ", num(n.sigma, 3)], n.eta !== null && n.eta !== undefined && ["η", num(n.eta, 2)], Number.isFinite(n.log_prob) && ["log-prob", num(n.log_prob, 3)],
     Number.isFinite(n.ratio) && ["ratio", n.ratio.toFixed(3)], [node.leaf ? "advantage" : "advantage of the edge", n.advantage === null ? "–" : advantage(n.advantage)],
   ].filter(Boolean);
-  return [shown.url ? el("span", { class: "stage" }, sheetTile(shown.url, shown.tiles, shown.tile, SIDE, shown.said)) : el("span", { class: "gone" }, "not kept"),
+  return [latent, shown.url ? el("span", { class: "stage" }, sheetTile(shown.url, shown.tiles, shown.tile, SIDE, shown.said)) : latent ? null : el("span", { class: "gone" }, "not kept"),
     el("div", { class: "grow" }, el("p", null, el("b", { class: "strong" }, title(node)), " ", el("span", { class: "muted" }, shown.said)),
       el("p", { class: "row tn", style: "gap:4px 14px;flex-wrap:wrap" }, facts.map(([word, value]) => el("span", { class: "nowrap" }, el("span", { class: "muted" }, `${word} `), value))))];
+}
+
+/** The latent of a node decoded, noise and all; or that a worker is at it. */
+function latentOf(node, group) {
+  const at = group?.latents?.nodes.indexOf(node.record.idx) ?? -1;
+  if (at < 0) return null;
+  if (!group.latents.url) return el("span", { class: "gone", "data-testid": "latent-waits", title: group.latents.failed ?? "A worker decodes the latents of this group." }, group.latents.failed ? "not decoded" : "decoding");
+  const said = `its latent at σ ${num(node.record.sigma, 3)}, decoded`;
+  return el("span", { class: "stage", title: said, "data-testid": "latent" }, sheetTile(group.latents.url, group.latents.nodes.length, at, SIDE, said));
 }
 
 /** What a screen reader says of a node. @param {any} node */
@@ -37,11 +47,12 @@ function pictureOf(node, group) {
   if (n.kind === "trunk" && group.trunk_url) {
     const trunk = group.nodes.filter((one) => one.kind === "trunk");
     const at = trunk.findIndex((one) => one.idx === n.idx);
-    if (at >= 0 && at < (group.trunk_tiles ?? trunk.length)) return { url: group.trunk_url, tiles: group.trunk_tiles ?? trunk.length, tile: at, said: "the clean picture that the model foresaw here" };
+    if (at >= 0 && at < (group.trunk_tiles ?? trunk.length)) return { url: group.trunk_url, tiles: group.trunk_tiles ?? trunk.length, tile: at, said: group.latents?.nodes.includes(n.idx) ? "its latent, and the clean picture that the model foresaw here" : "the clean picture that the model foresaw here" };
   }
+  const latent = group.latents?.nodes.includes(n.idx);
   const finished = node.children.find((child) => child.completes) ?? (node.children.length && node.children.every((child) => child.leaf && !child.explored) ? node.children[0] : null);
-  if (finished && kept(finished)) return tile(finished, "its latent was not kept; finished without noise it became this");
-  return none("its latent was not kept, so there is nothing to decode; only the trunk's and finished ones are");
+  if (finished && kept(finished)) return tile(finished, latent ? "its latent, and the picture that it became without noise" : "its latent was not kept; finished without noise it became this");
+  return none(latent ? "its latent, noise and all" : "its latent was not kept, so there is nothing to decode; only the trunk's and finished ones are");
 }
 
 /** A group of another trainer: no tree was logged. @param {any} group @param {any} full @param {any} leaf @param {(group: number, leaf: number) => void} choose */

@@ -1,6 +1,6 @@
 /** The middle pane of Rollouts: the tree that a group belongs to, a judged pair, or pictures that another trainer logged. */
 
-import { el, fill } from "/static/js/lib.js";
+import { api, el, fill } from "/static/js/lib.js";
 import { imported, nodeCard, nodeHint } from "/static/js/rollout_node.js";
 import { drawPair } from "/static/js/rollout_pair.js";
 import { bySteps } from "/static/js/rollout_row.js";
@@ -29,12 +29,43 @@ export function treePane({ group, leaf, full, groups, choose, width, height }) {
   return [
     el("div", { class: "pane-h" }, el("h2", { class: "nowrap" }, "Tree of this prompt"), el("span", { class: "meta muted clip", title: summary(tree) }, summary(tree)), el("span", { class: "grow" }),
       full.detail?.nfe !== undefined && el("span", { class: "meta nowrap" }, `NFE ${count(full.detail.nfe)}`)),
-    el("div", { class: "tree-host scroll" }, drawTree({ groups, selected: { group: group.id, leaf: leaf.idx }, room: height - AROUND, width: Math.max(LEAST, width - 16), onSelect: choose, onLook: (node) => fill(card, node ? nodeCard(node, by.get(node.record.group)) : nodeHint()) })),
+    el("div", { class: "tree-host scroll" }, drawTree({ groups, selected: { group: group.id, leaf: leaf.idx }, room: height - AROUND, width: Math.max(LEAST, width - 16), onSelect: choose, onLook: (node) => look(card, node, node ? by.get(node.record.group) : null) })),
     card,
     el("div", { class: "fork-facts meta" }, sorted.map((g) => el("span", null, el("b", { class: "strong" }, comparison(g)), el("span", { class: "muted" }, " spread "), figure(g.spread),
       el("span", { class: "muted" }, g.kept ? " kept" : " skipped"))), forks > groups.length && el("span", { class: "faint" }, `${groups.length} of ${forks} forks are drawn`)),
     legend(tree),
   ];
+}
+
+/** What a node had become; the first look at a group's latents has them decoded. */
+function look(card, node, group) {
+  const draw = () => fill(card, node ? nodeCard(node, group) : nodeHint());
+  looked.set(card, draw);
+  draw();
+  if (group?.latents && !group.latents.url && !group.latents.asked && group.latents.nodes.includes(node.record.idx)) decode(group, () => looked.get(card)?.());
+}
+
+/** @type {WeakMap<HTMLElement, () => void>} what draws the card of the node that is looked at */
+const looked = new WeakMap();
+const ASK_MS = 500;
+const TRIES = 120;
+
+/** Ask until the strip is there; what failed is tried once more when the page is opened anew. @param {any} group @param {() => void} then */
+async function decode(group, then) {
+  const { latents } = group;
+  latents.asked = true;
+  try {
+    for (let i = 0; i < TRIES && !latents.url; i += 1) {
+      if (i) await new Promise((done) => { setTimeout(done, ASK_MS); });
+      const said = await api(`rollouts/${group.id}/latents${i ? "" : "?again=1"}`, { method: "POST" });
+      if (said.error) throw new Error(said.error);
+      latents.url = said.url;
+    }
+    if (!latents.url) throw new Error("No worker has decoded it yet.");
+  } catch (error) {
+    latents.failed = error.message;
+  }
+  then();
 }
 
 const head = (/** @type {string} */ title, /** @type {Node|null} */ more = null) => el("div", { class: "pane-h" }, el("h2", null, title), more);
