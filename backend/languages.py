@@ -36,6 +36,7 @@ STRONG = 4
 """A pattern with so many words of its own fits by no chance."""
 PROSE = re.compile(r"[A-Za-z]{2,},? [a-z]{2,}")
 LETTERS = re.compile(r"[A-Za-z]{2}")
+NUMBERED = re.compile(r"[A-Za-z]\S*\d\S*$")
 FIGURE = re.compile(r"[\d–−+±.<>≤≥≈~]")
 HAN = re.compile(r"[\u3400-\u9fff]")
 LATIN = re.compile(r"[A-Za-z\d%]")
@@ -125,7 +126,7 @@ class Translator:
         told_by = self._by_pattern(text) or self._turned(text)
         for mark, between in ((" · ", " · "), (SENTENCE, " "), ("; ", "；"), (" × ", " × ")):
             told_by = told_by or self._by_parts(text, mark, between)
-        told_by = told_by or self._by_list(text)
+        told_by = told_by or self._by_list(text) or self._by_parts(text, ": ", "：")
         ended = text[:-1] if text.endswith(".") and not text.endswith("..") else ""
         if not told_by and ended and self(ended) != ended:
             return self(ended) + "。"
@@ -161,20 +162,37 @@ class Translator:
         return HOLE.sub(put, shown)
 
     def _is_likely(self, key: str, caught: Sequence[str]) -> bool:
-        """Whether what a pattern of few words caught can be what it stands for.
+        """Whether what a pattern caught can be what it stands for.
 
-        English prose inside says that it fits by chance. At the end of a text that the pattern
-        begins itself anything may stand; a pattern of a single word that begins with a hole takes
-        only figures and texts of the studio ("{0} runs" is no "She runs").
+        Nothing goes across " · " or "; ". In a pattern of few words English prose says that it fits
+        by chance, but for the end of a text that the pattern begins itself, where a name may stand.
+        A pattern of a single word that begins with a hole takes figures, numbered names and texts
+        of the studio alone: "{0} runs" is no "She runs".
         """
-        own = _strength(key)
-        if own >= STRONG:
-            return True
-        is_open = key.startswith("{")
-        free = len(caught) - (not is_open and key.endswith("}"))
-        if is_open and own < 2:
-            return all(FIGURE.match(p) or not LETTERS.search(self(p)) for p in caught[:free])
-        return not any(PROSE.search(self(part)) for part in caught[:free])
+        if any(re.search("; | · ", part) for part in caught):
+            return False
+        own, is_open = _strength(key), key.startswith("{")
+        last = len(caught) - (not is_open and key.endswith("}"))
+        return own >= STRONG or all(
+            self._is_name(key, part) if place == last else self._is_filling(part, is_open, own)
+            for place, part in enumerate(caught)
+        )
+
+    def _is_name(self, key: str, part: str) -> bool:
+        """Whether the end of a text is a name rather than prose that goes on."""
+        if SENTENCE.search(part):
+            return False
+        goes_on = re.search(r"[A-Za-z] \{\d+\}$", key) and re.match(r"[a-z]+ ", part)
+        return _strength(key) > 1 or not goes_on or not LETTERS.search(self(part))
+
+    def _is_filling(self, part: str, is_open: bool, own: int) -> bool:
+        told = self(part)
+        if SENTENCE.search(part):
+            return False
+        if not is_open or own > 1:
+            return not PROSE.search(told)
+        is_figure = FIGURE.match(part) and not re.search("[a-z]{3}", told)
+        return bool(not LETTERS.search(told) or NUMBERED.match(part) or is_figure)
 
     def _by_parts(self, text: str, mark: str | re.Pattern[str], between: str) -> str | None:
         parts = text.split(mark) if isinstance(mark, str) else mark.split(text)

@@ -136,7 +136,7 @@ export function form(spec, { values = {}, onchange, only = () => true } = {}) {
     const { field, input, help } = part;
     if (error) input.setAttribute("aria-invalid", "true"); else input.removeAttribute("aria-invalid");
     help.className = error ? "err" : "help";
-    fill(help, error ? [icon("fail"), el("span", null, error)] : [field.help, field.help && range(field) ? " " : "", range(field)].join(""));
+    fill(help, error ? [icon("fail"), el("span", null, error)] : [field.help || "", field.help && range(field) ? " " : "", range(field)]);
   };
   const changed = (part) => {
     const { value, error } = readOne(part);

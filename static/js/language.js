@@ -12,6 +12,8 @@
 const HOLE = /\{(\d+)\}/g;
 const STRONG = 4;
 const PROSE = /[A-Za-z]{2,},? [a-z]{2,}/;
+const LETTERS = /[A-Za-z]{2}/;
+const NUMBERED = /^[A-Za-z]\S*\d\S*$/;
 const FIGURE = /^[\d–−+±.<>≤≥≈~]/;
 const QUOTES = "'\"“‘`«";
 const KEPT = '[translate="no"],code,pre,kbd,textarea,script,style,[contenteditable]';
@@ -83,14 +85,22 @@ export function translator(catalogue) {
     return null;
   }
 
-  /** Whether what a pattern of few words caught can be what it stands for: English prose inside says that it fits by chance. At the end of
-   * a text that the pattern begins itself anything may stand; a pattern of a single word that begins with a hole takes only figures and
-   * texts of the studio ("{0} runs" is no "She runs"). @param {Pattern} pattern @param {string[]} caught */
+  /** Whether what a pattern caught can be what it stands for. Nothing goes across " · " or "; ". In a pattern of few words English prose says that
+   * it fits by chance, but for the end of a text that the pattern begins itself, where a name may stand. A pattern of a single word that
+   * begins with a hole takes figures, numbered names and texts of the studio alone: "{0} runs" is no "She runs".
+   * @param {Pattern} pattern @param {string[]} caught */
   function isLikely({ key, strength: own }, caught) {
+    if (caught.some((part) => /; | · /.test(part))) return false;
     if (own >= STRONG) return true;
     const isOpen = key.startsWith("{");
-    const free = !isOpen && key.endsWith("}") ? caught.length - 1 : caught.length;
-    return caught.every((part, i) => i >= free || (isOpen && own < 2 ? FIGURE.test(part) || !/[A-Za-z]{2}/.test(say(part)) : !PROSE.test(say(part))));
+    const last = !isOpen && key.endsWith("}") ? caught.length - 1 : caught.length;
+    return caught.every((part, i) => {
+      const told = say(part);
+      if (SENTENCE.test(part)) return false;
+      if (i === last) return own > 1 || !/[a-z] \{\d+\}$/i.test(key) || !/^[a-z]+ /.test(part) || !LETTERS.test(told);
+      if (isOpen && own < 2) return !LETTERS.test(told) || NUMBERED.test(part) || (FIGURE.test(part) && !/[a-z]{3}/.test(told));
+      return !PROSE.test(told);
+    });
   }
 
   /** @param {Pattern} pattern @param {RegExpExecArray} caught */
@@ -143,7 +153,8 @@ export function translator(catalogue) {
     }
     const ended = text.endsWith(".") && !text.endsWith("..") ? text.slice(0, -1) : "";
     return byPattern(text) ?? turned(text) ?? byParts(text, " · ", " · ") ?? byParts(text, SENTENCE, " ") ?? byParts(text, "; ", "；") ??
-      byParts(text, " × ", " × ") ?? byList(text) ?? (ended && say(ended) !== ended ? `${say(ended)}。` : text);
+      byParts(text, " × ", " × ") ?? byList(text) ?? byParts(text, ": ", "：") ??
+      (ended && say(ended) !== ended ? `${say(ended)}。` : text);
   }
 
   /** @param {string} text @returns {string} */

@@ -72,7 +72,7 @@ function queueCell(run, queue, deeds) {
     return node;
   };
   return el("span", { class: "row q" }, el("span", { class: "muted", "data-testid": "queue-place" }, at < 0 ? "waits" : at === 0 ? "next" : `${fmt.int(at + 1)} in line`),
-    move(-1, "Earlier", at <= 0), move(1, "Later", at < 0 || at === queue.length - 1));
+    move(-1, "Sooner", at <= 0), move(1, "Later", at < 0 || at === queue.length - 1));
 }
 
 /** Drag a waiting row onto another: it goes in front of it. */

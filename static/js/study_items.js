@@ -57,7 +57,7 @@ export function itemsPart(id, kind, page, onfirst, onadded) {
 
   function tile(item) {
     const said = ORDER.filter((verdict) => item.verdicts[verdict]);
-    const words = said.length ? said.map((verdict) => `${word(verdict)} ${item.verdicts[verdict]}`).join(", ") : "not judged yet";
+    const words = said.length ? said.map((verdict) => `${word(verdict)}: ${item.verdicts[verdict]}`).join(", ") : "not judged yet";
     return el("li", null, el("button", { type: "button", class: "item", "data-testid": "item", "data-pair": item.pair_id, "aria-label": `${item.prompt}: ${words}`, onclick: () => open(item) },
       el("span", { class: `item-pics n${item.samples.length}` }, item.samples.map((sample) => (sample.url ? el("img", { src: sample.url, alt: "", loading: "lazy", class: sample.width <= 256 ? "px" : null }) : el("span", { class: "words", translate: "no" }, sample.text)))),
       el("span", { class: "item-bar", "aria-hidden": "true" }, said.map((verdict) => el("i", { class: `v-${verdict}`, style: `flex-grow:${item.verdicts[verdict]}` }))),

@@ -130,7 +130,7 @@ const studyTable = (studies) => el("table", { class: "tbl pad", "data-testid": "
 
 function runsLine(runs) {
   const count = (status) => runs.filter((run) => run.status === status).length;
-  return [["running", "running"], ["waiting", "waiting"], ["failed", "failed"]].map(([status, word]) => count(status) && `${count(status)} ${word}`).filter(Boolean).join(", ");
+  return [count("running") && `${count("running")} running`, count("waiting") && `${count("waiting")} waiting`, count("failed") && `${count("failed")} failed`].filter(Boolean).join(", ");
 }
 
 function runTable(runs) {

@@ -34,7 +34,7 @@ export async function mount(main, page) {
       fill(left, empty({ title: "You have judged nothing yet", text: "Every pair you judge stands here, newest first.", actions: [el("a", { class: "btn lg primary", href: "/label" }, "Label")] }));
       return;
     }
-    const parts = Object.entries(first.by_choice).sort((a, b) => b[1] - a[1]).map(([choice, count]) => `${fmt.int(count)} ${CHOICES[choice] || choice}`);
+    const parts = Object.entries(first.by_choice).sort((a, b) => b[1] - a[1]).map(([choice, count]) => `${CHOICES[choice] || choice}: ${fmt.int(count)}`);
     fill(left, el("div", { class: "pane-h" }, el("h2", null, fmt.count(first.total, "judgement")), el("span", { class: "meta muted clip" }, parts.join(", "))), list, more);
   }
 

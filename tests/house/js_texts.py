@@ -151,10 +151,15 @@ def of_scripts(folder: Path) -> Texts:
     """The texts of all scripts of a folder."""
     texts = Texts()
     for path in sorted(folder.rglob("*.js")):
-        found = tokens(path.read_text())  # kept while `inlined` names its tokens
-        texts.inlined.clear()
-        _walk(found, [], texts, path.name)
+        read(path.read_text(), texts, path.name)
     return texts
+
+
+def read(source: str, texts: Texts, place: str) -> None:
+    """Add the texts of one script."""
+    found = tokens(source)  # kept while `inlined` names its tokens
+    texts.inlined.clear()
+    _walk(found, [], texts, place)
 
 
 MARKUP = re.compile(r'>([^<>$]+)<|\s(?:title|aria-label|alt|placeholder)="([^"$]+)"')
@@ -468,8 +473,3 @@ def is_text(key: str, is_shown: bool) -> bool:
     if re.search(r"[A-Za-z{}\d),:;%] [A-Za-z(]|[A-Za-z] \{", key):
         return True
     return bool(re.match(r"^\s*[A-Z][a-z]", key)) or bool(re.search(r"[a-z][.,:?]$", key))
-
-
-def shown_in(texts: Texts) -> Iterator[tuple[str, str]]:
-    """(text, script), in the order in which they stand."""
-    yield from texts.shown.items()
