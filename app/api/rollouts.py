@@ -8,7 +8,13 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from app.api.deps import Body, Limit, ProjectDep, StudioDep, UserDep
-from backend.services import latents, rollout_judging, rollout_pairs, rollouts
+from backend.services import (
+    latents,
+    rollout_judging,
+    rollout_pairs,
+    rollout_ranking,
+    rollouts,
+)
 from backend.services.rollout_filter import Filter
 
 router = APIRouter(tags=["rollouts"])
@@ -136,6 +142,18 @@ def decode_latents(
 def read_neighbours(group_id: int, studio: StudioDep, _project: ProjectDep) -> list[dict[str, Any]]:
     """Groups of the same prompt at the steps around it."""
     return rollouts.neighbours(studio, group_id)
+
+
+@router.get("/rollouts/{group_id}/ranking")
+def ranking(group_id: int, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
+    """Who is better in a group: the judge's verdicts and people's votes in one fit."""
+    return rollout_ranking.of_group(studio, group_id)
+
+
+@router.get("/runs/{run_id}/win-rates")
+def win_rates(run_id: int, studio: StudioDep, _project: ProjectDep) -> dict[str, Any]:
+    """Win rates of a run by the place of a sample in its group, which should not matter."""
+    return rollout_ranking.by_index(studio, run_id)
 
 
 @router.post("/rollouts/{group_id}/seen", status_code=204)

@@ -104,12 +104,19 @@ def strengths(
     first: Ints, second: Ints, beats: Floats, num: int, *, prior: float = PRIOR
 ) -> Floats:
     """θ of each of a group by Bradley–Terry; 0 for whoever had no bout. (G,)"""
+    return strengths_and_deviations(first, second, beats, num, prior=prior)[0]
+
+
+def strengths_and_deviations(
+    first: Ints, second: Ints, beats: Floats, num: int, *, prior: float = PRIOR
+) -> tuple[Floats, Floats]:
+    """θ of each of a group and its posterior standard deviation by Laplace. (G,) each"""
     row = np.arange(len(first))
     x_MG = np.zeros((len(first), num))
     x_MG[row, first], x_MG[row, second] = 1.0, -1.0
     outcome = np.repeat(np.array([bt.A, bt.B], dtype=np.int64), len(first))
     nothing = np.zeros(num)
-    theta, _ = bt.mode(
+    theta, covariance = bt.mode(
         np.concatenate([x_MG, x_MG]),
         outcome,
         np.full(num, prior),
@@ -118,7 +125,7 @@ def strengths(
         0.0,
         np.concatenate([beats, 1 - beats]),  # both win their part of a bout
     )
-    return theta
+    return theta, np.sqrt(np.diag(covariance))
 
 
 def _expected(theta: Floats, met: Bools) -> Floats:

@@ -1,6 +1,7 @@
 /** One rollout in full: its picture, the edge it grew on, and the way from raw rewards to its advantage. */
 
 import { el, fill } from "/static/js/lib.js";
+import { rankingSection } from "/static/js/rollout_ranking.js";
 import { bySteps, cause, verdict } from "/static/js/rollout_row.js";
 import { sheetTile } from "/static/js/run_parts.js";
 import { advantage, advantageClass, advantageColour, figure, num, rewardColour, svg } from "/static/js/svg.js";
@@ -10,8 +11,8 @@ import { advantage, advantageClass, advantageColour, figure, num, rewardColour, 
 const WATERFALL = { width: 296, label: 84, pitch: 18 };
 
 /** @param {HTMLElement} host @param {Group} group @param {Leaf} leaf @param {any} full the group with nodes, when it has come @param {string[]} names
- * @param {(group: number) => void} [onOpen] another group of the same prompt is wanted */
-export function drawDetail(host, group, leaf, full, names, onOpen = () => {}) {
+ * @param {(group: number) => void} [onOpen] another group of the same prompt is wanted @param {Record<string, any>} [byIndex] win rates of the run by place */
+export function drawDetail(host, group, leaf, full, names, onOpen = () => {}, byIndex = {}) {
   const siblings = comparedWith(group, leaf, full);
   const rank = siblings.indexOf(leaf) + 1;
   const edge = edgeOf(full, leaf);
@@ -24,7 +25,7 @@ export function drawDetail(host, group, leaf, full, names, onOpen = () => {}) {
     trunkStrip(full)),
     el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h3", null, bySteps(group) ? "From gain to advantage" : group.given ? "From verdict to advantage" : "From raw reward to advantage")),
       table(leaf, shown, names, bySteps(group)), footline(full, leaf, names), names.some((name) => Number.isFinite(leaf.rewards[name]?.share)) ? waterfall(leaf, names, group.kept) : null),
-    granularities(group, leaf, full, names), neighbourStrip(group, onOpen));
+    granularities(group, leaf, full, names), rankingSection(group, byIndex), neighbourStrip(group, onOpen));
 }
 
 /** The same path finished with every stride: what each said of the edge, and their sum, its advantage. */

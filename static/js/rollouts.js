@@ -69,6 +69,7 @@ class RolloutsView {
       return;
     }
     this.names = (this.run.config?.rewards ?? []).map((term) => term.name);
+    if ([...(this.run.config?.rewards ?? []), ...(this.run.config?.watch ?? [])].some((term) => term.kind === "win-rate")) api(`runs/${this.id}/win-rates`).then((found) => { this.byIndex = found; }, () => {});
     this.page.title("Rollouts", [["Runs", "/runs"], [this.run.name, `/runs/${this.id}`]]);
     this.layout();
     this.stops.push(this.bindKeys());
@@ -216,7 +217,8 @@ class RolloutsView {
         this.list?.again(group);
       }
       if (!group.neighbours) {
-        group.neighbours = await api(`rollouts/${group.id}/neighbours`).catch(() => []);
+        const asked = [api(`rollouts/${group.id}/neighbours`).catch(() => []), api(`rollouts/${group.id}/ranking`).catch(() => ({}))];
+        [group.neighbours, group.ranking] = await Promise.all(asked);
         if (this.group?.id === group.id && this.leaf) this.drawDetailPane(group, this.leaf, this.full.get(group.id));
       }
     }, LOOK_MS);
@@ -307,7 +309,7 @@ class RolloutsView {
   }
 
   drawDetailPane(group, leaf, full) {
-    drawDetail(this.detail, group, leaf, full, this.names, (id) => this.open(id));
+    drawDetail(this.detail, group, leaf, full, this.names, (id) => this.open(id), this.byIndex ?? {});
   }
 
   /** Another group by its number, put before the others where it is not in the list. @param {number} id */
