@@ -1,16 +1,21 @@
-"""A run to take away: the bundle that replays, the page for a colleague, the adapter."""
+"""A run to take away: the bundle that replays, the page for a colleague, the adapter; and a bundle
+replayed."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
-from app.api.deps import ProjectDep, StudioDep
-from backend.services import bundles, reports
+from app.api.deps import ProjectDep, StudioDep, UserDep
+from app.api.uploads import uploaded
+from backend.services import bundles, projects, replays, reports
+from backend.services.runs import About
 
 router = APIRouter(tags=["runs"])
+MOST_BYTES = 20_000_000_000
 PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -39,6 +44,27 @@ def read_adapter(run_id: int, studio: StudioDep, _project: ProjectDep) -> Respon
     name = bundles.filename(studio, run_id, ".safetensors")
     path = studio.media.local_path(bundles.delivered(studio, run_id))
     return FileResponse(path, media_type="application/octet-stream", headers=_as(name))
+
+
+@router.post("/runs/replay", status_code=201)
+async def replay_bundle(
+    request: Request,
+    studio: StudioDep,
+    user: UserDep,
+    filename: Annotated[
+        str, Query(max_length=200, description="What sentences about the file call it.")
+    ] = "",
+) -> dict[str, Any]:
+    """Start the run of a bundle again, in a project of its own, which is opened; the body is the
+    ZIP. Answers with the run."""
+
+    def started(path: Path) -> dict[str, Any]:
+        whose = About(owner_id=user["id"])
+        row = replays.bring(studio, path, title=filename or "The bundle", about_run=whose)
+        projects.open_project(studio, user["id"], row["project_id"])
+        return row
+
+    return await uploaded(request, started, MOST_BYTES)
 
 
 def _as(name: str) -> dict[str, Any]:

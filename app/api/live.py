@@ -20,7 +20,8 @@ from backend.services.studio import Studio
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.25
+POLL_S = 0.1
+"""One look by an index, about a millisecond, however many pages listen."""
 WAITING = 2000
 """Signals that may wait for one slow page before it is cut off; it then resumes by its last id."""
 REMEMBERED = 20_000

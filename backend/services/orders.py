@@ -16,8 +16,7 @@ from sqlalchemy.orm import Session
 from backend.errors import ConfigError, Conflict, InputError
 from backend.rl import steering
 from backend.rl.recipe import RunConfig
-from backend.services import events, policies
-from backend.services import runs as run_rows
+from backend.services import events, run_rows, runs
 from backend.services.studio import Studio
 from backend.types import Orders
 from db.tables import RunOrder
@@ -36,7 +35,7 @@ def change(studio: Studio, run_id: int, key: str, value: float, by: str) -> dict
     if not math.isfinite(value):
         raise ConfigError(f"'{key}' was given {value}; give a finite number.", field=key)
     with studio.write() as session:
-        run = run_rows.find(session, run_id, lock=True)
+        run = runs.find(session, run_id, lock=True)
         if run.status == "done":
             raise Conflict(f"Run {run_id} is done; clone it to train with other settings.")
         config = RunConfig.read(run.config)
@@ -60,7 +59,7 @@ def ask(studio: Studio, run_id: int, what: str, by: str) -> dict[str, Any]:
     if what not in NOW:
         raise InputError(f"A run can be asked to {' or to '.join(NOW)} now, not to '{what}'.")
     with studio.write() as session:
-        run = run_rows.find(session, run_id, lock=True)
+        run = runs.find(session, run_id, lock=True)
         if run.status != "running" or run.wanted != "run":
             raise Conflict(f"Run {run_id} is not at work, so it cannot {NOW[what]}; resume it.")
         if what == "sample" and not RunConfig.read(run.config).evaluation.fixed_prompts:
@@ -87,8 +86,8 @@ def rows(studio: Studio, run_id: int) -> dict[str, Any]:
     """{orders, settings}: every order by age, and what may change with its value as asked last;
     nothing of a run that another trainer made."""
     with studio.read() as session:
-        run = run_rows.find(session, run_id)
-        if run.config["policy"]["family"] == policies.IMPORTED:
+        run = runs.find(session, run_id)
+        if run_rows.is_imported(run):
             return {"orders": [], "settings": []}
         config = RunConfig.read(run.config)
         found = list(_all(session, run_id))

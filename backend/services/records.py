@@ -39,8 +39,8 @@ class Fence(NamedTuple):
 
 
 class Sheets(NamedTuple):
-    """Media hashes of a group's pictures: its leaves as tiles in one strip, and its trunk; and of the
-    file of its latents."""
+    """Media hashes of a group's pictures, its leaves as tiles in one strip and its trunk, and of
+    the file of its latents."""
 
     leaves: str | None
     trunk: str | None

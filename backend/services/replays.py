@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import select
 
 from backend.errors import InputError
+from backend.rl.recipe import RunConfig
 from backend.services import (
     bundles,
     labels,
@@ -32,12 +33,15 @@ from backend.services import (
 from backend.services import users as people
 from backend.services.labels import NewLabel
 from backend.services.media import checked_picture
+from backend.services.runs import About
 from backend.services.samples import NewSample
 from backend.services.studio import Studio
 from db.tables import Checkpoint, Policy, Reward
 
 MOST_BYTES = 64 << 20
 """Longest file of JSON that is read whole."""
+MOST_IN_ALL = 64 << 30
+"""What all files of a bundle come to at most."""
 BATCH = 500
 
 
@@ -61,35 +65,49 @@ class Verdict:
         return f"{same} {self.first}".strip()
 
 
-def bring(studio: Studio, path: Path, project: str = "") -> dict[str, Any]:
+def bring(
+    studio: Studio,
+    path: Path,
+    project: str = "",
+    *,
+    title: str = "",
+    about_run: About | None = None,
+) -> dict[str, Any]:
     """Start the run of a bundle again, in a new project; returns the run's row.
 
-    `project` names it; otherwise it is called after the run.
+    `project` names it; otherwise it is called after the run. `title` is what sentences call the
+    file. Everything is read and checked before the project is made, so that a faulty bundle leaves
+    nothing behind but files under their hashes.
     """
-    with _opened(path) as archive:
+    with _opened(path, title) as archive, _told(title or str(path)):
         about, config = _json(archive, "bundle.json"), _json(archive, "config.json")
-        _check(about, path)
-        name = about["run"]["name"]
-        project_id = int(projects.create(studio, project or _free(studio, name))["id"])
+        _check(about, title or str(path))
+        name = str(about["run"]["name"])
+        RunConfig.read(config)
+        texts = {
+            (str(found["name"]), str(found["split"])): _read(archive, f"prompts/{split}.jsonl")
+            for split, found in about["prompt_sets"].items()
+        }
+        begun = {key: about["policy"][key] for key in ("name", "adapter")}
         for member in archive.namelist():
             if member.startswith("media/"):
                 _store(studio, archive, member)
-        for split, found in about["prompt_sets"].items():
-            text = _read(archive, f"prompts/{split}.jsonl")
-            prompts.import_text(studio, project_id, found["name"], found["split"], text)
-        policy_id = _policy(studio, project_id, about["policy"], config)
+        project_id = int(projects.create(studio, project or _free(studio, name))["id"])
+        for (set_name, split), text in texts.items():
+            prompts.import_text(studio, project_id, set_name, split, text)
+        policy_id = _policy(studio, project_id, begun, config)
         _rewards(studio, project_id, about["rewards"])
         if about["learns_from_pairs"]:
             _pairs(studio, project_id, archive)
-        return runs.create(studio, project_id, name, config, policy_id=policy_id)
+        return runs.create(studio, project_id, name, config, policy_id=policy_id, about=about_run)
 
 
 def verdict(studio: Studio, run_id: int, path: Path) -> Verdict:
     """Compare a run's iterations and checkpoints with those of a bundle, in the order of the
     steps."""
-    with _opened(path) as archive:
+    with _opened(path) as archive, _told(str(path)):
         about = _json(archive, "bundle.json")
-        _check(about, path)
+        _check(about, str(path))
         steps, first = _same_steps(studio, run_id, _rows(archive, "metrics.jsonl"))
         kept = {one["step"]: one["media"] for one in about["adapters"]}
     with studio.read() as session:
@@ -219,16 +237,33 @@ def _prompt_ids(studio: Studio, project_id: int, texts: list[str]) -> dict[str, 
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def _opened(path: Path, title: str = "") -> Iterator[zipfile.ZipFile]:
+    named = title or path
     try:
         with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > MOST_IN_ALL:
+                raise InputError(f"{named} unpacks to more than 64 GB, which no run's bundle does.")
             yield archive
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"The bundle {path} cannot be read: {error}.") from None
+    except zipfile.BadZipFile as error:
+        raise InputError(f"The bundle {named} cannot be read: {error}.") from None
+    except OSError as error:
+        raise InputError(f"The bundle {named} cannot be read: {error.strerror}.") from None
 
 
-def _check(about: dict[str, Any], path: Path) -> None:
-    if about.get("format") != bundles.FORMAT:
+@contextmanager
+def _told(named: str) -> Iterator[None]:
+    """What does not stand in a bundle as `palate bundle` writes it is said, whatever it is."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{named} does not hold what a bundle does ({type(error).__name__}: {error}); export "
+            "the run again."
+        ) from None
+
+
+def _check(about: Any, path: str) -> None:
+    if not isinstance(about, dict) or about.get("format") != bundles.FORMAT:
         raise InputError(f"{path} is no bundle of a run; `palate bundle` writes one.")
     if about.get("version") != bundles.VERSION:
         raise InputError(
@@ -255,9 +290,9 @@ def _json(archive: zipfile.ZipFile, name: str) -> Any:
 
 
 def _rows(archive: zipfile.ZipFile, name: str) -> Iterator[dict[str, Any]]:
-    """JSONL, line by line."""
+    """JSONL, line by line, none of them longer than `MOST_BYTES`."""
     with archive.open(name) as file:
-        for line in file:
+        while line := file.readline(MOST_BYTES):
             yield json.loads(line)
 
 

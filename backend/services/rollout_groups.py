@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from backend.errors import Conflict
 from backend.rl import logged
 from backend.rl.logged import Logged
-from backend.services import events, media, placing, policies, rollout_facts
+from backend.services import events, media, placing, policies, rollout_facts, run_rows
 from backend.services.studio import Studio
 from backend.types import NodeRecord
 from db.tables import Iteration, RolloutFact, RolloutGroup, RolloutNode, Run
@@ -107,7 +107,7 @@ def _run(session: Session, project_id: int, name: str, drawn: Sequence[Drawn]) -
     run = session.scalar(
         select(Run).where(Run.project_id == project_id, Run.name == name).order_by(Run.id).limit(1)
     )
-    if run is not None and run.config["method"]["name"] != IMPORTED:
+    if run is not None and not run_rows.is_imported(run):
         raise Conflict(
             f"There is a run '{name}' that was trained here; give the imported one another name."
         )

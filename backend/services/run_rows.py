@@ -14,7 +14,7 @@ from backend import registry
 from backend.errors import InputError
 from backend.rl.early_stop import History
 from backend.rl.recipe import EarlyStop, RewardTerm
-from backend.services import alarms, tickets
+from backend.services import alarms, policies, tickets
 from backend.services.studio import Studio
 from db import queries
 from db.tables import Job, Run, User
@@ -123,6 +123,12 @@ def of(session: Session, runs: Sequence[Run]) -> list[dict[str, Any]]:
     ]
 
 
+def is_imported(run: Run) -> bool:
+    """Whether another trainer made the run and only its log came here: nothing of it can be steered
+    or made again."""
+    return bool(run.config["policy"]["family"] == policies.IMPORTED)
+
+
 def _jobs(session: Session, runs: Sequence[Run]) -> dict[int, dict[str, Any]]:
     """Job → where its run is done, by whom, and the how manieth time it is begun."""
     wanted = [run.job_id for run in runs if run.job_id is not None]
@@ -180,6 +186,7 @@ def _row(
         "tags": run.tags,
         "note": run.note,
         "hidden": run.hidden,
+        "imported": is_imported(run),
         "job_id": run.job_id,
         "alarms": [*alarms.stopped(run.id, _history(run), evaluations), *found],
     }

@@ -95,8 +95,8 @@ def clone(
         parent = find(session, run_id)
         if run_rows.is_imported(parent):
             raise Conflict(
-                f"Run {run_id} was logged by another trainer, so there are no settings here to make "
-                "it again with; start a new run."
+                f"Run {run_id} was logged by another trainer, so there are no settings here to "
+                "make it again with; start a new run."
             )
         config = copy.deepcopy(parent.config)
         project_id, name, policy_id = parent.project_id, parent.name, parent.policy_id

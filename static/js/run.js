@@ -301,7 +301,7 @@ class RunView {
     const base = run.policy_id ?? run.base_policy_id;
     return [
       el("a", { class: "btn quiet", href: `/runs/${state.id}/rollouts?step=${state.step}`, "data-testid": "rollouts" }, icon("tree"), "Rollouts"),
-      run.config.policy.family !== "imported" && el("a", { class: "btn quiet", href: `/runs/new?clone=${state.id}`, "data-testid": "clone" }, icon("copy"), "Clone"),
+      !run.imported && el("a", { class: "btn quiet", href: `/runs/new?clone=${state.id}`, "data-testid": "clone" }, icon("copy"), "Clone"),
       working && button("Sample now", { kind: "quiet", icon: "image", testid: "sample-now", title: "Draw the fixed prompts before the next update", onclick: () => this.order("sample", "The fixed prompts are drawn before the next update") }),
       working && button("Checkpoint now", { kind: "quiet", icon: "save", testid: "checkpoint-now", title: "Keep the whole state before the next update", onclick: () => this.order("checkpoint", "A checkpoint is written before the next update") }),
       isLive(run) && ask("pause", run.wanted === "pause" ? "Pausing" : "Pause", "pause", "pause"),

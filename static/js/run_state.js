@@ -7,7 +7,7 @@ import { api } from "/static/js/lib.js";
 import { Series, known, shown } from "/static/js/series.js";
 
 const POLL_S = 2;
-const GATHER_MS = 80;
+const GATHER_MS = 30;
 const SECONDS = "seconds:";
 const NFE = "nfe:";
 
@@ -238,9 +238,8 @@ export class RunState extends EventTarget {
       this.wants.clear();
       const wasEnded = this.ended;
       try {
-        if (wants.has("run")) await this.fetchRun();
-        if (wants.has("orders")) await this.fetchOrders();
-        if (wants.has("metrics") || this.run.step > this.lastStep || (this.ended && !wasEnded)) await this.fetchMissed();
+        await Promise.all([wants.has("run") && this.fetchRun(), wants.has("orders") && this.fetchOrders(), wants.has("metrics") && this.fetchMissed()]);
+        if (this.run.step > this.lastStep || (this.ended && !wasEnded)) await this.fetchMissed();
         this.dispatchEvent(new Event("change"));
       } catch (error) {
         this.dispatchEvent(new CustomEvent("trouble", { detail: error }));

@@ -257,6 +257,7 @@ def test_what_a_run_recorded_is_served(
     assert page["total"] == 3 and len(page["groups"]) == 2
     group = page["groups"][0]
     assert len(client.get(f"/rollouts/{group['id']}")["nodes"]) == 4
+    assert "kept" in client.post(f"/rollouts/{group['id']}/latents", status=404)["error"]
     pair = client.post(f"/rollouts/{group['id']}/pair", {}, 201)["pair_id"]
     assert client.get("/label/next?n=1")["pairs"][0]["pair_id"] == pair
     assert client.get(f"/runs/{run}/rollouts?after=nonsense", 422)["error"]
@@ -318,6 +319,13 @@ def test_a_run_is_sent_as_a_bundle_as_a_page_and_as_its_adapter(
     records.checkpoint(services, run, records.StoredCheckpoint(3, data, data, None, {}))
     assert client("GET", f"{V1}/runs/{run}/adapter").content == b"weights"
     assert client("GET", f"{V1}/runs/999/bundle").status_code == 404
+    again = client("POST", f"{V1}/runs/replay", content=reply.content)
+    assert again.status_code == 201, again.text
+    started = again.json()
+    assert started["status"] == "waiting" and started["project_id"] != made.project
+    assert client.get("/project")["id"] == started["project_id"], "the new project is open"
+    bad = client("POST", f"{V1}/runs/replay?filename=one.zip", content=b"no archive")
+    assert bad.status_code == 422 and bad.json()["error"].startswith("The bundle one.zip cannot be")
 
 
 def test_what_has_a_name_is_found_by_it(

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from backend.errors import ConfigError, Conflict, InputError
+from backend.errors import Conflict, InputError
 from backend.rl import logged
 from backend.services import (
     projects,
@@ -99,7 +99,8 @@ def test_a_folder_of_flow_grpo_becomes_a_run_whose_shares_add_up(
         0.5
     )
     assert len(found(services, done.run_id, up="ocr", down="pickscore")) == 4
-    with pytest.raises((ConfigError, Conflict)):
+    assert runs.get(services, done.run_id)["imported"]
+    with pytest.raises(Conflict, match="logged by another trainer"):
         runs.clone(services, done.run_id)
     with pytest.raises(Conflict):
         runs.want(services, done.run_id, "run")

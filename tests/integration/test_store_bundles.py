@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from backend.errors import InputError
-from backend.services import bundles, jobs, policies, records, replays, reports, runs
+from backend.services import bundles, jobs, policies, projects, records, replays, reports, runs
 from backend.services.records import StoredCheckpoint
 from backend.services.studio import Studio, open_studio
 from backend.settings import read_settings
@@ -143,6 +143,23 @@ def test_a_damaged_or_foreign_archive_is_refused(services: Studio, tmp_path: Pat
         archive.writestr(f"media/{'0' * 64}", b"something else")
     with pytest.raises(InputError, match="damaged"):
         replays.bring(services, whole)
+    before = len(projects.rows(services))
+    for change in ({"prompt_sets": 7}, {"policy": {}}, {"run": None}):
+        with pytest.raises(InputError, match="the file does not hold what a bundle does"):
+            replays.bring(services, changed(whole, tmp_path / "y.zip", change), title="the file")
+    assert len(projects.rows(services)) == before, "a faulty bundle leaves no project"
+
+
+def changed(bundle: Path, to: Path, change: dict[str, Any]) -> Path:
+    """A bundle whose own description says something else."""
+    with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(to, "w") as new:
+        for name in old.namelist():
+            if name == "bundle.json":
+                about = json.loads(old.read(name)) | change
+                new.writestr(name, json.dumps(about))
+            elif not name.startswith("media/"):
+                new.writestr(name, old.read(name))
+    return to
 
 
 def test_an_adapter_that_is_gone_is_named_as_missing(services: Studio, tmp_path: Path) -> None:

@@ -25,9 +25,8 @@ from workers.sheets import read_latents
 FORKS = {"group_size": 3, "fork_steps": [0, 1], "forks_per_prompt": 1}
 
 
-def trained(services: Studio, tiny: Path, **changes: object) -> list[dict[str, Any]]:
+def trained(services: Studio, project: int, tiny: Path, **changes: object) -> list[dict[str, Any]]:
     """The groups of a run of one update, in full."""
-    project = factory.project(services, num_prompts=1, per_prompt=0).project
     config = tiny_runs.settings(tiny, "g2rpo", FORKS, num_steps=1, **changes)
     run = tiny_runs.finished(services, project, tiny, config)
     groups = rollouts.page(services, run)["groups"]
@@ -38,7 +37,8 @@ def test_a_node_shows_the_latent_that_the_run_drew(
     services: Studio,
     tiny_sd3: Path,  # noqa: F811
 ) -> None:
-    group, *others = trained(services, tiny_sd3)
+    project = factory.project(services, num_prompts=1, per_prompt=0).project
+    group, *others = trained(services, project, tiny_sd3)
     number = group["id"]
     inner = [node for node in group["nodes"] if node["kind"] != "leaf"]
     assert group["latents"] == {"nodes": [node["idx"] for node in inner], "url": None}
@@ -74,13 +74,14 @@ def test_what_is_kept_is_bounded_and_the_nodes_nearest_to_the_root_come_first(
     services: Studio,
     tiny_sd3: Path,  # noqa: F811
 ) -> None:
+    project = factory.project(services, num_prompts=1, per_prompt=0).project
     each = 2 * int(np.prod(load_tiny(tiny_sd3).latent_shape)) / 1e6
-    groups = trained(services, tiny_sd3, record_latents=2.5 * each)
+    groups = trained(services, project, tiny_sd3, record_latents=2.5 * each)
     kept = [(one, idx) for one in groups for idx in (one["latents"] or {}).get("nodes", [])]
     steps = [next(n["step"] for n in one["nodes"] if n["idx"] == idx) for one, idx in kept]
     assert len(kept) == 2 and steps == [0, 0], "the roots of both prompts"
 
-    none = trained(services, tiny_sd3, record_latents=0)[0]["id"]
+    none = trained(services, project, tiny_sd3, record_latents=0)[0]["id"]
     assert rollouts.get(services, none)["latents"] is None
     with pytest.raises(NotFound, match="record_latents"):
         latents.ask(services, none)
