@@ -18,7 +18,8 @@ from backend.settings import Settings
 from workers.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
-READY_S = 60.0
+READY_S = 180.0
+"""A busy machine takes minutes to load what the pages stand on; an app that dies is told at once."""
 
 
 def run(settings: Settings, *, say: Callable[[str], None], demo: bool) -> None:
