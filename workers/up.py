@@ -19,7 +19,7 @@ from workers.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 READY_S = 180.0
-"""A busy machine takes minutes to load what the pages stand on; an app that dies is told at once."""
+"""A busy machine takes minutes to load what the pages stand on; an app that dies is told anyway."""
 
 
 def run(settings: Settings, *, say: Callable[[str], None], demo: bool) -> None:
