@@ -116,19 +116,20 @@ def agreement(
     values = {i: reward_sets.values(studio, i, wanted.tolist()).values for i in ids}
     known = {i: dict(zip(wanted.tolist(), v.tolist(), strict=True)) for i, v in values.items()}
     everything = given[0][1]
-    texts = _texts(studio, everything.prompt)
+    texts = _texts(studio, np.r_[everything.prompt, given[0][2].prompt])
     rows = []
     for number, (title, verdicts, peers) in enumerate(given):
         if number == 0 or len(verdicts.prompt):
             rows.append(_row(title, "aspect" if number else "all", verdicts, peers, known))
-    for name, by, prompts in _classes(texts, words):
-        mine = np.isin(everything.prompt, prompts)
+    for name, by, of_class in _classes(texts, words):
+        mine = np.isin(everything.prompt, of_class)
         theirs = given[0][2]
-        here = np.isin(theirs.prompt, prompts)
+        here = np.isin(theirs.prompt, of_class)
         some = _Peers(theirs.same[here], theirs.prompt[here])
         if mine.any():
             rows.append(_row(name, by, _where(everything, mine), some, known))
-    return {"pairs": len(everything.prompt), "prompts": len(texts), "rows": rows}
+    prompts = len(np.unique(everything.prompt))
+    return {"pairs": len(everything.prompt), "prompts": prompts, "rows": rows}
 
 
 # --- people -------------------------------------------------------------------------------------

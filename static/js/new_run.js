@@ -153,6 +153,7 @@ class NewRun {
     this.name = this.address.get("name") ?? this.name;
     this.address = null;
     for (const [path, value] of Object.entries(changes)) put(this.config, path, value);
+    if (changes.rewards && !changes.watch) this.config.watch = (this.config.watch ?? []).filter((term) => !changes.rewards.some((other) => other.name === term.name)); // a name stands once
     if (wrong.length) toast(`The address names settings that cannot be read: ${wrong.join(", ")}.`, { sign: "warn", tone: "warn", seconds: 12 });
   }
 
@@ -264,6 +265,7 @@ class NewRun {
   /** Lay changes by dotted path over the form: a fix of the preflight, what a probe proposes. @param {Record<string, any>} changes */
   lay(changes) {
     for (const [path, value] of Object.entries(changes)) put(this.config, path, value);
+    if (changes.rewards && !changes.watch) this.config.watch = (this.config.watch ?? []).filter((term) => !changes.rewards.some((other) => other.name === term.name)); // a name stands once
     this.drawMiddle();
     this.changed();
   }

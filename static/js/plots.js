@@ -5,7 +5,7 @@ import { num, svg, ticks } from "/static/js/svg.js";
 const PAD = { left: 38, right: 12, top: 10, bottom: 34 };
 
 /** The empty frame of a plot with both axes. */
-function frame({ width, height, x: [x0, x1], y: [y0, y1], label, xWord, yWord }) {
+export function frame({ width, height, x: [x0, x1], y: [y0, y1], label, xWord, yWord }) {
   const area = { left: PAD.left, right: width - PAD.right, top: PAD.top, bottom: height - PAD.bottom };
   const x = (/** @type {number} */ v) => area.left + ((v - x0) / (x1 - x0 || 1)) * (area.right - area.left);
   const y = (/** @type {number} */ v) => area.bottom - ((v - y0) / (y1 - y0 || 1)) * (area.bottom - area.top);

@@ -4,6 +4,7 @@ import { api, button, dialog, el, fill, fmt, icon, note } from "/static/js/lib.j
 import { calibrationPlot, intervalBar, learningCurve, scatterPlot, spearman } from "/static/js/plots.js";
 import { auditSection } from "/static/js/reward_audit.js";
 import { nextStep } from "/static/js/reward_live.js";
+import { drawVersions } from "/static/js/reward_versions.js";
 import { flatten } from "/static/js/run_side.js";
 import { figure, num } from "/static/js/svg.js";
 
@@ -16,8 +17,9 @@ const SCATTER = 200;
  */
 export async function drawReward(host, row, options) {
   const ends = el("div", { class: "sec" }, el("p", { class: "meta muted", role: "status" }, "Reading what it said of samples"));
-  const parts = el("div", { class: "sec" });
-  fill(host, head(row, options), ["learned", "directional"].includes(row.kind) ? learned(row, options.others) : plain(row, options.kind), auditSection(row, options.onAudit), ends, parts);
+  const [parts, past] = [el("div", { class: "sec" }), el("div", { class: "sec" })];
+  fill(host, head(row, options), ["learned", "directional"].includes(row.kind) ? learned(row, options.others) : plain(row, options.kind), auditSection(row, options.onAudit), ends, parts, past);
+  drawVersions(past, row, (id) => options.onVersion(options.versions.find((one) => one.id === id) ?? row));
   await drawEnds(ends, parts, row, options).catch((error) => fill(ends, note("Its scores could not be read", error.message)));
 }
 

@@ -47,7 +47,7 @@ class RewardsView {
 
   drawList() {
     fill(this.list, el("div", { class: "pane-h" }, el("h2", null, "Rewards"), el("span", { class: "meta muted" }, String(this.shown.length)), el("span", { class: "grow" }),
-      button("Add", { size: "sm", icon: "plus", testid: "add-reward", onclick: () => this.add() })),
+      el("a", { class: "btn sm quiet", href: "/rewards/lab", "data-testid": "open-lab" }, "Reward lab"), button("Add", { size: "sm", icon: "plus", testid: "add-reward", onclick: () => this.add() })),
     el("div", { class: "scroll grow-y", "data-testid": "reward-list" }, this.shown.map((row) => this.item(row)),
       this.shown.length === 0 && empty({ title: "No rewards yet", text: "A reward says how good a picture is. Add one that is built in, or train one from people's answers." })));
   }
