@@ -85,7 +85,7 @@ def _fields(
         if field.get("type") == "object" and "properties" in field:
             inner = values.get(name) or field.get("default") or {}
             inside = _fields(field, definitions, inner, f"{path}.")
-            help_text = raw.get("description") or field.get("description", "")
+            help_text = _said(raw) or _said(field)
             drawn.append(
                 {"path": path, "label": _label(name, raw), "help": help_text, "fields": inside}
             )
@@ -103,7 +103,7 @@ def _field(path: str, label: str, field: JsonDict, required: bool, optional: boo
     drawn = {
         "path": path,
         "label": label,
-        "help": field.get("description", ""),
+        "help": _said(field),
         "kind": kind,
         "default": default,
         "value": default,
@@ -158,6 +158,11 @@ def _inside(field: JsonDict) -> JsonDict | None:
         return dict(field.get("items") or {})
     values = field.get("additionalProperties")
     return values if field.get("type") == "object" and isinstance(values, dict) else None
+
+
+def _said(field: JsonDict) -> str:
+    """The docstring under a field, in one line."""
+    return " ".join(str(field.get("description", "")).split())
 
 
 def _limits(field: JsonDict) -> tuple[float | None, float | None]:

@@ -22,7 +22,9 @@ AVOID = "Without the pull to its fast average: it diverges within some tens of u
 class Config(ForwardSettings):
     """Defaults are the paper's; it samples with SA-Solver, we by ODE."""
 
-    times: int = Field(6, ge=1, json_schema_extra={"unit": "noise levels"})
+    times: int = Field(
+        6, ge=1, title="Noise levels a picture", json_schema_extra={"unit": "noise levels"}
+    )
     """Noise levels at which each picture is trained on; each costs a forward and backward."""
     power: float = Field(0.25, gt=0)
     """Exponent of the loss in the pseudo log-probability."""

@@ -22,7 +22,9 @@ AVOID = "With a reward that is easily cheated: it is fast both ways; watch gold,
 class Config(ForwardSettings):
     """Defaults are the paper's for GenEval and PickScore at T = 10."""
 
-    times: int = Field(9, ge=1, json_schema_extra={"unit": "noise levels"})
+    times: int = Field(
+        9, ge=1, title="Noise levels a picture", json_schema_extra={"unit": "noise levels"}
+    )
     """Noise levels at which each picture is trained on; each costs a forward and backward."""
     solver: Solver = "dpm2"
     """How pictures are drawn: by Euler, or by the second-order DPM-Solver++."""

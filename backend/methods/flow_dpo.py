@@ -24,11 +24,11 @@ AVOID = "When the pairs are old: it learns about pictures that the policy no lon
 class Config(ForwardSettings):
     """β is Flow-GRPO's comparison's (100, on the mean over D), as are the noise levels."""
 
-    source: Literal["labels", "rollouts"] = "labels"
+    source: Literal["labels", "rollouts"] = Field("labels", title="Pairs from")
     """Pairs that were judged and stored, or the best and worst of each group drawn now."""
     beta: float = Field(100.0, gt=0)
     """Sharpness: how much a difference in loss counts."""
-    draw: Times = "logit-normal"
+    draw: Times = Field("logit-normal", title="Noise levels from")
     """Where the noise levels come from: the sampling schedule, evenly, or mostly the middle."""
     refresh: int = Field(0, ge=0, json_schema_extra={"unit": "updates"})
     """Renew the reference from the policy every so often; 0 keeps the base model (40: online)."""

@@ -167,12 +167,20 @@ def _side(person: int, left: int, num: int) -> Iterator[Flag]:
     if evidence < -math.log(SIDE_ALPHA):
         return
     share = wilson(left, num)
-    side, part = ("left", share.value) if share.value > 0.5 else ("right", 1 - share.value)
-    said = f"Chose the {side} one in {round(100 * part)} % of {num} decided answers"
+    is_left = share.value > 0.5
+    side, part = ("left", share.value) if is_left else ("right", 1 - share.value)
+    percent = round(100 * part)
     if part >= ALWAYS:
-        yield Flag(person, f"always-{side}", f"{said}.", evidence / math.log(10))
+        text = (
+            f"Chose the {'left' if is_left else 'right'} one in {percent} % of {num} decided "
+            "answers."
+        )
+        yield Flag(person, f"always-{side}", text, evidence / math.log(10))
     elif share.low > 0.5 + LEANING or share.high < 0.5 - LEANING:
-        text = f"{said}; sides are drawn, so half is expected."
+        text = (
+            f"Chose the {'left' if is_left else 'right'} one in {percent} % of {num} decided "
+            "answers; sides are drawn, so half is expected."
+        )
         yield Flag(person, f"leans-{side}", text, evidence / math.log(10))
 
 

@@ -70,7 +70,9 @@ class StudyConfig(Config):
     """Whether places in a picture can be marked."""
     spans: bool = False
     """Whether places in a text can be marked."""
-    overlap: int = Field(1, ge=1, le=100, title="Judged by", json_schema_extra={"unit": "people"})
+    overlap: int = Field(
+        1, ge=1, le=100, title="People an item", json_schema_extra={"unit": "people"}
+    )
     """By how many people each item is judged."""
     overlap_most: int = Field(
         1, ge=1, le=100, title="Where they differ, by up to", json_schema_extra={"unit": "people"}

@@ -48,12 +48,17 @@ class History:
         if not all(self._cheats(row, best) for row in tail):
             return ""
         last = tail[-1]
-        proxy = "" if last[1] is None or best[1] is None else f" ({best[1]:+.3g} → {last[1]:+.3g})"
+        gold = f"({best[2]:+.3g} → {last[2]:+.3g} ± {last[3]:.2g})"
+        if last[1] is None or best[1] is None:
+            return (
+                f"Stopped after update {last[0]}: the trained reward went on rising while "
+                f"'{self.settings.gold}' fell {gold}. Update {best[0]}, where it stood highest, is "
+                "delivered."
+            )
         return (
-            f"Stopped after update {last[0]}: the trained reward went on rising{proxy} "
-            f"while '{self.settings.gold}' fell "
-            f"({best[2]:+.3g} → {last[2]:+.3g} ± {last[3]:.2g}). Update {best[0]}, where it stood "
-            "highest, is delivered."
+            f"Stopped after update {last[0]}: the trained reward went on rising "
+            f"({best[1]:+.3g} → {last[1]:+.3g}) while '{self.settings.gold}' fell {gold}. Update "
+            f"{best[0]}, where it stood highest, is delivered."
         )
 
     def _best(self) -> list[Any]:

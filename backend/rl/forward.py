@@ -48,9 +48,11 @@ class ForwardSettings(Config):
     """Pictures of each prompt; they are compared with each other."""
     solver: Solver = "euler"
     """How pictures are drawn: by Euler, or by the second-order DPM-Solver++."""
-    times: int = Field(1, ge=1, json_schema_extra={"unit": "noise levels"})
+    times: int = Field(
+        1, ge=1, title="Noise levels a picture", json_schema_extra={"unit": "noise levels"}
+    )
     """Noise levels at which each picture is trained on; each costs a forward and backward."""
-    draw: Times = "schedule"
+    draw: Times = Field("schedule", title="Noise levels from")
     """Where the noise levels come from: the sampling schedule, evenly, or mostly the middle."""
     kl: float = Field(0.0, ge=0)
     """Pull of the velocity towards the base model; it costs one more evaluation a point."""

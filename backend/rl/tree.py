@@ -80,9 +80,12 @@ class TreePlan:
         left = num_steps - (decisions[-1] + 1 if decisions else 0)
         long = [stride for stride in self.strides if stride < 1 or (stride > 1 and stride > left)]
         if long or len(set(self.strides)) < len(self.strides) or not self.strides:
-            after = f"after the last explored step ({decisions[-1]}) " if decisions else ""
             raise ConfigError(
-                f"Strides {list(self.strides)} do not fit: {after}{left} steps are left; give "
+                f"Strides {list(self.strides)} do not fit: after the last explored step "
+                f"({decisions[-1]}) {left} steps are left; give different strides from 1 to "
+                f"{max(left, 1)}."
+                if decisions
+                else f"Strides {list(self.strides)} do not fit: {left} steps are left; give "
                 f"different strides from 1 to {max(left, 1)}.",
                 field="strides",
             )

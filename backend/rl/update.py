@@ -161,11 +161,14 @@ def merge_passes(num_nodes: int, passes: Sequence[Pass]) -> Pass:
 
 def _check_number(loss: Tensor, batch: Batch) -> None:
     if not bool(torch.isfinite(loss)):
-        where = f" at denoising step {batch.step}" if batch.step >= 0 else ""
+        became = float(loss.detach())
         raise MethodError(
-            f"The loss became {float(loss.detach())}{where}; the adapter is left "
-            "as it was after the last update. Lower the learning rate, or leave out the steps of "
-            "least noise."
+            f"The loss became {became} at denoising step {batch.step}; the adapter is left as it "
+            "was after the last update. Lower the learning rate, or leave out the steps of least "
+            "noise."
+            if batch.step >= 0
+            else f"The loss became {became}; the adapter is left as it was after the last update. "
+            "Lower the learning rate, or leave out the steps of least noise."
         )
 
 

@@ -27,9 +27,9 @@ class WindowSettings(Config):
 
     width: int = Field(4, ge=1, json_schema_extra={"unit": "steps"})
     """Steps of the window."""
-    first: int = Field(0, ge=0)
+    first: int = Field(0, ge=0, title="Starts at")
     """Where the window starts, counted from 0 (pure noise)."""
-    last: int | None = Field(None, ge=0)
+    last: int | None = Field(None, ge=0, title="Last start")
     """The last place it starts from; empty goes on as long as it fits before the last step."""
     move: Move = "progressive"
     """How it moves: not at all, step by step, ever faster, or at random."""

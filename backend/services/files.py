@@ -47,9 +47,11 @@ def refuse(problems: Sequence[dict[str, Any]], name: str) -> None:
     if not problems:
         return
     first, more = problems[0], len({problem["line"] for problem in problems}) - 1
-    others = f" ({more} more faulty {'line' if more == 1 else 'lines'})" if more else ""
+    said = f"{name}, line {first['line']}: {first['reason']}"
     raise BrokenFile(
-        f"{name}, line {first['line']}: {first['reason']}{others}. Nothing was imported; correct "
-        "it and send the file again.",
+        f"{said} ({more} more faulty {'line' if more == 1 else 'lines'}). Nothing was imported; "
+        "correct it and send the file again."
+        if more
+        else f"{said}. Nothing was imported; correct it and send the file again.",
         list(problems),
     )

@@ -58,10 +58,10 @@ class Report(Faults):
     def sentence(self) -> str:
         """What it did, for a person."""
         noun, number = ("label", self.labels) if self.labels else ("pair", self.pairs)
-        said = f"Imported {_counted(number, noun) if number else 'nothing new'}"
+        what = _counted(number, noun) if number else "nothing new"
         new = ((self.pictures, "new picture"), (self.prompts, "new prompt"))
         extra = " and ".join(_counted(count, word) for count, word in new if count)
-        said += f" with {extra}." if extra else "."
+        said = f"Imported {what} with {extra}." if extra else f"Imported {what}."
         if self.already:
             said += f" Already here: {self.already:,}."
         if self.broken:
@@ -124,9 +124,11 @@ def bring(
 def _refuse(done: Report) -> None:
     """Raise BrokenFile: the first fault in words, those that were kept as data."""
     first = formats.Problem(**done.problems[0])
-    more = f" ({_counted(done.broken - 1, 'more faulty row')})" if done.broken > 1 else ""
+    more = _counted(done.broken - 1, "more faulty row")
     raise BrokenFile(
-        f"{first}{more}. Nothing was imported; correct it and send the file again.",
+        f"{first} ({more}). Nothing was imported; correct it and send the file again."
+        if done.broken > 1
+        else f"{first}. Nothing was imported; correct it and send the file again.",
         done.problems[: formats.MAX_PROBLEMS],
     )
 

@@ -399,12 +399,15 @@ def _fault_of_item(row: Row, kind: str) -> tuple[str, str] | None:
     """(column, reason) where a row says what a study of that kind, or the queue, does not ask."""
     allowed = {"single": (RATED, "skip"), "best_worst": (RANKED, "skip")}.get(kind, PREFERRED)
     if row.preferred not in allowed:
-        place = (
-            ""
-            if kind in ("single", "best_worst") or row.preferred in PREFERRED
-            else (", which needs a study that asks for it: send it with the study's id")
+        is_misplaced = kind not in ("single", "best_worst") and row.preferred not in PREFERRED
+        asked = " or ".join(allowed)
+        return (
+            "preferred",
+            f"is '{row.preferred}', not {asked}, which needs a study that asks for it: send it "
+            "with the study's id"
+            if is_misplaced
+            else f"is '{row.preferred}', not {asked}",
         )
-        return "preferred", f"is '{row.preferred}', not {' or '.join(allowed)}{place}"
     if kind == "images" and row.is_single:
         return "image_b", "is the same picture as image_a"
     if len(row.images) != NUM_SAMPLES[kind]:

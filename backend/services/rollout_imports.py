@@ -65,8 +65,15 @@ class Report(Faults):
         if not self.samples:
             said = "Imported nothing new."
         else:
-            said = f"Imported {_counted(self.samples, 'rollout')} into run {self.run_id}"
-            said += f" with {_counted(self.groups, 'new group')}." if self.groups else "."
+            rollouts, groups = (
+                _counted(self.samples, "rollout"),
+                _counted(self.groups, "new group"),
+            )
+            said = (
+                f"Imported {rollouts} into run {self.run_id} with {groups}."
+                if self.groups
+                else f"Imported {rollouts} into run {self.run_id}."
+            )
         if self.computed:
             said += (
                 f" {_counted(self.computed, 'group')} had no advantages; they were worked out from "
@@ -95,10 +102,12 @@ def bring(
     if not done.rows:
         if not done.problems:
             done.tell(formats.Problem(parts[0].name, 1, "line", "the file holds no rollouts"))
-        more = f" ({_counted(done.broken - 1, 'more faulty row')})" if done.broken > 1 else ""
+        first = formats.Problem(**done.problems[0])
+        more = _counted(done.broken - 1, "more faulty row")
         raise BrokenFile(
-            f"{formats.Problem(**done.problems[0])}{more}. Nothing was imported; correct it and "
-            "send the file again.",
+            f"{first} ({more}). Nothing was imported; correct it and send the file again."
+            if done.broken > 1
+            else f"{first}. Nothing was imported; correct it and send the file again.",
             done.problems[: formats.MAX_PROBLEMS],
         )
     return done

@@ -104,10 +104,13 @@ def _set_name(studio: Studio, project_id: int, name: str, split: str, field: str
             )
         if found is not None:
             return found.name
-    what = (
-        f"There is no prompt set '{name}'" if name else f"There is no prompt set of split '{split}'"
+    missing = (
+        f"There is no prompt set '{name}' in this project; import one on the Prompts page."
+        if name
+        else f"There is no prompt set of split '{split}' in this project; import one on the "
+        "Prompts page."
     )
-    raise ConfigError(f"{what} in this project; import one on the Prompts page.", field=field)
+    raise ConfigError(missing, field=field)
 
 
 def checked_name(name: str) -> str:

@@ -55,8 +55,11 @@ def may_judge(session: Session, user: User, study: Study | None) -> bool:
 def refuse_judging(session: Session, user: User, study: Study | None) -> None:
     """Raise unless this user may judge pairs of the study, or with None of the queue."""
     if not may_judge(session, user, study):
-        what = f"The study '{study.name}'" if study is not None else "This queue"
-        raise Forbidden(f"{what} is for other people; ask who leads it.")
+        raise Forbidden(
+            f"The study '{study.name}' is for other people; ask who leads it."
+            if study is not None
+            else "This queue is for other people; ask who leads it."
+        )
 
 
 def create(studio: Studio, name: str, role: str = "annotator") -> dict[str, Any]:

@@ -22,8 +22,11 @@ def pairs_lines(studio: Studio, project_id: int, config: RunConfig) -> Iterator[
     if not learns_from_pairs(config):
         return
     found, people, simulated = judged_pairs(studio, project_id, config)
-    words = {"people": "from people", "simulated": "simulated", "both": "from people or simulated"}
-    value = f"{found:,} {words[config.labels]}"
+    value = {
+        "people": f"{found:,} from people",
+        "simulated": f"{found:,} simulated",
+        "both": f"{found:,} from people or simulated",
+    }[config.labels]
     need = config.sampling.prompts_per_step
     if found >= need:
         yield Line("Judged pairs", value)
@@ -37,14 +40,25 @@ def pairs_lines(studio: Studio, project_id: int, config: RunConfig) -> Iterator[
 
 def _no_pairs(config: RunConfig, people: int, simulated: int) -> tuple[str, dict[str, Any]]:
     method = config.method.name
-    reason = f"{method} learns from judged pairs alone, and of prompts that are not held out "
     if config.labels == "people" and simulated:
         fix = {"text": f"learn from {simulated:,} simulated", "changes": {"labels": "simulated"}}
-        return f"{reason}people have judged none.", fix
+        reason = (
+            f"{method} learns from judged pairs alone, and of prompts that are not held out people "
+            "have judged none."
+        )
+        return reason, fix
     if config.labels == "simulated" and people:
         fix = {"text": f"learn from {people:,} of people", "changes": {"labels": "people"}}
-        return f"{reason}none is simulated.", fix
-    return f"{reason}there is none.", sampling_instead(config)
+        reason = (
+            f"{method} learns from judged pairs alone, and of prompts that are not held out none "
+            "is simulated."
+        )
+        return reason, fix
+    reason = (
+        f"{method} learns from judged pairs alone, and of prompts that are not held out there is "
+        "none."
+    )
+    return reason, sampling_instead(config)
 
 
 def sampling_instead(config: RunConfig) -> Fix:

@@ -87,7 +87,7 @@ def read_files(config: RunConfig) -> Model | None:
 
 def memory_line(config: RunConfig, model: Model | None, trial: probes.Trial | None) -> Line:
     """Measured by a probe of these very settings, else a range from the model's files."""
-    title, asked = "Memory", {"text": "measure it with a step of this run", "probe": "step"}
+    title, asked = "Memory", {"text": "Measure it with a step of this run", "probe": "step"}
     if trial is not None and trial.fits:
         value = f"{amount(trial.peak_bytes)} of {amount(trial.total_bytes)}"
         share = trial.peak_bytes / trial.total_bytes if trial.total_bytes else 0.0
@@ -264,5 +264,8 @@ def worker_line(studio: Studio) -> Line:
     value = f"{free} of {len(alive)} free on the train queue"
     if free and not waiting:
         return Line("Worker", value)
-    before = f"{waiting} wait before it" if waiting else "it waits for the next free one"
-    return Line("Worker", value, reason=f"{before.capitalize()}; the Runs page changes the order.")
+    if waiting:
+        reason = f"{waiting} wait before it; the Runs page changes the order."
+    else:
+        reason = "It waits for the next free one; the Runs page changes the order."
+    return Line("Worker", value, reason=reason)
