@@ -22,6 +22,8 @@ from db.tables import Iteration, Run
 POCKET = "pocket"
 PICTURE_BYTES = 1.2
 """A pixel of a recorded picture as PNG; pictures of the pocket world need less."""
+LATENT_BYTES = 0.5
+"""A pixel's part of its latent: 16 channels in half precision at an eighth of the side."""
 NODES_BYTES = 40_000
 """The nodes of a recorded group in the store."""
 CHECKPOINT_BYTES = 15_000_000
@@ -214,7 +216,9 @@ def disk_line(
     group = NODES_BYTES + each * side**2 * PICTURE_BYTES
     kept = trial.disk_bytes if trial and trial.disk_bytes else CHECKPOINT_BYTES
     checkpoints = (steps // config.checkpoint_every + 1) * kept
-    need = steps * config.record_groups * group + checkpoints
+    latents = config.record_groups * each * side**2 * LATENT_BYTES
+    recorded = config.record_groups * group + min(latents, config.record_latents * 1e6)
+    need = steps * recorded + checkpoints
     if free is None:
         return Line("Disk", f"about {amount(need)}", reason="Media are kept elsewhere.")
     value = f"about {amount(need)} of {amount(free)} free"
