@@ -39,7 +39,7 @@ LETTERS = re.compile(r"[A-Za-z]{2}")
 NUMBERED = re.compile(r"[A-Za-z]\S*\d\S*$")
 FIGURE = re.compile(r"[\d–−+±.<>≤≥≈~]")
 HAN = re.compile(r"[\u3400-\u9fff]")
-LATIN = re.compile(r"[A-Za-z\d%]")
+LATIN = re.compile(r"[A-Za-z\d%.+−±≈≤≥<>~σηψα]")
 QUOTES = "'\"“‘`«"
 SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z\d\"'“])")
 

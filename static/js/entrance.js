@@ -45,7 +45,7 @@ async function signIn() {
       el("a", { class: "btn lg primary", href: next() }, "Go on"));
     return;
   }
-  const name = field("Name", { autocomplete: "username", testid: "name" });
+  const name = field("Your name", { autocomplete: "username", testid: "name" });
   const password = field("Password", { type: "password", autocomplete: "current-password", testid: "password" });
   fill(host, query.get("error") && note("You were not let in", String(query.get("error"))),
     asked([name.node, password.node], "Sign in", () => api("sign-in", { body: { name: name.value(), password: password.value() } })),

@@ -19,7 +19,7 @@ const QUOTES = "'\"“‘`«";
 const KEPT = '[translate="no"],code,pre,kbd,textarea,script,style,[contenteditable]';
 const NAMED = ["title", "aria-label", "placeholder", "alt", "aria-valuetext", "aria-description", "aria-roledescription", "label"];
 const HAN = /[\u3400-\u9fff]/;
-const LATIN = /[A-Za-z\d%]/;
+const LATIN = /[A-Za-z\d%.+−±≈≤≥<>~σηψα]/;
 const SENTENCE = /(?<=[.!?]) (?=[A-Z\d"'“])/;
 const REMEMBERED = 4000;
 

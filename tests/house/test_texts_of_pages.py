@@ -35,7 +35,7 @@ NO_LANGUAGE = {
         "typed so",
     ),
     **dict.fromkeys(("{0} MB", "{0} px", "NFE {0}", "LoRA {0}", "{0} · NFE {1}"), "a unit"),
-    **dict.fromkeys(("x unified", "play", "decimal", "stop", "halt", "warn", "ABCD"), "a code"),
+    **dict.fromkeys(("x unified", "play", "decimal", "stop", "halt", "ABCD"), "a code"),
     **dict.fromkeys(("strong {0}", "strong muted"), "a class"),
 }
 """What reads like a text of a script and is none, or is the same in every language."""
