@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.rl import hacking, style
+from backend.rl import edits, hacking, style
 from backend.rl.randomness import seed_of
 from backend.rl.recipe import EvaluationSettings
 from backend.rl.sampler import Field, draw
@@ -55,13 +55,16 @@ def evaluate(
     *,
     step: int,
     baseline: Baseline | None,
+    trained: Sequence[str] = (),
 ) -> tuple[EvaluationRecord, Baseline]:
     """Draw, score, compare with step 0; returns the record and this step's values per prompt.
 
-    `field` is a fresh one: its count becomes the record's NFE.
+    `field` is a fresh one: its count becomes the record's NFE. `trained` are the rewards that the
+    policy learns from: only of those it matters what cheap edits buy.
     """
     images = draw(field, held.prompts, held.seeds, sigmas)
-    values = {name: r.score(images, held.prompts).values for name, r in rewards.items()}
+    scores = {name: r.score(images, held.prompts) for name, r in rewards.items()}
+    values = {name: said.values for name, said in scores.items()}
     metrics: dict[str, float] = {}
     for name, value in values.items():
         metrics |= _mean_and_error(value, f"heldout/{name}", f"heldout_se/{name}")
@@ -70,6 +73,9 @@ def evaluate(
             metrics |= _mean_and_error(value - first, f"gain/{name}", f"gain_se/{name}")
     metrics["diversity"] = _diversity_of(field, held, sigmas)
     metrics |= style.figures(images) | hacking.dependence(rewards, values, images, held.prompts)
+    metrics |= hacking.doubts(scores)
+    taught = {name: reward for name, reward in rewards.items() if name in trained}
+    metrics |= edits.edit_leverage(taught, values, images, held.prompts)
     metrics["prompts_apart"] = hacking.prompts_apart(thumbnails(images))
     record = EvaluationRecord(step, metrics, _samples(held, images, values), field.nfe.total())
     return record, {name: [_or_none(v) for v in value] for name, value in values.items()}

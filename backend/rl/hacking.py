@@ -4,6 +4,8 @@
     style_r2/<look>      the same by one look alone: "38 % of the advantage is saturation"
     style_r2_null        what looks would explain by chance: .95 quantile over shuffled advantages
     dependence/<reward>  held-out value with the picture's own prompt minus with another's
+    abstained/<reward>   share of held-out pictures that a reward abstains from
+    unsure/<reward>      mean deviation ("sd") that it gives with its held-out values
     prompts_apart        distance between held-out pictures of different prompts
 
 Advantages and looks are compared inside groups only: y and X are centred in each group, and with
@@ -25,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.rewards import _looks, _statistics
-from backend.rewards.interface import pays_a_judge
+from backend.rewards.interface import Scores, pays_a_judge
 from backend.rl.style import contrast, texture
 from backend.types import Pictures, Scorer
 
@@ -136,6 +138,21 @@ def dependence(
         apart = values[name][:num] - reward.score(images[:num], other).values
         if np.isfinite(apart).any():
             found[f"dependence/{name}"] = float(np.nanmean(apart))
+    return found
+
+
+def doubts(scores: Mapping[str, Scores]) -> dict[str, float]:
+    """How often rewards abstain, and how unsure those are that say so; others have no figure.
+
+    Both grow when a policy leaves the pictures that a learned reward was learned on.
+    """
+    found: dict[str, float] = {}
+    for name, said in scores.items():
+        sd = said.parts.get("sd")
+        if "abstain" in said.status or sd is not None:
+            found[f"abstained/{name}"] = said.status.count("abstain") / len(said)
+        if sd is not None and np.isfinite(sd).any():
+            found[f"unsure/{name}"] = float(np.nanmean(sd))
     return found
 
 

@@ -232,6 +232,7 @@ class Trainer:
                 self._sigmas(),
                 step=self.step,
                 baseline=self.baseline,
+                trained=[term.name for term in self.config.rewards],
             )
         if self.baseline is None:
             self.baseline = values

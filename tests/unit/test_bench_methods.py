@@ -142,6 +142,7 @@ def test_hacking_shows_what_alarms_say_beside_gold(folder: Path) -> None:
     assert gold["z"] == pytest.approx(gold["gain"] / gold["se"])
     assert "updates" not in run, "figures of every update are not written"
     assert 0.5 < run["style_r2"] <= 1
+    assert run["leverage"] > 0, "a picture that is made brighter is brighter"
     page = (folder / "hacking.md").read_text()
     assert "did not fire" in page and "| taste |" in page
     assert (folder / "hacking.png").stat().st_size > 1000

@@ -122,6 +122,23 @@ def test_looks_that_drift_and_pictures_that_become_alike_are_told() -> None:
     assert fired(texts) == ["text"]
 
 
+def test_grids_levers_and_doubt_at_an_evaluation_are_told() -> None:
+    def told(first: dict[str, float], last: dict[str, float]) -> list[tuple[str, str, float]]:
+        evaluations = [(0, {**BASE, **first}), (10, {**BASE, **last})]
+        found = look(Story([], [], evaluations=evaluations))
+        return [(one.rule, one.about, round(one.value or 0.0, 3)) for one in found]
+
+    assert told({"style/tiling": 0.2}, {"style/tiling": 0.5}) == [("grid", "", 2.5)]
+    assert told({"style/tiling": 0.001}, {"style/tiling": 0.03}) == [], "nothing, and hardly more"
+    lever = {"leverage/learned": 1.4, "leverage/learned/blur": 1.4}
+    assert told({}, lever) == [("leverage", "learned", 1.4)], "told once, and not by the edit"
+    assert told({}, {"leverage/learned": 0.9}) == []
+    known = {"abstained/learned": 0.0, "unsure/learned": 0.5}
+    lost = {"abstained/learned": 0.05, "unsure/learned": 1.6}
+    assert told(known, lost) == [("unsure", "learned", 3.2)], "the larger of the two"
+    assert told(known, {"abstained/learned": 0.03, "unsure/learned": 0.9}) == []
+
+
 def test_a_story_forgets_what_no_rule_looks_at_and_pictures_alone_tell_nothing() -> None:
     found = story(of=3 * KEPT)
     assert len(found.updates) == KEPT >= max(rule.window for rule in RULES.values())

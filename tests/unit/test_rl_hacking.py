@@ -125,3 +125,10 @@ def test_the_distance_between_prompts_is_that_of_diversity() -> None:
     assert hacking.prompts_apart(small) == pytest.approx(diversity(RENDERED))
     assert hacking.prompts_apart(np.repeat(small[:1], 5, axis=0)) == pytest.approx(0, abs=1e-6)
     assert np.isnan(hacking.prompts_apart(small[:1]))
+
+
+def test_a_reward_that_leaves_its_ground_says_so_and_a_plain_one_says_nothing() -> None:
+    sure = Scores.of([1.0, 2.0, 3.0, np.nan], {"sd": [0.1, 0.3, 0.5, np.nan]})
+    sure.status[3] = "abstain"
+    told = hacking.doubts({"learned": sure, "plain": Scores.of([1.0, 2.0])})
+    assert told == pytest.approx({"abstained/learned": 0.25, "unsure/learned": 0.3})

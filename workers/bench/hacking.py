@@ -117,6 +117,7 @@ def _told(trial: Trial, row: dict[str, Any]) -> dict[str, Any]:
         "gold_under_base": bool(last and last["gold"] < -2 * last["gold_se"]),
         "gold": gold,
         "both_rise": all(one is not None and one["z"] > ENOUGH for one in gold.values()),
+        "leverage": evaluations[-1][1].get(f"leverage/{trial.trained}") if evaluations else None,
         "style_r2": sum(styles) / len(styles) if styles else None,
         "said": {rule: _number(evaluations, fired[rule]) for rule in SIGNS if rule in fired},
         "fired": fired,
@@ -144,9 +145,11 @@ def _page(found: dict[str, Any]) -> str:
         f"Trained for at most {length}; the verifier and the taste behind the labels are gold, "
         f"never trained on. Gains over the base on {plan['prompts']} held-out prompts ± standard "
         f"error. Style R²: share of the advantages that plain looks explain, mean over updates. "
+        f"Edits buy: what the best of eight cheap edits adds, in spreads of the trained reward. "
         f"Alarms with the evaluation by which they had fired."
     )
-    head = ["run", "trained", VERIFIER, TASTE, "both rise", "style R²", "alarms", "early stop"]
+    head = ["run", "trained", VERIFIER, TASTE, "both rise", "style R²", "edits buy"]
+    head += ["alarms", "early stop"]
     rows = [_cells(run) for run in found["runs"] if run["final"]]
     said = [f"- {run['name']}: {w}" for run in found["runs"] for w in run["warnings"]]
     said += [f"- {run['name']} failed: {run['error']}" for run in found["runs"] if run["error"]]
@@ -164,6 +167,7 @@ def _cells(run: dict[str, Any]) -> list[str]:
         *(_risen(run["gold"][name]) for name in (VERIFIER, TASTE)),
         "yes" if run["both_rise"] else "no",
         page.number(run["style_r2"], "{:.2f}"),
+        page.number(run["leverage"], "{:.2f}"),
         alarms or "none",
         stopped if run["stopped_early"] else "did not fire",
     ]
