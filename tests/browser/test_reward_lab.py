@@ -1,0 +1,205 @@
+"""The Reward lab in a browser: what flips is what brute force finds, a mix arrives as sent."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+from sqlalchemy import select
+
+from backend.rewards._edits import PROBES
+from backend.services import judge_audits, labels, reward_edits, rewards, users
+from backend.services.rewards import ScoreRow
+from backend.services.studio import Studio
+from db.tables import Sample
+from tests import factory
+from tests.browser.conftest import Drawn, Opener, draw_pairs, serious
+
+PROMPTS, EACH = 12, 2
+FLIP_MS = 5_000
+"""Far above the 150 ms of a move: what is tested is what comes, not when."""
+
+
+def scored(store: Studio, project: int, drawn: Drawn) -> tuple[dict[str, int], dict[str, Any]]:
+    """Two rewards with known values on every picture; the second fails on one."""
+    with store.read() as session:
+        ids = list(session.scalars(select(Sample.id).where(Sample.project_id == project)))
+    rng = np.random.default_rng(3)
+    values = {"facts": rng.random(len(ids)), "colour": rng.random(len(ids))}
+    made = {}
+    for name, kind in (("facts", "brightness"), ("colour", "saturation")):
+        made[name] = int(rewards.create(store, project, name, kind, {})["id"])
+        rows = [ScoreRow(i, float(v)) for i, v in zip(ids, values[name], strict=True)]
+        if name == "colour":
+            rows[0] = ScoreRow(ids[0], None, "error", "ValueError: it is too grey for me")
+            values[name][0] = np.nan
+        rewards.record_scores(store, made[name], rows)
+    return made, {"ids": ids, **values}
+
+
+def brute_force(
+    data: dict[str, Any], before: list[float], after: list[float]
+) -> set[frozenset[int]]:
+    """Pairs of one prompt whose weighted sum of normalised values changes its sign."""
+    num = len(data["ids"])
+    known = np.isfinite(data["colour"])
+    prompt = np.arange(num) % PROMPTS
+    z = []
+    for name in ("facts", "colour"):
+        value = np.where(known, data[name], np.nan)
+        alone = np.array([(known & (prompt == p)).sum() < 2 for p in prompt])
+        value[alone] = np.nan
+        mean = np.array(
+            [
+                np.nanmean(value[prompt == p]) if not alone[i] else np.nan
+                for i, p in enumerate(prompt)
+            ]
+        )
+        z.append((value - mean) / np.nanstd(value, ddof=1))
+    found = set()
+    for i, j in itertools.combinations(range(num), 2):
+        if prompt[i] == prompt[j]:
+            apart = [z[k][i] - z[k][j] for k in (0, 1)]
+            was, now = (
+                sum(w * a for w, a in zip(ws, apart, strict=True)) for ws in (before, after)
+            )
+            if was * now < 0:
+                found.add(frozenset((data["ids"][i], data["ids"][j])))
+    return found
+
+
+def test_the_lab_shows_where_rewards_part_what_flips_and_sends_the_mix_on(
+    visit: Opener, store: Studio, project: int
+) -> None:
+    drawn = draw_pairs(store, project, PROMPTS)
+    made, data = scored(store, project, drawn)
+    me = users.local(store)["id"]
+    labels.store_many(store, me, [factory.label(pair) for pair in drawn.pair_ids])
+    picture = {"id": data["ids"][1], "prompt": "a red circle", "width": 64}
+    media = store.media.put(factory.png(5, 64))
+    lever = {
+        "mean": 0.2, "low": 0.1, "high": 0.3, "raised": 0.9, "raised_low": 0.7, "raised_high": 1.0,
+        "leverage": 0.8, "known": 24,
+        "worst": [{**picture, "original": media, "media": media, "before": 0.1, "change": 0.4}],
+    }  # fmt: skip
+    levers = [
+        {**lever, "edit": edit, "leverage": 0.8 if edit == "text" else -0.2} for edit in PROBES
+    ]
+    reward_edits.record(store, made["facts"], {"levers": levers, "pictures": 24, "spread": 0.25})
+
+    visitor = visit()
+    mix = f"{made['facts']}:1:1,{made['colour']}:0.2:1"
+    page = visitor.go(f"/rewards/lab?set=policy:{drawn.policy_id}&mix={mix}")
+
+    # a picture that a reward failed on is shown with its reason, and the rest is there
+    faults = page.get_by_test_id("lab-faults")
+    assert faults.get_attribute("data-reward") == "colour" and "too grey" in faults.inner_text()
+    scatter = page.get_by_test_id("scatter")
+    assert scatter.get_attribute("data-points") == str(2 * PROMPTS - 1)
+
+    # brushing: by keys, and by the pointer over everything
+    scatter.press("ArrowRight")
+    for _ in range(5):
+        scatter.press("Shift+ArrowRight")
+        scatter.press("Shift+ArrowUp")
+    assert int(scatter.get_attribute("data-selected") or 0) > 0
+    box = scatter.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2, steps=3)
+    page.mouse.up()
+    assert scatter.get_attribute("data-selected") == str(2 * PROMPTS - 1)
+    assert page.get_by_test_id("brushed").locator("img").count() == 2 * PROMPTS - 1
+    scatter.press("Escape")
+    assert scatter.get_attribute("data-selected") == "0"
+
+    # one weight moves: the pairs that flip are those of brute force
+    slider = page.get_by_test_id("lab-slider-colour")
+    slider.press("ArrowRight")
+    flips = page.get_by_test_id("flips")
+    number = page.get_by_test_id("lab-weight-colour")
+    assert number.input_value() == "0.25"
+    few = brute_force(data, [1.0, 0.2], [1.0, 0.25])
+    assert flips.get_attribute("data-flipped") == str(len(few))
+    number.fill("1.2")
+    number.press("Enter")
+    expected = brute_force(data, [1.0, 0.2], [1.0, 1.2])
+    assert expected and flips.get_attribute("data-flipped") == str(len(expected))
+    assert flips.get_attribute("data-pairs") == str(PROMPTS - 1)
+    told = page.get_by_test_id("flip")
+    shown = {
+        frozenset(int(told.nth(i).get_attribute(f"data-{way}") or 0) for way in ("up", "down"))
+        for i in range(told.count())
+    }
+    assert shown == expected
+    tenth = float(page.get_by_test_id("tenth").get_attribute("data-more") or "nan")
+    more = brute_force(data, [1.0, 0.2], [1.0, 0.22])
+    assert tenth == len(more) / (PROMPTS - 1)
+
+    # people, edits, stages
+    ceiling = page.get_by_test_id("people-row").first
+    right = data["facts"][:PROMPTS] > data["facts"][PROMPTS:]
+    assert float(ceiling.get_attribute("data-value") or "nan") == float(right.mean())
+    assert "0.8" in (page.get_by_test_id("edit-text").get_attribute("data-leverage") or "")
+    assert page.get_by_test_id("levers").count() == 1
+    page.get_by_test_id("lab-way-facts").select_option("log-sigmoid")
+    page.get_by_test_id("stage-shaped").wait_for(timeout=FLIP_MS)
+    page.get_by_test_id("lab-number-facts").wait_for()
+    assert serious(page) == []
+    visitor.shoot("reward-lab")
+
+    # to a new run in one click, as it is
+    href = page.get_by_test_id("lab-use").get_attribute("href") or ""
+    sent = json.loads(parse_qs(urlsplit(href).query)["rewards"][0])
+    assert [(term["name"], term["kind"], term["weight"]) for term in sent] == [
+        ("facts", "brightness", 1),
+        ("colour", "saturation", 1.2),
+    ]
+    assert (sent[0]["transform"], sent[0]["quantile"]) == ("log-sigmoid", 0.5)
+    page.get_by_test_id("lab-use").click()
+    page.get_by_test_id("reward-mix").wait_for(timeout=30_000)
+    assert page.get_by_test_id("weight-facts").input_value() == "1"
+    assert page.get_by_test_id("weight-colour").input_value() == "1.2"
+    rows = page.get_by_test_id("mix-row")
+    trained = [rows.nth(i).get_attribute("data-reward") for i in range(2)]
+    assert trained == ["facts", "colour"]
+
+
+def test_a_phone_and_the_dark_see_the_lab_and_a_rewards_audit_and_versions(
+    visit: Opener, store: Studio, project: int
+) -> None:
+    drawn = draw_pairs(store, project, 4)
+    made, _data = scored(store, project, drawn)
+    judge = rewards.create(store, project, "judge", "pocket-judge", {})
+    tests = [
+        _test("order flips", 0.3, 0.15, False, "said 'the first' in 80% of its verdicts"),
+        _test("agreement", 0.8, 0.7, True, "72% to 86% on 200 pairs; people with one another 75%"),
+    ]
+    accuracy = {"value": 0.9, "low": 0.85, "high": 0.94, "pairs": 200}
+    report = {"tests": tests, "accuracy": accuracy, "passed": False, "failed": ["order flips"]}
+    judge_audits.record(store, judge["id"], report)
+    phone = visit(width=390, height=844, theme="dark")
+    page = phone.go(f"/rewards/lab?set=policy:{drawn.policy_id}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    phone.shoot("reward-lab-phone-dark")
+    page = phone.go(f"/rewards?reward={judge['id']}")
+    audit = page.get_by_test_id("audit")
+    assert audit.locator("[data-pass=false]").count() == 1
+    page.get_by_test_id("versions").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    audit.scroll_into_view_if_needed()
+    phone.shoot("reward-audit-phone-dark")
+    wide = visit()
+    page = wide.go(f"/rewards?reward={judge['id']}")
+    page.get_by_test_id("version-row").wait_for()
+    assert page.get_by_test_id("audit-mark").first.is_visible()
+    wide.shoot("reward-audit")
+    assert made
+
+
+def _test(name: str, value: float, mark: float, passed: bool, detail: str) -> dict[str, Any]:
+    return {"name": name, "value": value, "threshold": mark, "pass": passed, "detail": detail}
