@@ -98,6 +98,9 @@ export function button(label, { onclick, kind = "", size = "", icon: sign, key, 
 const MINUS = "−";
 const sign = (x) => (x < 0 ? MINUS : "");
 
+/** In which language dates are written. */
+export const locale = () => (document.documentElement.lang || "en").replace(/^en$/, "en-GB");
+
 /** Numbers, shares and times as people read them. */
 export const fmt = {
   /** 4096 → "4,096", as the sentences of the studio write it. @param {number} x */
@@ -131,7 +134,7 @@ export const fmt = {
     const d = new Date(t * 1000);
     return d.toDateString() === new Date().toDateString()
       ? d.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })
-      : d.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+      : d.toLocaleDateString(locale(), { day: "numeric", month: "short" });
   },
   /** "1 run", "2 runs". @param {number} n @param {string} one @param {string} [many] */
   count: (n, one, many) => `${fmt.int(n)} ${n === 1 ? one : many || `${one}s`}`,
@@ -224,6 +227,13 @@ export function setQuery(changes) {
   }
   const text = query.toString();
   history.replaceState(history.state, "", location.pathname + (text ? `?${text}` : ""));
+}
+
+/** Do `task` as soon as what has just been changed is on screen, so that it holds up no picture. @param {() => void} task */
+export function afterPaint(task) {
+  const once = () => { clearTimeout(late); late = 0; task(); };
+  let late = window.setTimeout(once, 200); // a page that is not shown gets no frames
+  requestAnimationFrame(() => requestAnimationFrame(() => window.setTimeout(() => { if (late) once(); })));
 }
 
 /** Do `task` every `seconds` while the page is visible; the returned function ends it.

@@ -1,5 +1,5 @@
 /** People: accounts and their roles, links to come in by, everybody's keys, and the audit trail. */
-import { api, button, confirm, dialog, el, empty, fill, fmt, icon, keys, live, note, toast } from "/static/js/lib.js";
+import { api, button, confirm, dialog, el, empty, fill, fmt, icon, keys, live, locale, note, toast} from "/static/js/lib.js";
 import { ROLES, field, showOnce, tried } from "/static/js/person_fields.js";
 
 const KINDS = { "": "Everything", people: "People", role: "Roles", invite: "Links", password: "Passwords", key: "Keys", study: "Studies", export: "Exports", delete: "Deletions" };
@@ -109,7 +109,7 @@ export async function mount(main, page) {
     } }, role, who.node, studies.node, days.node, el("div", { class: "row" }, el("span", { class: "grow" }), el("button", { class: "btn primary", type: "submit", "data-testid": "make-link" }, "Make the link"))));
     if (!chosen) return;
     const made = await tried(() => api("people/invites", { body: chosen }), refresh);
-    if (made) await showOnce("The link", `Lets one ${made.role} in, until ${new Date(made.expires_at * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "long" })}. It is shown now only.`, `${location.origin}/join/${made.secret}`);
+    if (made) await showOnce("The link", `Lets one ${made.role} in, until ${new Date(made.expires_at * 1000).toLocaleDateString(locale(), { day: "numeric", month: "long" })}. It is shown now only.`, `${location.origin}/join/${made.secret}`);
   }
 
   function links(data) {
@@ -140,7 +140,7 @@ export async function mount(main, page) {
     const more = el("div", { class: "sec" });
     const load = async (after) => {
       const found = await api(`people/audit?action=${kind}${after ? `&after=${after}` : ""}`);
-      list.append(...found.items.map((entry) => el("li", null, icon(SIGNS[entry.action] || "info", "muted"), el("p", null, el("b", { class: "strong" }, entry.who), ` ${entry.text}`), el("time", { class: "meta faint", title: new Date(entry.at * 1000).toLocaleString("en-GB") }, fmt.ago(entry.at)))));
+      list.append(...found.items.map((entry) => el("li", null, icon(SIGNS[entry.action] || "info", "muted"), el("p", null, el("b", { class: "strong" }, entry.who), ` ${entry.text}`), el("time", { class: "meta faint", title: new Date(entry.at * 1000).toLocaleString(locale()) }, fmt.ago(entry.at)))));
       fill(more, found.next && button("Earlier", { kind: "quiet", size: "sm", onclick: () => load(found.next) }));
       if (!list.children.length) fill(more, el("p", { class: "muted" }, "Nothing yet."));
     };
