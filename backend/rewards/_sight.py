@@ -113,7 +113,9 @@ class Remembered:
 
 
 def _key(image: NDArray[np.uint8]) -> bytes:
-    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
+    digest = hashlib.sha256(repr(image.shape).encode())
+    digest.update(np.ascontiguousarray(image))  # without a copy of a picture that is in one piece
+    return digest.digest()
 
 
 def unit(rows: NDArray[np.float32]) -> Embeddings:

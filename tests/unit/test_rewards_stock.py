@@ -3,6 +3,7 @@ are written out here: resizing, truncation, heads, and one pass for all that sha
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,21 @@ def test_weights_that_are_not_here_are_named_with_the_command(clip: str, tmp_pat
     for kind in _hub.STOCK:
         found = doctor._stock(kind)
         assert found.status == "optional" and "hf download" in found.remedy
+
+
+def test_weights_in_parts_are_here_when_every_part_is(tmp_path: Path) -> None:
+    parts = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": parts}))
+    (tmp_path / "model-1.safetensors").write_bytes(b"one")
+    assert _hub.weight_files(str(tmp_path)) == []
+    assert _hub.fingerprint(str(tmp_path)) == str(tmp_path)
+    last = tmp_path / "model-2.safetensors"
+    last.write_bytes(b"two")
+    assert [path.name for path in _hub.weight_files(str(tmp_path))][1:] == list(parts.values())
+    before = _hub.fingerprint(str(tmp_path))
+    last.write_bytes(b"three")
+    assert before != _hub.fingerprint(str(tmp_path)) != str(tmp_path)
 
 
 def dino_in(folder: Path) -> str:
