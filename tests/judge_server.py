@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-HANGS_S = 1.0
+HANGS_S = 2.0
 CANARY = "canary"
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 
 from app.api.deps import Limit, Offset, ProjectDep, StudioDep, UserDep
 from backend.preferences.ranking import Method
-from backend.services import exclusions, leaderboard, pair_views, quality
+from backend.services import exclusions, judgements, leaderboard, pair_views, quality
 from backend.services.leaderboard import Votes
 
 router = APIRouter(tags=["quality"])
@@ -45,8 +45,9 @@ def list_disputed(
 
 @router.get("/pairs/{pair_id}/answers")
 def list_answers(pair_id: int, studio: StudioDep) -> dict[str, Any]:
-    """One pair with every judgement of it that stands."""
-    return pair_views.answers(studio, pair_id)
+    """One pair with every judgement of it that stands, and those of judges on servers."""
+    found = pair_views.answers(studio, pair_id)
+    return {**found, "judges": judgements.of_pair(studio, pair_id)}
 
 
 @router.put("/studies/{study_id}/excluded/{user_id}")

@@ -319,7 +319,12 @@ def picture(pixels: Images) -> Picture:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     url = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return Picture(url, hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest())
+    return Picture(url, digest(pixels))
+
+
+def digest(pixels: Images) -> str:
+    """The hash by which a judgement knows a picture (H, W, 3)."""
+    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
 
 def _hash(*told: str) -> str:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from backend.errors import ConfigError
 from backend.registry import rewards as kinds
+from backend.rewards import _judge_price
 from backend.rl.recipe import RewardTerm
 from backend.services import jobs, judge_audits, rewards
 from backend.services.studio import Studio
@@ -24,6 +25,8 @@ from db.tables import Job, Reward, Sample, Score
 
 SAMPLES = 64
 """The newest ones; enough for the picture of a distribution."""
+PAID = 8
+"""Of a judge on a server, which is paid by the question."""
 LATEST = 100
 """Jobs among which an earlier answer is looked for."""
 
@@ -94,7 +97,7 @@ def ask(studio: Studio, project_id: int, terms: Sequence[RewardTerm]) -> dict[st
             "name": term.name,
             "kind": term.kind,
             "config": term.config,
-            "limit": SAMPLES,
+            "limit": PAID if _judge_price.asked(term.kind, term.config) else SAMPLES,
             "key": _key(project_id, term, newest),
         }
         job_id = jobs.create(studio, "glance", args)

@@ -2,28 +2,33 @@
 
 A judge's answers are rows of `judgement`, kept so that nothing is paid for twice, not after a
 restart either. People's answers stay in `label`: that table is append-only, knows how a pair came
-to be handed out, and takes answers back by new rows, none of which a judge's answer has. `of_pairs`
-reads both as the same record, so that agreement, ranking and audits see one list.
+to be handed out, and takes answers back by new rows, none of which a judge's answer has. `of_pair`
+gives a judge's answers the shape of people's, so that they stand in one list.
 """
 
 from __future__ import annotations
 
-import hashlib
+import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+import numpy as np
+from PIL import Image
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from backend.rewards._judge_answers import GIVEN_UP_S, Ended, Known, Question, Reading
+from backend.rewards._judge_client import digest
 from backend.services.studio import Studio
-from db.tables import Judgement
+from db.tables import Judgement, Pair, Sample
 
 ASKED, GIVEN_UP, ANSWERED = "asked", "given up", "ok"
+PAIRS = "judge-pair"
+"""The kind of judge that is asked about two pictures at once."""
 
 
 @dataclass(frozen=True)
@@ -149,9 +154,57 @@ def of_version(studio: Studio, version: str) -> dict[str, Any]:
     return dict(zip(("answers", "tokens", "money"), row, strict=True))
 
 
-def pixels_of(shape: Sequence[int], pixels: bytes) -> str:
-    """The hash by which a judgement knows a picture, (H, W, 3) of bytes."""
-    return hashlib.sha256(str(tuple(shape)).encode() + pixels).hexdigest()
+def of_pair(studio: Studio, pair_id: int) -> list[dict[str, Any]]:
+    """What judges on servers said of the two pictures of a pair, in the shape of people's answers:
+    {name, kind, criterion, version, choice, shown_left, value, status, reason, seconds, at}.
+
+    `value` is how far a is preferred; a choice is by sample (a, b, tie), empty without a value. Two
+    questions on single pictures make no verdict, so only those about both are here.
+    """
+    with studio.read() as session:
+        pair = session.get(Pair, pair_id)
+        if pair is None or pair.sample_a_id == pair.sample_b_id:
+            return []
+        shown = [session.get_one(Sample, one) for one in (pair.sample_a_id, pair.sample_b_id)]
+        if any(sample.media is None for sample in shown):
+            return []  # texts
+        a, b = (_digest(studio, sample.media or "") for sample in shown)
+        rows = session.scalars(
+            select(Judgement)
+            .where(
+                or_(
+                    and_(Judgement.first == a, Judgement.second == b),
+                    and_(Judgement.first == b, Judgement.second == a),
+                ),
+                Judgement.kind == PAIRS,
+                Judgement.latency_s.is_not(None),
+            )
+            .order_by(Judgement.id)
+        )
+        return [_as_answer(row, swapped=row.first == b) for row in rows]
+
+
+def _as_answer(row: Judgement, *, swapped: bool) -> dict[str, Any]:
+    value = None if row.value is None else 1 - row.value if swapped else row.value
+    choice = "" if value is None else "tie" if value == 0.5 else "a" if value > 0.5 else "b"
+    return {
+        "name": row.kind,
+        "kind": "judge",
+        "criterion": row.criterion,
+        "version": row.version,
+        "choice": choice,
+        "shown_left": "b" if swapped else "a",
+        "value": value,
+        "status": row.status,
+        "reason": row.reason,
+        "seconds": row.latency_s,
+        "at": row.created_at,
+    }
+
+
+def _digest(studio: Studio, media: str) -> str:
+    with Image.open(io.BytesIO(studio.media.read(media))) as image:
+        return digest(np.asarray(image.convert("RGB")))
 
 
 def _spent(session: Session) -> dict[str, Any]:

@@ -51,7 +51,7 @@ function places(name, told) {
   const high = Math.max(...told.places.map((p) => p.mean + Z95 * (p.se ?? 0)), 0.6);
   const low = Math.min(...told.places.map((p) => p.mean - Z95 * (p.se ?? 0)), 0.4);
   const spoken = told.places.map((p) => `${p.index + 1}: ${num(p.mean)}`).join(", ");
-  const { root, x, y } = frame({ width: WIDTH, height: HEIGHT, x: [0.5, told.places.length + 0.5], y: [low, high], label: `Mean win rate by place in the group. ${spoken}`, xWord: "place in the group", yWord: "win rate" });
+  const { root, x, y } = frame({ width: WIDTH, height: HEIGHT, x: [0.5, told.places.length + 0.5], y: [low, high], label: `Mean win rate by place in the group. ${spoken}`, xWord: "place in the group", yWord: "" });
   root.append(svg("path", { d: `M${x(0.5)} ${y(0.5)}H${x(told.places.length + 0.5)}`, fill: "none", style: "stroke:var(--line-control);stroke-dasharray:3 3" }));
   for (const place of told.places) {
     const at = x(place.index + 1).toFixed(1);

@@ -22,12 +22,14 @@ from sqlalchemy import func, select
 
 from backend.rewards._judge_answers import GIVEN_UP_S
 from backend.rewards.interface import checked
-from backend.services import judgements, rewards
+from backend.services import judgements, labels, pair_views, rewards, users
 from backend.services.studio import Studio
-from db.tables import Judgement
+from db.tables import Judgement, Pair, Sample
+from tests import factory
 from tests.conftest import free_port
 from tests.judge_server import counted
 from tests.processes import wait_until
+from workers.sheets import stack
 
 GOOD = ("good", "busy", "ill", "slow")
 BAD = ("hangs", "half", "html", "list", "empty", "free", "number", "refused")
@@ -68,7 +70,7 @@ def hostile(tmp_path: Path) -> Iterator[Hostile]:
 
 def judge(studio: Studio, address: str, **config: Any) -> Any:
     """As a worker that was just started has it."""
-    told = {"model": "m", "backoff_s": 0.01, "timeout_s": 0.6, "breaker": 1000, **config}
+    told = {"model": "m", "backoff_s": 0.01, "timeout_s": 30.0, "breaker": 1000, **config}
     term = {"address": address, **told}
     return checked(rewards.load_term(studio, "judge-pair", term), "judge-pair")
 
@@ -90,6 +92,9 @@ def test_a_hostile_server_costs_nothing_twice_over_restarts_of_both(
 ) -> None:
     prompts = [f"{kind} {i}" for kind in (*GOOD, *BAD) for i in range(EACH)]
     half = prompts[::2]
+    impatient = judge(services, hostile.address, timeout_s=0.3)
+    hangs = [p for p in prompts if p.startswith("hangs")]
+    assert all(np.isnan(value) for value, _status, _reason in ask(impatient, hangs).values())
     first = judge(services, hostile.address, concurrency=8)
     told = ask(first, half)
     hostile.kill()  # in the middle of the run
@@ -108,7 +113,7 @@ def test_a_hostile_server_costs_nothing_twice_over_restarts_of_both(
         assert np.array_equal(again[prompt][0], value, equal_nan=True)
         assert prompt not in told or np.array_equal(told[prompt][0], value, equal_nan=True)
     asked, answered = counted(hostile.log)
-    spent = [one.judge.asking.client.spent for one in (first, second)]
+    spent = [one.judge.asking.client.spent for one in (impatient, first, second)]
     doubled = sum(number - 1 for number in answered.values())
     missing = sum(np.isnan(value) for value, _status, _reason in whole.values())
     with capsys.disabled():
@@ -120,7 +125,8 @@ def test_a_hostile_server_costs_nothing_twice_over_restarts_of_both(
     assert doubled == 0
     assert missing == len(BAD) * EACH
     calls = {"busy": 3, "ill": 2}
-    paid = [p for p in prompts if p.split()[0] != "refused"]
+    paid = [p for p in prompts if p.split()[0] not in ("refused", "hangs")]
+    assert max(asked[p] for p in hangs) <= 1
     assert {p: asked[p] for p in paid} == {p: calls.get(p.split()[0], 1) for p in paid}
     with services.read() as session:
         found = list(session.scalars(select(Judgement).order_by(Judgement.id)))
@@ -168,3 +174,28 @@ def test_another_revision_is_another_question_and_a_time_limit_is_not(
     ask(judge(services, hostile.address, revision="b"), ["good 1"])
     assert counted(hostile.log)[0]["good 1"] == 2
     assert judgements.spent(services)["tokens"] == 400  # with a start check each
+
+
+def test_what_a_judge_said_of_a_pair_stands_with_what_people_said_of_it(
+    services: Studio, hostile: Hostile
+) -> None:
+    made = factory.project(services, num_prompts=1, per_prompt=2)
+    local, pair = users.local(services)["id"], made.pairs[0]
+    labels.store(services, local, factory.label(pair, "left"))
+    with services.read() as session:
+        row = session.get_one(Pair, pair)
+        names = [session.get_one(Sample, one).media for one in (row.sample_a_id, row.sample_b_id)]
+    a, b = (stack([services.media.read(name or "")]) for name in names)
+    scorer = judge(services, hostile.address)
+    for one, other, prompt in ((a, b, "good"), (b, a, "good"), (a, b, "free")):
+        scorer.compare(one, other, [prompt])
+    said = judgements.of_pair(services, pair)
+    assert [(one["choice"], one["shown_left"], one["value"]) for one in said] == [
+        ("a", "a", 1.0),
+        ("b", "b", 0.0),  # always the first
+        ("", "a", None),
+    ]
+    assert said[2]["status"] == "error" and said[2]["reason"] and said[0]["version"]
+    (person,) = pair_views.answers(services, pair)["answers"]
+    assert set(person) & set(said[0]) >= {"name", "kind", "choice", "shown_left", "seconds", "at"}
+    assert judgements.of_pair(services, 10_000) == []
