@@ -1,5 +1,5 @@
 /** People: accounts and their roles, links to come in by, everybody's keys, and the audit trail. */
-import { api, button, confirm, dialog, el, empty, fill, fmt, icon, keys, live, locale, note, toast} from "/static/js/lib.js";
+import { api, button, confirm, dialog, el, empty, fill, fmt, icon, keys, live, locale, note, toast } from "/static/js/lib.js";
 import { ROLES, field, showOnce, tried } from "/static/js/person_fields.js";
 
 const KINDS = { "": "Everything", people: "People", role: "Roles", invite: "Links", password: "Passwords", key: "Keys", study: "Studies", export: "Exports", delete: "Deletions" };
