@@ -10,7 +10,7 @@ export function auditMark(audit) {
   if (!audit) return null;
   const passed = audit === "passed";
   const word = passed ? "audited" : audit === "unaudited" ? "unaudited" : "audit failed";
-  return el("span", { class: "meta nowrap", "data-testid": "audit-mark", title: audit }, icon(passed ? "check" : "warn", passed ? "ok" : "warn"), ` ${word}`);
+  return el("span", { class: "pill", "data-testid": "audit-mark", title: audit }, icon(passed ? "check" : "warn", passed ? "ok" : "warn"), word);
 }
 
 /** @param {any} row @param {() => Promise<void>} onAudit */
@@ -26,11 +26,11 @@ export function auditSection(row, onAudit) {
 function table(report) {
   const { accuracy } = report;
   return el("div", { style: "overflow-x:auto" },
-    el("table", { class: "tbl" },
-      el("thead", null, el("tr", null, el("th", null, ""), el("th", null, "Test"), el("th", { class: "num" }, "Value"), el("th", { class: "num" }, "Mark"), el("th", null, "What lies behind it"))),
+    el("table", { class: "tbl audit" },
+      el("thead", null, el("tr", null, el("th", null, el("span", { class: "vh" }, "passed or failed")), el("th", null, "Test"), el("th", { class: "num" }, "Value"), el("th", { class: "num" }, "Mark"), el("th", null, "What lies behind it"))),
       el("tbody", null, report.tests.map((test) => el("tr", { "data-testid": "audit-test", "data-pass": String(test.pass) },
-        el("td", { class: "nowrap" }, icon(test.pass ? "check" : "fail", test.pass ? "ok" : "bad"), test.pass ? " passed" : " failed"), el("td", { class: "nowrap" }, test.name),
+        el("td", null, el("span", { class: "pill" }, icon(test.pass ? "check" : "fail", test.pass ? "ok" : "bad"), test.pass ? "passed" : "failed")), el("td", { class: "nowrap" }, test.name),
         el("td", { class: "num" }, test.value === null ? "–" : num(test.value, 2)),
-        el("td", { class: "num muted nowrap" }, `${AT_MOST.includes(test.name) ? "≤" : "≥"} ${num(test.threshold, 2)}`), el("td", { class: "muted" }, test.detail))))),
+        el("td", { class: "num muted nowrap" }, `${AT_MOST.includes(test.name) ? "≤" : "≥"} ${num(test.threshold, 2)}`), el("td", { class: "muted wrap" }, test.detail))))),
     el("p", { class: "meta muted", style: "margin-top:6px" }, `${num(100 * accuracy.value, 1)} % right (${num(100 * accuracy.low, 1)} to ${num(100 * accuracy.high, 1)}) on ${fmt.count(accuracy.pairs, "pair")} whose better picture is known.`));
 }

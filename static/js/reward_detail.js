@@ -49,7 +49,7 @@ function learned(row, others = []) {
     el("span", { class: "figure", "data-testid": "reward-accuracy" }, `${num(100 * f.accuracy, 1)} %`), el("span", { class: "muted" }, `± ${num((100 * (f.high - f.low)) / 2, 1)}`),
     el("span", { class: "muted" }, `of ${fmt.count(f.pairs, "decided pair")} on prompts it did not see`)),
   verdict,
-  el("table", { class: "tbl", style: "margin:4px 0 12px" }, el("tbody", null,
+  el("table", { class: "tbl agree", style: "margin:4px 0 12px" }, el("tbody", null,
     line("this reward", share(f), intervalBar(f)), f.baseline?.accuracy !== undefined && line(f.baseline.name ?? "encoder alone", share(f.baseline), intervalBar(f.baseline, { tone: "var(--muted)" })),
     beside(row, others).map((other) => line(`${other.name} (${other.figures.head ?? other.kind})`, share(other.figures), intervalBar(other.figures, { tone: "var(--muted)" }))),
     f.ceiling && line("two answers to one pair", share(f.ceiling), intervalBar(f.ceiling, { tone: "var(--muted)" })))),

@@ -35,6 +35,7 @@ class Lab {
     this.problem = "";
     this.stopJob = () => {};
     this.asked = 0;
+    this.frame = 0;
   }
 
   close() {
@@ -42,6 +43,7 @@ class Lab {
     this.scatter?.close();
     this.edits?.close();
     clearTimeout(this.timer);
+    cancelAnimationFrame(this.frame);
   }
 
   async start() {
@@ -80,6 +82,7 @@ class Lab {
     this.head = el("div", { class: "pane-h lab-head" });
     const [plot, flips, stages, faults] = [0, 1, 2, 3].map(() => el("div"));
     this.faults = faults;
+    faults.classList.add("lab-faults");
     this.about = el("div", { class: "lab-about" });
     this.middle = el("section", { class: "pane scroll", "aria-label": "Pictures" }, faults, this.head, this.about, plot, flips, stages);
     const [people, edits] = [el("div"), el("div")];
@@ -145,6 +148,7 @@ class Lab {
       }
     }
     this.contribute();
+    this.paired = undefined;
     if (anew || !this.startTotals || this.startTotals.length !== (this.values?.ids.length ?? 0)) this.begin();
     this.drawMix();
     this.stagesPanel.draw();
@@ -186,8 +190,8 @@ class Lab {
   weigh(term, weight) {
     term.weight = weight;
     this.moved = term.reward_id;
-    if (this.mix.combine === "pareto") this.later(false); else this.drawMix();
-    this.keep();
+    if (this.mix.combine === "pareto") this.later(false);
+    else this.frame ||= requestAnimationFrame(() => { this.frame = 0; this.drawMix(); this.keep(); });
   }
 
   /** Another transform, another way to combine, another base. */
@@ -273,7 +277,10 @@ class Lab {
   /** All that follows from the weights. */
   drawMix() {
     const now = this.now;
-    this.pairs = siblings(this.values.prompt, (i) => Number.isFinite(now[i]));
+    if (this.paired !== this.stages) { // who has a value changes with the stages, never with a weight
+      this.pairs = siblings(this.values.prompt, (i) => Number.isFinite(now[i]));
+      this.paired = this.stages;
+    }
     this.mixPanel.drawShares();
     this.flips.draw(now);
     this.people.drawMix(now.length ? agreeing(this.values.judged, now) : null);

@@ -55,7 +55,7 @@ export class FlipsPanel {
     const most = Math.max(MOST, 2 * Math.abs(from));
     const grid = Array.from({ length: POINTS }, (_, i) => (most * i) / (POINTS - 1));
     const asked = [...grid, from * (1 - TENTH), from * (1 + TENTH)];
-    const shares = curve(lab.pairs, lab.startTotals, lab.columns, lab.weights, at, asked);
+    const shares = this.sharesOf(at, asked);
     const [less, more] = shares.slice(POINTS);
     const width = Math.max(280, (this.host.clientWidth || 640) - 32);
     const chart = lineChart({ label: `Share of pairs that change places, by the weight of ${name}`, width, height: HEIGHT, xMax: POINTS - 1, right: 12, range: [0, 10], cursor: Math.round((term.weight / most) * (POINTS - 1)), signed: false,
@@ -63,6 +63,17 @@ export class FlipsPanel {
     for (const text of chart.querySelectorAll("text")) if (Number(text.getAttribute("y")) > HEIGHT - FOOT) text.remove(); // its steps are no weights
     const ticks = el("div", { class: "lab-ticks micro faint", "aria-hidden": "true" }, [0, 0.25, 0.5, 0.75, 1].map((share) => el("span", null, num(most * share))));
     fill(this.plot, el("div", { class: "chart-h" }, el("b", { class: "clip", translate: "no" }, name), el("span", { class: "muted nowrap" }, "% of pairs by its weight"), el("span", { class: "grow" }), el("span", { class: "muted nowrap", "data-testid": "tenth", "data-less": less, "data-more": more }, `A tenth less ${num(100 * less, 1)} %, a tenth more ${num(100 * more, 1)} %`)), chart, ticks);
+  }
+
+  /** The curve of a weight, which its own value does not change: worked out when something else did. @param {number} at @param {number[]} asked */
+  sharesOf(at, asked) {
+    const { lab } = this;
+    const others = lab.weights.map((weight, k) => (k === at ? "moved" : weight)).join(" ");
+    const known = this.known;
+    if (known && known.others === others && known.pairs === lab.pairs && known.start === lab.startTotals) return known.shares;
+    const shares = curve(lab.pairs, lab.startTotals, lab.columns, lab.weights, at, asked);
+    this.known = { others, pairs: lab.pairs, start: lab.startTotals, shares };
+    return shares;
   }
 
   /** @param {any} term @param {number} weight */

@@ -9,9 +9,9 @@ const SHORT = 12;
 export async function drawVersions(host, row, onOpen) {
   const versions = await api(`rewards/${row.id}/versions`).catch((error) => error);
   if (versions instanceof Error) return fill(host, note("Its versions could not be read", versions.message));
-  return fill(host, el("div", { class: "sec-h" }, el("h2", null, "Versions and their runs")), el("div", { style: "overflow-x:auto" }, el("table", { class: "tbl", "data-testid": "versions" },
+  return fill(host, el("div", { class: "sec-h" }, el("h2", null, "Versions and their runs")), el("div", { style: "overflow-x:auto" }, el("table", { class: "tbl audit", "data-testid": "versions" },
     el("thead", null, el("tr", null, ["version", "made", "what changed", "runs"].map((word) => el("th", null, word)))),
-    el("tbody", null, versions.map((one) => el("tr", { "data-testid": "version-row", "aria-selected": String(one.id === row.id) },
+    el("tbody", null, versions.map((one) => el("tr", { "data-testid": "version-row", "aria-current": one.id === row.id ? "true" : null },
       el("td", null, one.id === row.id ? el("b", { class: "strong" }, one.version) : el("button", { class: "link", type: "button", onclick: () => onOpen(one.id) }, one.version), Number.isFinite(one.accuracy) && el("span", { class: "faint" }, ` ${num(100 * one.accuracy, 0)} %`)),
       el("td", { class: "muted" }, fmt.ago(one.created_at)), el("td", { class: "wrap" }, changes(one)), el("td", { class: "wrap" }, runs(one))))))));
 }

@@ -124,11 +124,12 @@ def test_the_lab_shows_where_rewards_part_what_flips_and_sends_the_mix_on(
     number = page.get_by_test_id("lab-weight-colour")
     assert number.input_value() == "0.25"
     few = brute_force(data, [1.0, 0.2], [1.0, 0.25])
-    assert flips.get_attribute("data-flipped") == str(len(few))
+    page.locator(f"[data-testid=flips][data-flipped='{len(few)}']").wait_for(timeout=FLIP_MS)
     number.fill("1.2")
     number.press("Enter")
     expected = brute_force(data, [1.0, 0.2], [1.0, 1.2])
-    assert expected and flips.get_attribute("data-flipped") == str(len(expected))
+    assert len(expected) != len(few)
+    page.locator(f"[data-testid=flips][data-flipped='{len(expected)}']").wait_for(timeout=FLIP_MS)
     assert flips.get_attribute("data-pairs") == str(PROMPTS - 1)
     told = page.get_by_test_id("flip")
     shown = {
