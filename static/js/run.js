@@ -228,7 +228,7 @@ class RunView {
     const { state } = this;
     const alarms = (state.run.alarms ?? []).filter((a) => Number.isFinite(a.step)).map((a) => ({ step: a.step, text: a.title ?? a.text }));
     this.slider.draw({
-      width: Math.max(240, this.main.clientWidth - 32), max: Math.max(state.run.num_steps, state.lastStep), done: state.lastStep, step: state.step,
+      width: Math.max(240, this.main.clientWidth - 32), max: state.reach, done: state.lastStep, step: state.step,
       following: state.pinned === null, checkpoints: state.run.checkpoints ?? [], alarms, marks: state.marks,
     });
     this.chooseCharts();
@@ -262,7 +262,7 @@ class RunView {
       el("figcaption", { class: "chart-h tall" }, choice, el("span", { class: "muted clip" }, `on ${prompts ?? ""} held-out prompts, change from the base`), el("span", { class: "grow" }),
         el("span", { class: "figure", "data-testid": "hero-gain" }, num(shown?.value, 3, { sign: true })),
         shown?.se ? el("span", { class: "muted nowrap" }, `± ${num(1.96 * shown.se, 3)}`) : null, open),
-      this.state.once(`hero:${this.hero}:${wide}`, () => lineChart({ ...spec, width: wide, height: HERO_HEIGHT, xMax: state.run.num_steps, cursor: state.step, zoom: state.zoom, marks: state.marks, onPick: this.pick, onZoom: this.over })));
+      this.state.once(`hero:${this.hero}:${wide}`, () => lineChart({ ...spec, width: wide, height: HERO_HEIGHT, xMax: state.reach, cursor: state.step, zoom: state.zoom, marks: state.marks, onPick: this.pick, onZoom: this.over })));
     moveCursor(/** @type {SVGElement} */ (this.part.hero.lastElementChild), state.step);
   }
 

@@ -292,7 +292,7 @@ export function cell(chart, state, { onPick, onZoom, height }) {
   };
   const draw = (/** @type {number} */ width) => {
     const root = state.once(`${chart.key}:${width}`, () => {
-      const spec = { ...chart.build(state), width, height, xMax: state.run?.num_steps ?? 1, zoom: state.zoom, marks: state.marks, cursor: state.step, onPick, onZoom, onHover: (s) => read(s ?? state.step) };
+      const spec = { ...chart.build(state), width, height, xMax: state.reach, zoom: state.zoom, marks: state.marks, cursor: state.step, onPick, onZoom, onHover: (s) => read(s ?? state.step) };
       return (spec.draw ?? lineChart)(spec);
     });
     if (host.firstChild !== root) fill(host, root);

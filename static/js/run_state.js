@@ -59,6 +59,11 @@ export class RunState extends EventTarget {
     return this.steps.at(-1) ?? 0;
   }
 
+  /** The last step that charts have room for: a run that is done makes no more, however many were wanted. */
+  get reach() {
+    return this.run?.status === "done" ? Math.max(this.lastStep, 1) : Math.max(this.run?.num_steps ?? 1, this.lastStep);
+  }
+
   /** The step everything shows. */
   get step() {
     return this.pinned === null ? this.lastStep : this.pinned;
