@@ -26,6 +26,11 @@ from tests.benchmarks.label_page import FLAGS
 from tests.conftest import RunningStudio, free_port
 
 LONG_MS = 900_000
+LEARNED = "people"
+"""What a reward is called where nobody types another name."""
+
+REWARDS = """async run =>
+  (await (await fetch(`/api/v1/runs/${run}`)).json()).config.rewards.map(one => one.name)"""
 
 
 @dataclass
@@ -117,6 +122,9 @@ def _label(walk: Walk, pairs: int) -> None:
 def _learn(walk: Walk) -> None:
     walk.click(walk.page.locator('.rail a[href="/rewards"]').first)
     walk.click("train-reward")
+    start = time.monotonic()
+    expect(walk.page.get_by_test_id("reward-name-shown")).to_have_text(LEARNED, timeout=LONG_MS)
+    walk.waited += time.monotonic() - start
     walk.click("use-in-run")
     walk.done("reward")
 
@@ -142,7 +150,10 @@ def _train(walk: Walk, updates: int) -> dict[str, Any]:
     walk.click(page.get_by_role("button", name="Stop after step", exact=True).last)
     walk.wait(page.get_by_test_id("compare-base"))
     walk.done("stop")
-    return {"step": page.get_by_test_id("run-step").inner_text(), "tiles": tiles}
+    trained = page.evaluate(REWARDS, page.url.rsplit("/", 1)[1].partition("?")[0])
+    assert trained == [LEARNED], trained
+    step = page.get_by_test_id("run-step").inner_text()
+    return {"step": step, "tiles": tiles, "rewards": trained}
 
 
 def _compare(walk: Walk, votes: int) -> str:
