@@ -131,13 +131,14 @@ def renamed(name: str) -> str:
 
 def _network(base: str, held: dict[str, Any], words: int, device: str) -> Any:
     """The Qwen2-VL of the base's configuration with these tensors; its own words are not needed."""
-    from transformers import AutoModel
+    from transformers import Qwen2VLModel
 
     config = _hub.load("AutoConfig", base)
+    if config.model_type != "qwen2_vl":
+        raise RewardError(f"'{base}' is a {config.model_type}; HPSv3 is a Qwen2-VL.")
     config.text_config.vocab_size = words
-    kind = AutoModel._model_mapping[type(config)]
     held = {name: tensor for name, tensor in held.items() if not name.startswith("lm_head.")}
-    model, said = kind.from_pretrained(
+    model, said = Qwen2VLModel.from_pretrained(
         None,
         config=config,
         state_dict=held,
