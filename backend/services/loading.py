@@ -179,7 +179,8 @@ class Loader:
                 return error
             return data, Picture(hashlib.sha256(data).hexdigest(), width, height, len(data))
 
-        return dict(zip(raw, _shared(look, list(raw)), strict=True))
+        found = _shared(lambda keys: [look(key) for key in keys], list(raw))
+        return dict(zip(raw, found, strict=True))
 
     def _picture(self, key: str, fresh: dict[str, Look]) -> Picture:
         if key in self._known:
@@ -212,7 +213,7 @@ class Loader:
                 f"{self.studio.media.folder} has {free / 1e6:,.0f} MB free. What was imported "
                 "before them is kept; free some space and send the same file again."
             )
-        _shared(self.studio.media.put, [found[key][0] for key in found if key in wanted])
+        _shared(self.studio.media.put_all, [found[key][0] for key in found if key in wanted])
         for key, (_data, picture) in found.items():
             self._remember(key, picture)
 
@@ -317,14 +318,11 @@ class Loader:
         return ready, already
 
 
-def _shared(work: Callable[[T], R], things: list[T]) -> list[R]:
+def _shared(work: Callable[[list[T]], list[R]], things: list[T]) -> list[R]:
     """`work` done on all of the things by a few threads, a handful at a time."""
-
-    def some(start: int) -> list[R]:
-        return [work(thing) for thing in things[start : start + HANDFUL]]
-
+    handfuls = [things[at : at + HANDFUL] for at in range(0, len(things), HANDFUL)]
     with ThreadPoolExecutor(THREADS) as pool:
-        return [done for part in pool.map(some, range(0, len(things), HANDFUL)) for done in part]
+        return [done for part in pool.map(work, handfuls) for done in part]
 
 
 def can_be_stored(text: str) -> bool:

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,12 +42,17 @@ class Media:
 
     def put(self, data: bytes) -> str:
         """Store `data` and return its hash; a full disk leaves nothing behind."""
-        name = hashlib.sha256(data).hexdigest()
-        if self.folder is None:
-            self._put_remote(name, data)
-        elif not self._local(name).exists():
-            self._put_local(name, data)
-        return name
+        return self.put_all([data])[0]
+
+    def put_all(self, blobs: Sequence[bytes]) -> list[str]:
+        """Store each and return their hashes; a local disk is waited for once for all of them."""
+        named = [(hashlib.sha256(data).hexdigest(), data) for data in blobs]
+        if self.folder is not None:
+            _write({_below(str(self.folder), name): data for name, data in named})
+        else:
+            for name, data in named:
+                self._put_remote(name, data)
+        return [name for name, _data in named]
 
     def put_file(self, path: Path) -> str:
         """Store the content of a local file, read piece by piece, and return its hash."""
@@ -54,9 +60,9 @@ class Media:
             name = hashlib.file_digest(file, "sha256").hexdigest()
             if self.folder is None:
                 self._put_remote(name, path)
-            elif not self._local(name).exists():
+            else:
                 file.seek(0)
-                self._put_local(name, file)
+                _write({_below(str(self.folder), name): file})
         return name
 
     def exists(self, name: str) -> bool:
@@ -123,25 +129,6 @@ class Media:
         assert self.folder is not None
         return Path(_below(str(self.folder), name))
 
-    def _put_local(self, name: str, data: bytes | IO[bytes]) -> None:
-        path = self._local(name)
-        partial = path.with_name(f".{uuid.uuid4().hex}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("xb") as file:
-                if isinstance(data, bytes):
-                    file.write(data)
-                else:
-                    shutil.copyfileobj(data, file, 1 << 20)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            size = len(data) if isinstance(data, bytes) else os.fstat(data.fileno()).st_size
-            raise _trouble(error, path.parent, size) from error
-
     def _put_remote(self, name: str, data: bytes | Path) -> None:
         filesystem, root = self._remote  # type: ignore[misc]
         target = _below(root, name)
@@ -183,6 +170,48 @@ class Media:
         finally:
             partial.unlink(missing_ok=True)
         return copy
+
+
+def _write(wanted: Mapping[str, bytes | IO[bytes]]) -> None:
+    """Files by their paths, each whole as soon as it has its name; nothing stays when one fails.
+
+    All are on their way to the disk before the first is waited for, so that it commits many at
+    once. Bare calls of `os`: an import writes tens of thousands, and `pathlib` takes longer for
+    each than its bytes do.
+    """
+    new = {path: data for path, data in wanted.items() if not os.path.exists(path)}  # noqa: PTH110
+    partial = {path: f"{os.path.dirname(path)}/.{uuid.uuid4().hex}.part" for path in new}  # noqa: PTH120
+    with contextlib.ExitStack() as stack:
+        try:
+            files = [stack.enter_context(_begun(partial[path], new[path])) for path in new]
+            for file in files:
+                os.fsync(file.fileno())
+            for path in new:
+                os.replace(partial[path], path)  # noqa: PTH105
+        except OSError as error:
+            for left in partial.values():
+                with contextlib.suppress(OSError):
+                    os.unlink(left)  # noqa: PTH108
+            size = sum(_size(data) for data in new.values())
+            raise _trouble(error, Path(next(iter(new))).parent, size) from error
+
+
+def _begun(path: str, data: bytes | IO[bytes]) -> IO[bytes]:
+    """An open file that holds `data` and is being written to the disk; its folder is made."""
+    with contextlib.suppress(FileExistsError):
+        os.makedirs(os.path.dirname(path))  # noqa: PTH103, PTH120
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open(path, "xb"))  # noqa: PTH123
+        shutil.copyfileobj(io.BytesIO(data) if isinstance(data, bytes) else data, file, 1 << 20)
+        file.flush()
+        if hasattr(os, "posix_fadvise"):  # starts to write, without waiting
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        stack.pop_all()
+    return file
+
+
+def _size(data: bytes | IO[bytes]) -> int:
+    return len(data) if isinstance(data, bytes) else os.fstat(data.fileno()).st_size
 
 
 def _nearest(folder: Path) -> Path:
@@ -244,7 +273,7 @@ def _bare(picture: Any, data: bytes) -> bytes | None:
     if not plain or getattr(picture, "is_animated", False):
         return None
     if picture.format == "JPEG":
-        picture.draft(None, (1, 1))  # reads all of the file, but makes an eighth of the pixels
+        picture.draft("L", (1, 1))  # reads all of the file, but makes an eighth of the pixels
     picture.load()
     return stripped(data, picture.format)
 

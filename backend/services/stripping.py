@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 import struct
 
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
-"""The next marker in a JPEG's entropy-coded data; 00 and restarts belong to the data."""
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""The next marker in a JPEG's entropy-coded data; 00 and restarts belong to the data. It begins
+with one fixed byte, so that the search jumps from one to the next."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ADOBE = 0xEE
 """Says how colours are coded; without it they would be decoded otherwise."""
@@ -59,7 +60,9 @@ def _jpeg(data: bytes) -> bytes | None:
             found = _MARKER.search(data, end)
             if found is None:
                 return None
-            end = found.start()
+            begin, end = end, found.start()
+            while end > begin and data[end - 1] == 0xFF:  # fill bytes
+                end -= 1
         is_other = 0xE0 <= marker <= 0xEF and marker != _ADOBE
         if not is_other and marker != 0xFE:
             kept.append(data[at:end])

@@ -33,6 +33,20 @@ def test_a_file_is_named_by_its_content_and_stored_once(tmp_path: Path) -> None:
     assert media.local_path(media.put_file(source)).read_bytes() == b"weights"
 
 
+def test_several_files_are_stored_together_or_none_of_them(tmp_path: Path) -> None:
+    media = Media(str(tmp_path / "media"))
+    first = media.put(b"one")
+    names = media.put_all([b"one", b"two", b"two", b"three"])
+    assert names[0] == first and names[1] == names[2] and len(set(names)) == 3
+    assert [media.read(name) for name in names] == [b"one", b"two", b"two", b"three"]
+    blocked = hashlib.sha256(b"blocked").hexdigest()
+    (tmp_path / "media" / blocked[:2]).write_bytes(b"a file where its folder would be")
+    with pytest.raises(EnvironmentProblem):
+        media.put_all([b"four", b"blocked"])
+    files = [path.name for path in (tmp_path / "media").rglob("*") if path.is_file()]
+    assert sorted(files) == sorted([*set(names), blocked[:2]])
+
+
 def test_what_is_not_there_or_no_name_is_refused(tmp_path: Path) -> None:
     media = Media(str(tmp_path))
     for name in ("0" * 64, "../../etc/passwd", "A" * 64, ""):
