@@ -30,6 +30,8 @@ TRADITIONAL = re.compile(r"hant|tw|hk|mo", re.IGNORECASE)
 REMEMBERED = 4000
 """Texts whose translation is kept."""
 HOLE = re.compile(r"\{(\d+)\}")
+HOLE_ALONE = re.compile(r"\{\d+\}")
+"""The same, that a text can be split by it."""
 WORD = re.compile(r"[A-Za-z]+")
 FREE = re.compile(r"(?<![A-Za-z\0])[A-Za-z]+(?![A-Za-z\0])")
 STRONG = 4
@@ -174,8 +176,9 @@ class Translator:
         own, is_open = _strength(key), key.startswith("{")
         last = len(caught) - (not is_open and key.endswith("}"))
         return own >= STRONG or all(
-            self._is_name(key, part) if place == last else self._is_filling(part, is_open, own)
-            for place, part in enumerate(caught)
+            before.endswith(tuple(QUOTES))
+            or (self._is_name(key, part) if place == last else self._is_filling(part, is_open, own))
+            for place, (part, before) in enumerate(zip(caught, HOLE_ALONE.split(key), strict=False))
         )
 
     def _is_name(self, key: str, part: str) -> bool:
@@ -219,7 +222,7 @@ def _words(key: str) -> list[str]:
 @functools.lru_cache(maxsize=4096)
 def _compiled(key: str) -> re.Pattern[str]:
     """A pattern as an expression."""
-    return re.compile("(.+?)".join(re.escape(part) for part in re.split(r"\{\d+\}", key)), re.S)
+    return re.compile("(.+?)".join(re.escape(part) for part in HOLE_ALONE.split(key)), re.S)
 
 
 def _strength(key: str) -> int:

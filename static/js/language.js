@@ -93,8 +93,10 @@ export function translator(catalogue) {
     if (caught.some((part) => /; | · /.test(part))) return false;
     if (own >= STRONG) return true;
     const isOpen = key.startsWith("{");
+    const before = key.split(/\{\d+\}/).map((part) => part.at(-1) || " ");
     const last = !isOpen && key.endsWith("}") ? caught.length - 1 : caught.length;
     return caught.every((part, i) => {
+      if (QUOTES.includes(before[i])) return true;
       const told = say(part);
       if (SENTENCE.test(part)) return false;
       if (i === last) return own > 1 || !/[a-z] \{\d+\}$/i.test(key) || !/^[a-z]+ /.test(part) || !LETTERS.test(told);

@@ -85,6 +85,6 @@ export function sentence(plan, step) {
   if (at.explored) {
     parts.push(`noise of standard deviation ${num(at.std, 3)}`);
     parts.push(at.trained === at.explored ? `${count(at.explored)} edges, all trained on` : `${count(at.trained)} of ${count(at.explored)} edges trained on`);
-  } else parts.push(plan.sometimes.includes(step) ? "without noise here; other prompts or updates explore it" : "without noise");
+  } else parts.push(plan.sometimes.includes(step) ? "without noise here, other prompts or updates explore it" : "without noise");
   return `${parts.join("; ")}.`;
 }

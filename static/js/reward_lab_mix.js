@@ -110,7 +110,7 @@ export class MixPanel {
     const number = el("input", { class: "inp num", type: "text", inputmode: "decimal", value: String(term.weight), "aria-label": `Weight of ${row.name}, as a number`, "data-testid": `lab-weight-${row.name}`, onchange: (e) => set(Number(e.target.value.replace("−", "-") || Number.NaN), slider) });
     const influence = el("span", { class: "meta nowrap" });
     this.cells.set(term, influence);
-    const on = el("input", { type: "checkbox", checked: term.on, "aria-label": `${row.name} counts`, "data-testid": `lab-on-${row.name}`, onchange: (e) => { term.on = e.target.checked; this.lab.change(); } });
+    const on = el("input", { type: "checkbox", checked: term.on, "aria-label": `Count ${row.name}`, "data-testid": `lab-on-${row.name}`, onchange: (e) => { term.on = e.target.checked; this.lab.change(); } });
     const remove = button("", { kind: "quiet", size: "sm icon", icon: "x", title: `Take ${row.name} out`, disabled: this.lab.mix.terms.length < 2, onclick: () => { this.lab.mix.terms = this.lab.mix.terms.filter((one) => one !== term); this.lab.choose(); } });
     remove.setAttribute("aria-label", `Take ${row.name} out`);
     return el("div", { class: `sec lab-term ${term.on ? "" : "off"}`, "data-testid": "lab-term", "data-reward": row.name },

@@ -33,6 +33,7 @@ TOLD = {
     "a space between Chinese and figures": ("3 failed", "3 失败"),
     "none between Chinese and Chinese": ("No disk failed", "没有磁盘失败"),
     "a name in quotes": ("Run 'No disk' ended.", "运行“No disk”已结束。"),
+    "a name of many words in quotes": ("Run 'look at it' ended.", "运行“look at it”已结束。"),
     "parts between dots": ("2 runs · 6 min ago", "2 次运行 · 6 分钟前"),
     "parts between semicolons": ("2 runs; step 3", "2 次运行；第 3 步"),
     "sentences": ("Run 'x' ended. Go on.", "运行“x”已结束。继续。"),
