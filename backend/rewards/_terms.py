@@ -43,6 +43,9 @@ class Term:
     """T of "log-sigmoid" and of a soft gate, in its unit; 0 takes the deviation of `base`."""
     threshold: float = 0.0
     """τ of a gate and of the transform "threshold", in the reward's unit."""
+    process: bool = False
+    """How a sample came about: among those that fail by the first reward it is centred to mean 0,
+    so that a fluent failure earns nothing against a success."""
     active: bool = True
     """Whether it counts already; a reward of a later stage is only recorded."""
 
@@ -98,6 +101,12 @@ def refuse(
                 field="compose.combine",
             )
     summed = [term for term in terms if term.role == "sum"]
+    if summed and summed[0].process:
+        raise ConfigError(
+            f"Reward '{summed[0].name}' is of the process, but it is the first of the sum, which "
+            "says what succeeded; put the reward of the outcome before it.",
+            field="rewards",
+        )
     if not any(term.weight for term in summed):
         raise ConfigError(
             "All rewards of this run are gates or have weight 0, so nothing would be learned; add "

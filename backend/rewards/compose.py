@@ -174,7 +174,7 @@ def compose(
     summed = [term for term in terms if term.role == "sum" and term.active]
     gates = [term for term in terms if term.role != "sum" and term.active]
     raw = {term.name: _clean(values[term.name]) for term in terms}
-    shaped = {term.name: _shape(raw[term.name], term, slot, num) for term in summed}
+    shaped = _shapes(raw, summed, group_N, manner.success)
 
     present = np.stack([np.isfinite(shaped[term.name]) for term in summed])
     usable: Bools = np.asarray(present.any(axis=0))
@@ -249,6 +249,20 @@ def _clean(value_N: Floats) -> Floats:
     value = np.array(value_N, dtype=np.float64)
     value[~np.isfinite(value)] = np.nan
     return value
+
+
+def _shapes(
+    raw: Mapping[str, Floats], summed: Sequence[Term], group_N: Ints, success: float
+) -> dict[str, Floats]:
+    """The rewards of the sum after their transforms; those of the process know who succeeded."""
+    slot, num = slots(group_N)
+    shaped = {term.name: _shape(raw[term.name], term, slot, num) for term in summed}
+    for term in summed:
+        if term.process:
+            first = raw[summed[0].name]
+            succeeds = np.where(np.isnan(first), np.nan, (first >= success) * 1.0)
+            shaped[term.name] = _operators.process_outcome(shaped[term.name], succeeds, group_N)
+    return shaped
 
 
 def _shape(value_N: Floats, term: Term, slot: Ints, num: int) -> Floats:

@@ -53,6 +53,9 @@ class RewardTerm(Config):
     """Spread of its values when the same picture is judged again; measured floors are no less."""
     doubtful: bool = False
     """Shrink its shares where it is unsure, by the deviation ("sd") that it gives with a value."""
+    process: bool = False
+    """How a picture came about, not what came of it: among pictures that fail by the first reward
+    (under "success") it is centred to 0, so that a fluent failure earns nothing."""
     target: float | None = None
     """Mean to reach; the weight then follows what is missing, within a quarter and four times."""
     stage: int = Field(0, ge=0, le=9)
@@ -81,7 +84,8 @@ class Compose(Config):
     """Prompts count by how many of their pictures succeed, p: "peak" by 4p(1 − p), "band" in full
     from p = 0.2 to 0.8; others keep 5 %."""
     success: float = 1.0
-    """Value of the first reward from which a picture is a success, for the difficulty."""
+    """Value of the first reward from which a picture is a success, for the difficulty and for
+    rewards of the process."""
     plateau: int = Field(10, ge=2, json_schema_extra={"unit": "updates"})
     """With stages: a stage ends when its mean of so many updates is no higher than before."""
     plateau_margin: float = Field(1.0, ge=0, json_schema_extra={"unit": "standard errors"})
@@ -128,6 +132,7 @@ def as_term(term: RewardTerm, *, relative: bool = False) -> Term:
         quantile=term.quantile,
         temperature=term.temperature,
         threshold=term.thresholds[0] if term.thresholds else 0.0,
+        process=term.process,
         active=term.stage == 0,
     )
 

@@ -128,8 +128,9 @@ class Composition:
                 f"Reward '{silent}' gives no deviation ('sd') with its values, so its shares "
                 "cannot shrink where it is unsure; take the setting away, or choose a learned one."
             )
+        of_process = any(term.process for term in self.config.rewards)
         if compose.combine == "each" and compose.difficulty == "none" and not unsure:
-            return PLAIN
+            return replace(PLAIN, success=compose.success) if of_process else PLAIN
         doubt = {name: scores[name].parts["sd"] for name in unsure if name != silent}
         return Manner(compose.combine, compose.difficulty, compose.success, doubt)
 

@@ -295,6 +295,22 @@ def test_failures_are_compared_with_failures_only() -> None:
     assert found[3] == 0.0 and np.isnan(found[4])
 
 
+def test_a_process_says_who_failed_better_and_nothing_against_a_success() -> None:
+    """Outcome 1, 0, 0, 0 and a process that likes the failures: plain, the third failure beats the
+    success in it; as a process, failures average 0 before the group is centred."""
+    values = {"right": np.array([1.0, 0.0, 0.0, 0.0]), "fluent": np.array([0.3, 0.9, 0.9, 0.6])}
+    group = np.zeros(4, dtype=int)
+    plain = compose(values, group, [Term("right"), Term("fluent")], scale="none")
+    assert plain.stages["fluent"].z.argmin() == 0
+    terms = [Term("right"), Term("fluent", process=True)]
+    found = compose(values, group, terms, scale="none")
+    assert found.stages["fluent"].shaped == pytest.approx([0.3, 0.1, 0.1, -0.2])
+    assert found.stages["fluent"].z == pytest.approx([0.225, 0.025, 0.025, -0.275])
+    assert found.total[0] > found.total[1] > found.total[3]
+    with pytest.raises(ConfigError, match="put the reward of the outcome before it"):
+        compose(values, group, list(reversed(terms)), scale="none")
+
+
 # --- weights ------------------------------------------------------------------------------------
 
 
