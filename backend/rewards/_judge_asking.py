@@ -48,12 +48,24 @@ class Asking:
 
     def answers(self, questions: Sequence[Sequence[Asked]], read: Reader) -> list[list[Said]]:
         """What was said of each question, vote by vote."""
-        if questions:
-            self._check()
-        flat = [one for votes in questions for one in votes]
-        said = self._said([replace(one, call=self.looks.offered(one.call)) for one in flat], read)
+        flat = [
+            replace(one, call=self.looks.offered(one.call)) for votes in questions for one in votes
+        ]
+        said = self._checked(flat, read)
         ends = np.cumsum([len(votes) for votes in questions]).tolist()
         return [said[end - len(v) : end] for end, v in zip(ends, questions, strict=True)]
+
+    def _checked(self, asked: list[Asked], read: Reader) -> list[Said]:
+        """As `_said`; where the start check fails, what is known is said all the same."""
+        known = self.client.knows([one.call for one in asked])
+        try:
+            if not all(known):
+                self._check()
+        except EnvironmentProblem as error:
+            there = [one for one, is_known in zip(asked, known, strict=True) if is_known]
+            old = iter(self._said(there, read))
+            return [next(old) if is_known else Said(None, str(error)) for is_known in known]
+        return self._said(asked, read)
 
     def _said(self, asked: list[Asked], read: Reader) -> list[Said]:
         """Ask; whoever wants a closer look gets it, so often, and is asked again."""
@@ -102,7 +114,7 @@ class Asking:
         answers without an error; so what it says cannot be relied on."""
         if self._fault is None and self.settings.server in ("vllm", "openai"):
             call = formats.chat(self.settings, formats.CANARY_TEXT, [], schema=formats.CANARY)
-            reply = self.client.ask([call])[0]
+            reply = self.client.ask([call], recorded=False)[0]
             if reply.data is None:
                 raise EnvironmentProblem(f"The judge at {self.settings.address} {reply.reason}.")
             text = formats.text_of(reply.data)

@@ -120,35 +120,46 @@ class Client:
         self._kept: OrderedDict[str, Reply] = OrderedDict()
         self._in_a_row, self._shut_until, self._reserved = 0, 0.0, 0
 
-    def ask(self, calls: Sequence[Call]) -> list[Reply]:
-        """One reply a call, in order; equal questions are asked once."""
+    def ask(self, calls: Sequence[Call], *, recorded: bool = True) -> list[Reply]:
+        """One reply a call, in order; equal questions are asked once. What is not to be `recorded`
+        is asked anew by every process, as a start check is."""
         if not self.settings.address:
             raise EnvironmentProblem(
                 "This judge has no address; set where its server is, such as "
                 "http://127.0.0.1:8000/v1."
             )
         asked = [call.question(self.settings) for call in calls]
-        self._remember([one.key for one in asked if one.key not in self._kept])
+        answers = self._answers if recorded else None
+        self._remember(answers, [one.key for one in asked if one.key not in self._kept])
         found = {one.key: self._kept[one.key] for one in asked if one.key in self._kept}
         both = zip(asked, calls, strict=True)
         fresh = {one.key: (one, call) for one, call in both if one.key not in found}
-        found |= zip(fresh, asyncio.run(self._all(list(fresh.values()))), strict=True)
+        new = asyncio.run(self._all(answers, list(fresh.values())))
+        found |= zip(fresh, new, strict=True)
         return [found[one.key] for one in asked]
+
+    def knows(self, calls: Sequence[Call]) -> list[bool]:
+        """Which of the answers are known, so that the server is not needed for them."""
+        keys = [call.question(self.settings).key for call in calls]
+        self._remember(self._answers, [key for key in keys if key not in self._kept])
+        return [key in self._kept for key in keys]
 
     def read(self, readings: Sequence[Reading]) -> None:
         """Put what was read from new answers on record; without one there is nothing to do."""
         if self._answers is not None and readings:
             self._answers.read(readings)
 
-    def _remember(self, keys: Sequence[str]) -> None:
+    def _remember(self, answers: Answers | None, keys: Sequence[str]) -> None:
         """Take over what is on record; what somebody awaits is looked at when its turn comes."""
-        if self._answers is not None and keys:
-            for key, known in self._answers.known(keys).items():
+        if answers is not None and keys:
+            for key, known in answers.known(keys).items():
                 if known.awaited_s is None:
                     self.spent.known += 1
                     self._keep(key, Reply(known.data, known.reason))
 
-    async def _all(self, asked: Sequence[tuple[Question, Call]]) -> list[Reply]:
+    async def _all(
+        self, answers: Answers | None, asked: Sequence[tuple[Question, Call]]
+    ) -> list[Reply]:
         import httpx
 
         gate = asyncio.Semaphore(self.settings.concurrency)
@@ -157,16 +168,23 @@ class Client:
         async with httpx.AsyncClient(
             headers=headers, timeout=None, limits=limits, trust_env=False, follow_redirects=False
         ) as client:
-            return list(await asyncio.gather(*(self._one(client, gate, *one) for one in asked)))
+            return list(
+                await asyncio.gather(*(self._one(answers, client, gate, *one) for one in asked))
+            )
 
     async def _one(
-        self, client: httpx.AsyncClient, gate: asyncio.Semaphore, question: Question, call: Call
+        self,
+        answers: Answers | None,
+        client: httpx.AsyncClient,
+        gate: asyncio.Semaphore,
+        question: Question,
+        call: Call,
     ) -> Reply:
         async with gate:
-            if self._answers is None:
+            if answers is None:
                 reply, again = await self._tried(client, call)
             else:
-                reply, again = await self._on_record(self._answers, client, question, call)
+                reply, again = await self._on_record(answers, client, question, call)
             if not again:  # answered, or perhaps charged for: never asked twice
                 self._keep(question.key, reply)
                 reply = replace(reply, key=question.key)

@@ -61,6 +61,17 @@ def test_a_failure_has_its_reason_and_no_value(error: Exception, status: str) ->
 # --- version ------------------------------------------------------------------------------------
 
 
+def test_a_version_does_not_hang_on_time_limits_and_is_also_that_of_a_win_rates_judge() -> None:
+    def of(kind: str, **config: object) -> str:
+        return _version.version(kind, rewards.get(kind).Config.read(config))
+
+    assert of("judge", timeout_s=3.0, price_in=1.0) == of("judge")
+    assert of("judge", temperature=0.5) != of("judge") != of("judge", revision="b")
+    wins = {"judge": "judge-pair"}
+    assert of("win-rate", **wins, judge_config={"retries": 1}) == of("win-rate", **wins)
+    assert of("win-rate", **wins, judge_config={"ask": "think"}) != of("win-rate", **wins)
+
+
 def test_a_version_is_that_of_settings_and_code() -> None:
     module = rewards.get("brightness")
     light, dark = module.Config(), module.Config(prefer="dark")
