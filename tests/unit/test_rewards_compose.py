@@ -162,3 +162,22 @@ def test_impossible_terms_are_refused_with_a_sentence() -> None:
         compose({"a": np.zeros(3)}, np.zeros(2), [Term("a")])
     with pytest.raises(RewardError, match="gave no values"):
         compose({}, np.zeros(2), [Term("a")])
+
+
+def test_failures_at_random_shift_no_advantage_and_zeros_in_their_place_would() -> None:
+    """A fifth of one reward's values fail, whatever they are: those samples stand neither higher
+    nor lower than without failures, within three standard errors; counted as 0 they fall."""
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(300), 8)
+    sound, shaky = rng.normal(size=len(group)), rng.normal(2.0, 1.0, len(group))
+    failed = rng.random(len(group)) < 0.2
+    terms = [Term("sound", 0.5), Term("shaky", 0.5)]
+
+    def shift(values: np.ndarray) -> float:
+        """Mean change of the failed samples' advantages, in its standard errors."""
+        whole = compose({"sound": sound, "shaky": shaky}, group, terms).total
+        change = (compose({"sound": sound, "shaky": values}, group, terms).total - whole)[failed]
+        return float(change.mean() / change.std(ddof=1) * np.sqrt(len(change)))
+
+    assert abs(shift(np.where(failed, np.nan, shaky))) < 3
+    assert shift(np.where(failed, 0.0, shaky)) < -10
