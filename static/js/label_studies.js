@@ -18,7 +18,7 @@ const left = (study) => Math.max(0, study.items - study.settled);
 export function strip(studies) {
   return el("nav", { class: "queues", "aria-label": "What to judge", "data-testid": "studies" },
     el("a", { href: "/label", "aria-current": "page" }, "Queue"),
-    studies.map((study) => el("a", { href: `/label/${study.id}`, title: `${study.question} · ${KINDS[study.kind]}` }, study.shown,
+    studies.map((study) => el("a", { href: `/label/${study.id}`, title: `${study.question} · ${KINDS[study.kind]}` }, el("span", { translate: "no" }, study.shown),
       el("span", { class: "faint tn" }, left(study) ? `${fmt.int(study.settled)} of ${fmt.int(study.items)}` : icon("check")))));
 }
 

@@ -41,7 +41,7 @@ function table(rows) {
     el("thead", null, el("tr", null, el("th", null, "study"), el("th", { class: "opt" }, "judged"), el("th", null, "status"), el("th", { class: "num opt" }, "settled items"), el("th", null, "judgements"),
       el("th", { class: "num opt" }, "people"), el("th", { class: "num opt" }, "made"), el("th", { class: "opt" }, el("span", { class: "vh" }, "act")))),
     el("tbody", null, rows.map((row) => el("tr", { "data-testid": "study-row", "data-study": row.id },
-      el("td", { class: "clip" }, el("a", { class: "strong", href: `/studies/${row.id}`, title: row.question, "data-id": `open-${row.id}` }, row.name)),
+      el("td", { class: "clip" }, el("a", { class: "strong", href: `/studies/${row.id}`, title: row.question, "data-id": `open-${row.id}` }, el("span", { translate: "no" }, row.name))),
       el("td", { class: "muted opt" }, KINDS[row.kind]), el("td", null, studyPill(row)), el("td", { class: "num opt" }, fmt.int(row.settled), el("span", { class: "faint" }, ` of ${fmt.int(row.items)}`)),
       el("td", null, progress(row)), el("td", { class: "num opt" }, overlapText(row)), el("td", { class: "num muted opt" }, fmt.ago(row.created_at)),
       el("td", { class: "num opt" }, row.status === "open" && el("a", { class: "btn sm", href: `/label/${row.id}`, "aria-label": `Label ${row.name}`, "data-id": `label-${row.id}` }, "Label"))))));

@@ -125,7 +125,7 @@ function loop({ pairs, labels, rewards, runs, comparisons }) {
 }
 
 const studyTable = (studies) => el("table", { class: "tbl pad", "data-testid": "today-studies" }, el("tbody", null, studies.map((study) => el("tr", null,
-  el("td", { class: "clip" }, el("a", { class: "strong", href: `/studies/${study.id}` }, study.name), el("span", { class: "meta faint opt" }, ` ${study.question}`)),
+  el("td", { class: "clip" }, el("a", { class: "strong", translate: "no", href: `/studies/${study.id}` }, study.name), el("span", { class: "meta faint opt" }, ` ${study.question}`)),
   el("td", null, studyProgress(study)), el("td", { class: "num" }, el("a", { class: "btn sm", href: `/label/${study.id}`, "aria-label": `Label ${study.name}` }, "Label"))))));
 
 function runsLine(runs) {
@@ -159,7 +159,7 @@ function spark(values) {
 function rewardTable(rewards) {
   return el("table", { class: "tbl pad" },
     el("thead", null, el("tr", null, el("th", null, "reward"), el("th", null, "kind"), el("th", { class: "num" }, "agrees with people, held out"), el("th", { class: "num opt" }, "pairs"), el("th", { class: "num opt" }, "made"))),
-    el("tbody", null, rewards.slice(0, 6).map((reward) => el("tr", null, el("td", null, el("a", { class: "strong", href: `/rewards?reward=${reward.id}` }, reward.name)), el("td", { class: "muted" }, reward.kind),
+    el("tbody", null, rewards.slice(0, 6).map((reward) => el("tr", null, el("td", null, el("a", { class: "strong", translate: "no", href: `/rewards?reward=${reward.id}` }, reward.name)), el("td", { class: "muted" }, reward.kind),
       el("td", { class: "num" }, share(reward.figures?.accuracy, reward.figures?.low, reward.figures?.high)), el("td", { class: "num opt" }, reward.figures?.pairs ? fmt.int(reward.figures.pairs) : "–"), el("td", { class: "num muted opt" }, fmt.ago(reward.created_at))))));
 }
 
@@ -171,7 +171,7 @@ const KINDS = { generate: "Drawing pictures", cells: "Drawing a board", compare:
 const working = (job) => el("div", { class: "wk", "data-testid": "working" }, el("span", { class: "grow clip" }, el("b", { class: "strong" }, KINDS[job.kind] || job.kind), el("span", { class: "meta muted" }, ` ${job.message}`)),
   el("span", { class: "meter go", role: "progressbar", "aria-label": KINDS[job.kind] || job.kind, "aria-valuenow": Math.floor(100 * job.progress), "aria-valuemin": 0, "aria-valuemax": 100 }, el("b", { style: `width:${100 * job.progress}%` })), el("span", { class: "meta tn" }, `${Math.floor(100 * job.progress)} %`));
 
-const checkpoint = (entry) => el("div", { class: "ck", "data-testid": "checkpoint" }, el("span", { class: "clip" }, el("a", { class: "strong", href: `/runs/${entry.run_id}` }, entry.name), el("span", { class: "meta muted" }, ` step ${entry.step}, ${fmt.ago(entry.created_at)}`)),
+const checkpoint = (entry) => el("div", { class: "ck", "data-testid": "checkpoint" }, el("span", { class: "clip" }, el("a", { class: "strong", translate: "no", href: `/runs/${entry.run_id}` }, entry.name), el("span", { class: "meta muted" }, ` step ${entry.step}, ${fmt.ago(entry.created_at)}`)),
   el("a", { class: "btn sm", href: `/compare?sources=policy:${entry.base},run:${entry.run_id}@${entry.step}`, "aria-label": `Look at step ${entry.step} of ${entry.name} beside its base` }, "Look"));
 
 const comparison = (entry) => el("div", { class: "ck" },
