@@ -59,8 +59,13 @@ class Report(Faults):
         """What it did, for a person."""
         noun, number = ("label", self.labels) if self.labels else ("pair", self.pairs)
         what = _counted(number, noun) if number else "nothing new"
-        new = ((self.pictures, "new picture"), (self.prompts, "new prompt"))
-        extra = " and ".join(_counted(count, word) for count, word in new if count)
+        pictures, prompts_ = (
+            _counted(self.pictures, "new picture"),
+            _counted(self.prompts, "new prompt"),
+        )
+        extra = pictures if self.pictures else prompts_ if self.prompts else ""
+        if self.pictures and self.prompts:
+            extra = f"{pictures} and {prompts_}"
         said = f"Imported {what} with {extra}." if extra else f"Imported {what}."
         if self.already:
             said += f" Already here: {self.already:,}."

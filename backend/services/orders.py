@@ -49,7 +49,7 @@ def change(studio: Studio, run_id: int, key: str, value: float, by: str) -> dict
         session.add(order)
         session.flush()
         what = steering.changeable(config)[key]
-        text = f"{by} asked for {_small(what)} {_text(read)} instead of {_text(was)}."
+        text = f"{what}: {by} asked for {_text(read)} instead of {_text(was)}."
         events.write(session, text, run_id=run_id, kind="change", data=detail)
         return _row(order)
 
@@ -57,7 +57,7 @@ def change(studio: Studio, run_id: int, key: str, value: float, by: str) -> dict
 def ask(studio: Studio, run_id: int, what: str, by: str) -> dict[str, Any]:
     """Ask a running run to do something before its next update; returns the order."""
     if what not in NOW:
-        raise InputError(f"A run can be asked to {' or to '.join(NOW)} now, not to '{what}'.")
+        raise InputError(f"A run can be asked to {', '.join(NOW)} now, not to '{what}'.")
     with studio.write() as session:
         run = runs.find(session, run_id, lock=True)
         if run.status != "running" or run.wanted != "run":
@@ -136,8 +136,10 @@ def holding(orders: list[dict[str, Any]], step: int) -> Orders:
 def _say(session: Session, run_id: int, order: RunOrder) -> None:
     step, told = order.step or 0, order.detail
     if order.kind == "setting":
-        text = f"From update {step + 1} on {told['key']} is {_text(told['value'])} (was "
-        text += f"{_text(told['was'])}), as {order.by} asked."
+        text = (
+            f"From update {step + 1} on {told['key']} is {_text(told['value'])} (was "
+            f"{_text(told['was'])}), as {order.by} asked."
+        )
     else:
         text = f"{WORD[order.kind]} at step {step}, as {order.by} asked."
     data = {"step": step, **told}
@@ -166,7 +168,3 @@ def _row(order: RunOrder) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _small(title: str) -> str:
-    return title[:1].lower() + title[1:]

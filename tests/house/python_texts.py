@@ -36,6 +36,7 @@ COUNTERS = {"_counted"}
 """Functions that write a number and a noun in its number."""
 TITLED = {"Line", "Alarm", "Card"}
 """What is built with names of a single word."""
+STATUSES = {"pass", "warn", "fail"}
 UNSEEN = {"debug", "info", "warning", "exception", "getLogger", "add_argument", "Query", "compile"}
 """Calls whose strings no page shows: logs, the command line, the API's reference."""
 UNSEEN_KEYWORDS = {"description", "help", "media_type", "scope"}
@@ -169,6 +170,8 @@ def _texts(node: ast.AST, notes: set[int]) -> Iterator[tuple[int, str]]:
         return
     if isinstance(node, ast.Call):
         yield from _of_call(node)
+    if isinstance(node, ast.Assign):
+        yield from _of_assign(node)
     for child in ast.iter_child_nodes(node):
         yield from _texts(child, notes)
 
@@ -179,7 +182,17 @@ def _of_call(node: ast.Call) -> Iterator[tuple[int, str]]:
         for noun in words:
             yield from ((node.lineno, f"{{0}} {noun}"), (node.lineno, f"{{0}} {noun}s"))
     if _name(node.func) in TITLED:
-        yield from ((node.lineno, word) for word in words if word[:1].isupper())
+        yield from ((node.lineno, word) for word in words if word and word not in STATUSES)
+
+
+def _of_assign(node: ast.Assign) -> Iterator[tuple[int, str]]:
+    """`title, asked = "Memory", ...`: a name of a single word."""
+    if not re.search(r"\btitle\b", ast.unparse(node.targets[0])):
+        return
+    values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+    for value in values:
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            yield node.lineno, value.value
 
 
 def _name(node: ast.expr) -> str:

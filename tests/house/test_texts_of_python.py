@@ -22,7 +22,7 @@ FILES = ("forms", "cards", "alarms", "preflight", "answers", "training", "format
 SCOPE = ("app/**/*.py", "backend/**/*.py", "workers/**/*.py")
 
 ELSEWHERE = {
-    "app/shell.py": "drawn as pages are; tests/house/test_languages.py has it",
+    "app/shell.py": "drawn as pages are; tests/house/test_texts_of_pages.py has it",
     "app/language.py": "says which languages there are, and asks for the catalogue itself",
     "app/pages": "titles and paths, in the menu that app/shell.py draws",
     "app/forms.py": "words of labels, which are read as forms draw them",
@@ -112,7 +112,8 @@ PROPER = {
     "GRPO-Guard", "GenEval", "G²RPO", "HPD v2", "HPS v2.1", "HPSv3", "ImageReward", "KL",
     "LoRA alpha", "MB", "MixGRPO", "MixGRPO-Flash", "Pick-a-Pic v2", "PickScore", "Pref-GRPO",
     "Psi", "Qwen-Image", "Sana", "Stable Diffusion 3", "TempFlow-GRPO", "Top p",
-    "UnifiedReward 2.0", "VQAScore", "Webhook", "Z-Image", "nats",
+    "UnifiedReward 2.0", "VQAScore", "Webhook", "Z-Image", "nats", "pocket",
+    "{0}, pocket",
 }  # fmt: skip
 """Names that are written the same in Chinese."""
 
