@@ -6,6 +6,7 @@ A run takes about a second. It is not enqueued, so the workers of a running stud
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,15 @@ def settings(tiny: Path, method: str, given: dict[str, Any], **more: Any) -> dic
     }
 
 
-def finished(studio: Studio, project: int, tiny: Path, config: dict[str, Any]) -> int:
-    """Train on the spot; returns the id of the run, which is done."""
+def finished(
+    studio: Studio,
+    project: int,
+    tiny: Path,
+    config: dict[str, Any],
+    rewards: Mapping[str, Any] | None = None,
+) -> int:
+    """Train on the spot, every reward being `Shade` or that of its name in `rewards`; returns the
+    id of the run, which is done."""
     read = RunConfig.read(config)
     now = time.time()
     family = read.policy.family, read.policy.config
@@ -122,7 +130,10 @@ def finished(studio: Studio, project: int, tiny: Path, config: dict[str, Any]) -
     train(
         read,
         policy=load_tiny(tiny),
-        rewards={term.name: Shade() for term in [*read.rewards, *read.watch]},
+        rewards={
+            term.name: (rewards or {}).get(term.name) or Shade()
+            for term in [*read.rewards, *read.watch]
+        },
         data=Data(PROMPTS, PROMPTS, pairs),
         sink=desk,
         control=desk,
