@@ -9,7 +9,7 @@
  * @typedef {{done: number, total: number, median: number | null, isDrawing: boolean, phase: "loading"|"ready"|"empty"|"offline"|"refused", error: string,
  *   saved: "saved"|"saving"|"kept"|"refused", kept: number, reason: string, canUndo: boolean}} State
  */
-import { api } from "/static/js/lib.js";
+import { afterPaint, api } from "/static/js/lib.js";
 import { newId, Outbox } from "/static/js/outbox.js";
 
 const AHEAD = 5;
@@ -60,6 +60,7 @@ export class Judge extends EventTarget {
     this.answers = 0; // of the outbox: judgements sent or refused so far
     this.state = /** @type {State} */ ({ done: 0, total: 0, median: null, isDrawing: false, phase: "loading", error: "", saved: "saved", kept: 0, reason: "", canUndo: false });
     this.over = false;
+    this.telling = false;
     this.timer = 0;
     /** @type {Promise<void> | null} */
     this.filling = null;
@@ -180,7 +181,7 @@ export class Judge extends EventTarget {
     this.state.done += 1;
     this.advance();
     this.outbox.add("label", body, this.scope);
-    this.fill();
+    afterPaint(() => this.fill());
     return true;
   }
 
@@ -254,7 +255,14 @@ export class Judge extends EventTarget {
     return sorted[Math.floor(sorted.length / 2)];
   }
 
+  /** Say how all stands: once for all that changes together, and behind the pictures. */
   tell() {
+    if (this.telling) return;
+    this.telling = true;
+    afterPaint(() => { this.telling = false; if (!this.over) this.say(); });
+  }
+
+  say() {
     const kept = this.outbox.waiting().length;
     const refused = this.state.saved === "refused";
     this.state.kept = kept;

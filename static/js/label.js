@@ -5,7 +5,7 @@
  * What stands there and how it is answered is a kind (label_pair.js and its neighbours); what may be said beside it is a tool:
  * questions, marks, reasons, a comment, the cause of a skip. This module puts them on the page and sends what they say.
  */
-import { api, button, dialog, el, empty, fill, fmt, icon, keys, live, note, poll } from "/static/js/lib.js";
+import { afterPaint, api, button, dialog, el, empty, fill, fmt, icon, keys, live, note, poll } from "/static/js/lib.js";
 import { bestWorst } from "/static/js/label_best.js";
 import { drafts } from "/static/js/label_draft.js";
 import { Marks } from "/static/js/label_marks.js";
@@ -96,9 +96,7 @@ async function judging(main, page, asked, studies) {
     if (!begun || !judge.current) return;
     const start = begun;
     begun = 0;
-    requestAnimationFrame(() => requestAnimationFrame(() => {
-      performance.measure("palate.key-to-painted", { start, end: performance.now() });
-    }));
+    afterPaint(() => performance.measure("palate.key-to-painted", { start, end: performance.now() }));
   }
 
   async function undo() {

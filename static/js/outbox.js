@@ -2,7 +2,7 @@
  * Judgements on their way to the server. Each is written to this browser before it is sent, goes out in the order it was
  * given, and stays until the server has answered for its id: a closed tab, a lost reply or no network loses and doubles none.
  */
-import { api, who } from "/static/js/lib.js";
+import { afterPaint, api, who } from "/static/js/lib.js";
 
 const PREFIX = "palate.outbox/";
 const WAITS_S = [1, 2, 4, 8, 15];
@@ -54,7 +54,7 @@ export class Outbox extends EventTarget {
     return [...kept, ...this.memory.values()].filter((entry) => !entry.who || entry.who === who().name).sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
-  /** Write one down, then send. @param {string} path @param {any} body @param {Record<string, number>} [scope] of which study or comparison it is */
+  /** Write one down, and send it once the next item is on screen. @param {string} path @param {any} body @param {Record<string, number>} [scope] of which study or comparison it is */
   add(path, body, scope = {}) {
     const key = `${PREFIX}${String(Date.now()).padStart(15, "0")}-${String(this.count++).padStart(6, "0")}-${body.client_id}`;
     try {
@@ -63,7 +63,7 @@ export class Outbox extends EventTarget {
       this.memory.set(key, { key, path, body, scope, who: who().name });
     }
     this.emit("change");
-    this.flush();
+    afterPaint(() => this.flush());
   }
 
   /** Send what waits; one sender at a time, over all tabs of this browser. */

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from backend.pocket import world
 from backend.services import comparisons, pairs, policies, projects, prompts, samples, users
@@ -120,6 +120,17 @@ def serious(page: Page) -> list[str]:
         for fault in found
         if fault["impact"] in ("serious", "critical")
     ]
+
+
+def saved(page: Page) -> None:
+    """Wait until nothing waits to be sent and the page says that everything is saved."""
+    page.wait_for_function(
+        "!Object.keys(localStorage).some((key) => key.startsWith('palate.outbox/'))",
+        timeout=60_000,
+    )
+    expect(page.get_by_test_id("saved-state")).to_have_attribute(
+        "data-state", "saved", timeout=60_000
+    )
 
 
 @pytest.fixture

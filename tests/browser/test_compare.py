@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from backend.preferences import intervals
 from backend.services import comparisons
 from backend.services.studio import Studio
-from tests.browser.conftest import Opener, draw_comparison
+from tests.browser.conftest import Opener, draw_comparison, saved
 
 
 def test_names_appear_after_twenty_stored_votes_with_the_wilson_interval(
@@ -80,5 +80,5 @@ def test_a_vote_can_be_undone(visit: Opener, store: Studio, project: int) -> Non
     expect(page.get_by_test_id("prompt")).not_to_have_text(first)
     page.keyboard.press("z")
     expect(page.get_by_test_id("prompt")).to_have_text(first)
-    expect(page.get_by_test_id("saved-state")).to_have_attribute("data-state", "saved")
+    saved(page)
     assert sum(comparisons.get(store, comparison)["by"]["people"]["votes"].values()) == 0

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from backend.services.studio import Studio
 from db.tables import Label, Pair, Sample
-from tests.browser.conftest import Opener, draw_pairs
+from tests.browser.conftest import Opener, draw_pairs, saved
 
 KEYS = {
     "ArrowLeft": "left",
@@ -36,13 +36,6 @@ def rows(store: Studio, project: int) -> list[Label]:
             .order_by(Label.id)
         )
         return list(session.scalars(query))
-
-
-def saved(page: Page) -> None:
-    """Wait until the page says that everything is saved."""
-    expect(page.get_by_test_id("saved-state")).to_have_attribute(
-        "data-state", "saved", timeout=60_000
-    )
 
 
 def judge(page: Page, key: str) -> None:

@@ -14,8 +14,8 @@ from backend.services.studio import Studio
 from db.queries import Scope
 from db.tables import Label, Pair, Sample
 from tests.browser.asking import POLICY, TEXTS, draw_study, items
-from tests.browser.conftest import Opener, Visitor, draw_pairs, serious
-from tests.browser.test_label import rows, saved
+from tests.browser.conftest import Opener, Visitor, draw_pairs, saved, serious
+from tests.browser.test_label import rows
 
 
 def stands(page: Page) -> None:

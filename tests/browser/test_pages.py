@@ -174,3 +174,26 @@ def test_keys_can_be_changed_and_put_back(visit: Opener, filled: int) -> None:
     expect(page.get_by_test_id("prompt")).to_have_text(first)
     page.keyboard.press("j")
     expect(page.get_by_test_id("prompt")).not_to_have_text(first)
+
+
+def test_a_page_at_rest_draws_no_frames(visit: Opener, filled: int) -> None:
+    visitor = visit()
+    visitor.page.add_init_script(
+        "const frame = requestAnimationFrame; window.frames_asked = 0;"
+        "requestAnimationFrame = (task) => { frames_asked += 1; return frame(task); };"
+    )
+    page = visitor.go("/label")
+    page.wait_for_selector("[data-testid=label]:not([data-pair=''])")
+    asked = page.evaluate(
+        """async () => {
+          const rest = () => new Promise((done) => setTimeout(done, 300));
+          for (let turn = 0, before = -1; turn < 20 && window.frames_asked !== before; turn += 1) {
+            before = window.frames_asked;
+            await rest();
+          }
+          const before = window.frames_asked;
+          await rest();
+          return window.frames_asked - before;
+        }"""
+    )
+    assert asked == 0

@@ -22,7 +22,7 @@ from backend.services import accounts, invites, labels, projects, users
 from backend.services.studio import Studio, open_studio
 from backend.settings import read_settings
 from tests import factory
-from tests.browser.conftest import Opener, Visitor, draw_pairs
+from tests.browser.conftest import Opener, Visitor, draw_pairs, saved
 from tests.browser.test_pages import serious
 from tests.conftest import ROOT, free_port
 from tests.processes import wait_until
@@ -106,7 +106,7 @@ def test_sign_in_label_be_refused_and_be_let_in(visit: Opener, store: Studio) ->
     expect(page).to_have_url(bo.url + "/label")
     page.wait_for_selector("[data-testid=label]:not([data-pair=''])")
     page.keyboard.press("ArrowLeft")
-    expect(page.get_by_test_id("saved-state")).to_have_attribute("data-state", "saved")
+    saved(page)
     assert bo.complaints == []
     bo.go("/runs")
     expect(page.get_by_test_id("empty")).to_contain_text("signed in as Bo, annotator")
