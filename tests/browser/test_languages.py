@@ -14,7 +14,7 @@ from backend.services.studio import Studio
 from db.tables import Prompt, Run
 from tests import seed
 from tests.browser.asking import TEXTS, draw_study
-from tests.browser.conftest import Opener, Visitor, draw_comparison, serious
+from tests.browser.conftest import READY_MS, Opener, Visitor, draw_comparison, serious
 from tests.unit.test_languages import ENTRIES, TOLD
 
 LIVE, FAILED = "g2rpo-pocket-06", "g2rpo-pocket-04"
@@ -102,9 +102,11 @@ def _english(page: Page, written: set[str]) -> Iterator[str]:
 
 def test_every_page_is_in_chinese(visit: Opener, places: dict[str, int], written: set[str]) -> None:
     visitor = visit(locale="zh-CN")
+    page = visitor.page
     left: list[str] = []
     for path in PAGES:
-        page = visitor.go(path.format(**places))
+        page.goto(visitor.url + path.format(**places))
+        expect(page.locator("html[data-ready]"), path).to_be_attached(timeout=READY_MS)
         page.wait_for_timeout(250)  # for what the page asks for when it stands
         assert page.locator("html").get_attribute("lang") == "zh-CN"
         left += [f"{path}: {text}" for text in _english(page, written)]
@@ -137,13 +139,13 @@ def test_the_language_is_chosen_and_kept(visit: Opener, project: int) -> None:
     assert page.locator("html").get_attribute("lang") == "en"
     assert not [url for url in asked if "/languages/" in url or url.endswith("/language.js")]
     page.get_by_test_id("language-zh-CN").click()
-    expect(page.locator("h1")).to_have_text("你")
+    expect(page.locator("h1")).to_have_text("你", timeout=READY_MS)
     visitor.go("/workers")
     expect(page.locator("h1")).to_have_text("工作进程")
     page.keyboard.press("Control+k")
     page.get_by_test_id("palette").fill("english")
     page.keyboard.press("Enter")
-    expect(page.locator("h1")).to_have_text("Workers")
+    expect(page.locator("h1")).to_have_text("Workers", timeout=READY_MS)
 
 
 def test_pages_look_texts_up_as_the_server_does(visit: Opener, project: int) -> None:
