@@ -14,7 +14,6 @@ from backend.errors import InputError
 from workers.bench.cli import bench_app
 from workers.bundling import bundle, replay
 from workers.converting import convert_weights
-from workers.converting import convert_weights
 from workers.exchange import export, importing
 from workers.people import users_app
 from workers.terminal import Home, chosen, sentences
@@ -35,7 +34,6 @@ app.add_typer(bench_app, name="bench")
 app.command()(export)
 app.command()(bundle)
 app.command()(replay)
-app.command()(convert_weights)
 app.command()(convert_weights)
 
 
