@@ -50,8 +50,11 @@ PAGES = (
 )
 PROSE = re.compile(r"\b[a-z]{2,},? [a-z]{2,}\b")
 """Two words of English that follow each other."""
-OURS = re.compile(r"palate worker \w+|make studio|palate import rollouts|free guidance|hub id")
-"""What is typed on a terminal or is called so in Chinese too."""
+OURS = re.compile(
+    r"palate worker \w+|make studio|palate import rollouts|free guidance|hub id"
+    r"|[a-z ]+ on an? \w+ background"
+)
+"""What is typed on a terminal, is called so in Chinese too, or is a prompt of the pocket world."""
 COLLECT = """() => {
   const kept = '[translate="no"],code,pre,kbd,textarea,script,style,[contenteditable]';
   const walk = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT |
