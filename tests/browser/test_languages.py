@@ -95,10 +95,9 @@ def written(store: Studio, places: dict[str, int]) -> set[str]:
 
 def _english(page: Page, written: set[str]) -> Iterator[str]:
     for text in page.evaluate(COLLECT):
-        plain = text
+        plain = OURS.sub("", text)
         for known in written:
             plain = plain.replace(known, "")
-        plain = OURS.sub("", plain)
         if PROSE.search(plain) and "arXiv" not in plain:
             yield text
 
