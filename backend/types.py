@@ -253,8 +253,7 @@ class GroupRecord:
     """Clean estimates x̂₀ along the trunk, decoded, in the order of the trunk nodes."""
     detail: dict[str, Any]
     latents: dict[int, NDArray[np.float16]] = field(default_factory=dict)
-    """Latents (C, H, W) of nodes that are no leaves, by their number in `nodes`, as far as they were
-    kept."""
+    """Latents (C, H, W) of nodes that are no leaves, by their number in `nodes`, as far as kept."""
 
 
 @dataclass

@@ -114,7 +114,9 @@ class Remembered:
 
 def _key(image: NDArray[np.uint8]) -> bytes:
     digest = hashlib.sha256(repr(image.shape).encode())
-    digest.update(np.ascontiguousarray(image))  # without a copy of a picture that is in one piece
+    digest.update(
+        np.ascontiguousarray(image).data
+    )  # without a copy of a picture that is in one piece
     return digest.digest()
 
 
