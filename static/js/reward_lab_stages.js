@@ -9,7 +9,7 @@ const BINS = 24;
 const WIDTH = 150;
 const HEIGHT = 64;
 const SHOWN = 8;
-const STAGES = [["raw", "as it was said"], ["shaped", "transformed"], ["z", "normalised in its group"], ["factor", "what it is multiplied by"], ["share", "its part of the advantage"]];
+const STAGES = [["raw", "as it was said"], ["shaped", "after its transform"], ["z", "normalised in its group"], ["factor", "what it is multiplied by"], ["share", "its part of the advantage"]];
 
 export class StagesPanel {
   /** @param {HTMLElement} host @param {any} lab */

@@ -26,6 +26,7 @@ from backend.preferences import formats
 from backend.preferences.studies import TEMPLATES, StudyConfig
 from backend.registry import choosers, methods, policies, rewards
 from backend.rewards._audit import MARKS
+from backend.rewards._prompt_kinds import KINDS
 from backend.rl.alarms import RULES
 from backend.rl.recipe import RewardTerm, RunConfig
 from backend.rl.steering import SETTINGS
@@ -93,6 +94,7 @@ def of_registries() -> Iterator[str]:
         yield from (template.title, template.summary, template.config.question)
         yield from (*template.config.aspects, *template.config.reasons, *template.config.checklist)
     yield from MARKS
+    yield from KINDS
     yield from SETTINGS.values()
 
 

@@ -91,6 +91,21 @@ def judge(
         _wrote(out, "judge")
 
 
+@bench_app.command("untrained")
+def untrained(
+    rounds: Annotated[int, typer.Option(min=1, max=16, help="Pictures a prompt at most.")] = 4,
+    seed: Seed = 0,
+    prompts: Prompts = 256,
+    out: Out = Path("bench"),
+) -> None:
+    """Better pictures without training: best of N, drawn again, or asked for in other words."""
+    with sentences():
+        from workers.bench import untrained as benchmark
+
+        benchmark.bench(_lab(out, prompts, 400), benchmark.UntrainedPlan(rounds, seed))
+        _wrote(out, "untrained")
+
+
 @bench_app.command("pairs")
 def pairs(
     file: Annotated[Path, typer.Argument(help="Pairs whose better one is known.")],
