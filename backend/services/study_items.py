@@ -55,9 +55,9 @@ def make(session: Session, study: Study, sample_ids: Sequence[int], seed: int) -
     of_prompt: dict[int, list[tuple[int, str]]] = {}
     for some in _batches(sample_ids):
         found = session.execute(
-            select(Sample.id, Sample.prompt_id, Sample.media).where(
-                Sample.id.in_(some), Sample.project_id == study.project_id
-            )
+            select(Sample.id, Sample.prompt_id, Sample.media)
+            .where(Sample.id.in_(some), Sample.project_id == study.project_id)
+            .order_by(Sample.id)  # the same seed makes the same items on every store
         )
         for sample_id, prompt_id, media in found:
             of_prompt.setdefault(prompt_id, []).append((sample_id, media))

@@ -158,14 +158,14 @@ def test_a_judge_teaches_and_the_verifier_only_watches(tmp_path: Path) -> None:
     """Two groups of four: each picture meets three others, that is all six pairs."""
     small = SMALL | {"method": {"settings": {"group_size": 4}}}
     here = Lab(tmp_path, num_prompts=4, num_steps=4, changes=small)
-    found = judged.bench(here, judged.JudgedPlan(QUICK, judge="biased", groups=2))
+    found = judged.bench(here, judged.JudgedPlan(judge="biased", groups=2, updates=1))
     assert found["bouts"] == 2 * 6
     assert found["run"]["config"]["rewards"][0]["config"]["judge_config"] == {
         "weights_of": "biased"
     }
     assert 0 < found["signal"]["spread"] < 0.6 and abs(found["signal"]["correlation"]) <= 1
     last = found["run"]["final"]
-    assert found["gain"]["z"] == pytest.approx(last["gold"] / last["gold_se"])
+    assert found["gain"]["value"] == last["gold"] and found["raised"] is False
     assert "the verifier is only watched" in (tmp_path / "judge.md").read_text()
     assert (tmp_path / "judge.png").stat().st_size > 1000
 

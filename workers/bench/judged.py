@@ -93,14 +93,17 @@ def signal(lab: Lab, config: RunConfig, plan: JudgedPlan) -> dict[str, Any]:
     """What the judge's win rates are worth on groups of the base's pictures, before training.
 
     spread: mean standard deviation inside a group; correlation: of rate and verifier, both centred
-    in their group; index: of rate and the picture's place, which should be none.
+    in their group; index: of rate and the picture's place, which should be none. Groups in which
+    the judge says what a coin could say count too: how many those are is part of its worth.
     """
     size = int(config.method.settings["group_size"])
     prompts = [prompt for prompt in lab.train[: plan.groups] for _ in range(size)]
     seeds = [seed_of("bench", "judged", i) for i in range(len(prompts))]
     images = lab.draw(bare.policy(config.policy), prompts, seeds)
     group = np.repeat(np.arange(plan.groups), size)
-    scorers = lab.scorers(config)
+    judge = config.rewards[0]
+    ungated = judge.model_copy(update={"config": {**judge.config, "coin_gate": "never"}})
+    scorers = lab.scorers(config.model_copy(update={"rewards": [ungated]}))
     rate = scorers["win-rate"].score(images, prompts, group).values
     gold = scorers[VERIFIER].score(images, prompts).values
     place = np.tile(np.arange(size, dtype=np.float64), plan.groups)
