@@ -80,6 +80,7 @@ export class Judge extends EventTarget {
   async start() {
     await this.outbox.flush();
     await this.fill();
+    this.say(); // at once: whoever waited for the start may press a key now
   }
 
   stop() {

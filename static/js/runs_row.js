@@ -57,10 +57,10 @@ function placeSelect(run, places, deeds) {
     el("option", { value: "" }, "any worker"), names.map((name) => el("option", { value: name, selected: name === run.place }, placeWord(name, places))));
 }
 
-/** "box:0, busy". @param {string} name @param {any[]} places workers that train */
+/** "box:0 is busy". @param {string} name @param {any[]} places workers that train */
 export function placeWord(name, places) {
   const here = places.filter((worker) => worker.place === name);
-  return !here.length ? `${name}, gone` : here.some((worker) => worker.state === "idle") ? `${name}, free` : `${name}, busy`;
+  return !here.length ? `${name} is gone` : here.some((worker) => worker.state === "idle") ? `${name} is free` : `${name} is busy`;
 }
 
 function queueCell(run, queue, deeds) {

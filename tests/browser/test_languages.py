@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from backend.services.studio import Studio
-from db.tables import Prompt, Run
+from db.tables import Prompt, Run, Study
 from tests import seed
 from tests.browser.asking import TEXTS, draw_study
 from tests.browser.conftest import READY_MS, Opener, Visitor, draw_comparison, serious
@@ -89,8 +89,9 @@ def written(store: Studio, places: dict[str, int]) -> set[str]:
     with store.read() as session:
         prompts = set(session.scalars(select(Prompt.text)))
         errors = set(session.scalars(select(Run.error)))
+        studies = set(session.scalars(select(Study.name)))
     others = {*TEXTS, "secretive-model step", "tuned against pocket", "always left"}
-    return {text for text in prompts | errors | others if text}
+    return {text for text in prompts | errors | studies | others if text}
 
 
 def _english(page: Page, written: set[str]) -> Iterator[str]:

@@ -95,8 +95,10 @@ def test_the_scrubber_moves_charts_samples_figures_and_the_address(
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Shift+ArrowLeft")
     expect(scrubber).to_have_attribute("aria-valuenow", "49")
-    cursors = page.locator(".cell .cur").evaluate_all("all => all.map(c => c.dataset.step)")
-    assert len(cursors) >= 10 and set(cursors) == {"49"}
+    expect(page.locator(".cell .cur:not([data-step='49'])")).to_have_count(
+        0
+    )  # those out of view too
+    assert page.locator(".cell .cur").count() >= 10
     expect(page.locator(".smp th.now")).to_have_text("40")
     expect(page.get_by_test_id("this-iteration")).to_contain_text("Iteration 49")
     assert "step=49" in page.url

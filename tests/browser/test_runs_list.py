@@ -128,7 +128,7 @@ def test_the_queue_is_ordered_by_buttons_and_by_dragging_and_survives_a_reload(
     page.reload()
     visitor.ready()
     expect(page.get_by_test_id(f"place-{gamma}")).to_have_value("box:0")
-    expect(page.get_by_test_id(f"place-{gamma}")).to_contain_text("box:0, busy")
+    expect(page.get_by_test_id(f"place-{gamma}")).to_contain_text("box:0 is busy")
     visitor.shoot("runs-queue-light")
 
 

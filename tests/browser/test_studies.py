@@ -132,7 +132,7 @@ def test_what_people_see_follows_the_form_and_no_judgement_is_lost(
     expect(page.get_by_test_id("field-overlap")).to_be_focused()
     page.get_by_test_id("field-overlap").fill("7")
     page.get_by_test_id("asks-you").check()
-    expect(page.get_by_test_id("study-changes")).to_contain_text("judged by 3 → 7")
+    expect(page.get_by_test_id("study-changes")).to_contain_text("people an item 3 → 7")
     assert studies.get(store, asked.id)["config"] == NO_CHECKS.plain(), "kept when asked to"
     page.get_by_test_id("save-study").click()
     expect(page.get_by_test_id("study-changes")).to_contain_text("Kept")
