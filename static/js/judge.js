@@ -32,6 +32,7 @@ async function decode(pair, places) {
     image.alt = NAMES[shown.length][i];
     image.draggable = false;
     image.src = place.url || "";
+    image.decoding = "sync"; // else the frame that shows the pair may be painted without it
     await image.decode();
     return image;
   }));
