@@ -115,7 +115,12 @@ def fill(studio: Studio, num_groups: int) -> int:
     project = projects.current(studio, users.local(studio)["id"])["id"]
     sheets = [studio.media.put(factory._strip(seed)) for seed in range(16)]
     terms = [{"name": n, "kind": "saturation", "weight": w} for n, w in REWARDS.items()]
-    config = {"recipe": "", "method": {"name": "flow-grpo", "settings": {}}, "rewards": terms}
+    config = {
+        "recipe": "",
+        "method": {"name": "flow-grpo", "settings": {}},
+        "policy": {"family": "sd3", "config": {}},
+        "rewards": terms,
+    }
     policy = {"id": 900, "project_id": project, "name": "large", "family": "sd3", "config": {}}
     run = {"id": 900, "project_id": project, "name": "large", "status": "done", "config": config}
     run |= {"seed": 0, "policy_id": 900, "step": STEPS, "num_steps": STEPS}
