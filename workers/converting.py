@@ -138,8 +138,5 @@ def _ask(source: Path, part: Path) -> dict[str, Any]:
 
 def sha256(path: Path) -> str:
     """Of a file's content, read block by block."""
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -29,3 +29,11 @@ class Faults:
     def plain(self) -> dict[str, Any]:
         """As JSON."""
         return asdict(self)
+
+
+def counted(number: int, noun: str) -> str:
+    """A noun in its number.
+
+    Example: 1, row → 1 row; 2000, row → 2,000 rows.
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

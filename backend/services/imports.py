@@ -19,7 +19,7 @@ from backend.errors import InputError
 from backend.preferences import formats
 from backend.preferences.formats import AUTO, Item
 from backend.services import jobs, sources, studies
-from backend.services.faults import Faults
+from backend.services.faults import Faults, counted
 from backend.services.files import BrokenFile
 from backend.services.loading import Loader
 from backend.services.pictures import Pictures
@@ -58,10 +58,10 @@ class Report(Faults):
     def sentence(self) -> str:
         """What it did, for a person."""
         noun, number = ("label", self.labels) if self.labels else ("pair", self.pairs)
-        what = _counted(number, noun) if number else "nothing new"
+        what = counted(number, noun) if number else "nothing new"
         pictures, prompts_ = (
-            _counted(self.pictures, "new picture"),
-            _counted(self.prompts, "new prompt"),
+            counted(self.pictures, "new picture"),
+            counted(self.prompts, "new prompt"),
         )
         extra = pictures if self.pictures else prompts_ if self.prompts else ""
         if self.pictures and self.prompts:
@@ -70,7 +70,7 @@ class Report(Faults):
         if self.already:
             said += f" Already here: {self.already:,}."
         if self.broken:
-            said += f" {_counted(self.broken, 'row')} could not be read."
+            said += f" {counted(self.broken, 'row')} could not be read."
         return said
 
 
@@ -129,7 +129,7 @@ def bring(
 def _refuse(done: Report) -> None:
     """Raise BrokenFile: the first fault in words, those that were kept as data."""
     first = formats.Problem(**done.problems[0])
-    more = _counted(done.broken - 1, "more faulty row")
+    more = counted(done.broken - 1, "more faulty row")
     raise BrokenFile(
         f"{first} ({more}). Nothing was imported; correct it and send the file again."
         if done.broken > 1
@@ -284,7 +284,3 @@ def tidy(studio: Studio, over: int | None = None) -> None:
     for name in {row["args"].get("upload") for row in ended} - wanted:
         if name:
             studio.media.remove(name)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

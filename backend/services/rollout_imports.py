@@ -23,7 +23,7 @@ from backend.preferences.formats import Entry, Fault
 from backend.rl import logged
 from backend.rl.logged import Logged
 from backend.services import imports, jobs, prompts, rollout_groups
-from backend.services.faults import Faults
+from backend.services.faults import Faults, counted
 from backend.services.files import BrokenFile
 from backend.services.loading import SPARE_BYTES, can_be_stored
 from backend.services.media import HASH, checked_picture
@@ -66,8 +66,8 @@ class Report(Faults):
             said = "Imported nothing new."
         else:
             rollouts, groups = (
-                _counted(self.samples, "rollout"),
-                _counted(self.groups, "new group"),
+                counted(self.samples, "rollout"),
+                counted(self.groups, "new group"),
             )
             said = (
                 f"Imported {rollouts} into run {self.run_id} with {groups}."
@@ -76,13 +76,13 @@ class Report(Faults):
             )
         if self.computed:
             said += (
-                f" {_counted(self.computed, 'group')} had no advantages; they were worked out from "
+                f" {counted(self.computed, 'group')} had no advantages; they were worked out from "
                 "the rewards."
             )
         if self.already:
             said += f" Already here: {self.already:,}."
         if self.broken:
-            said += f" {_counted(self.broken, 'row')} could not be read."
+            said += f" {counted(self.broken, 'row')} could not be read."
         return said
 
 
@@ -103,7 +103,7 @@ def bring(
         if not done.problems:
             done.tell(formats.Problem(parts[0].name, 1, "line", "the file holds no rollouts"))
         first = formats.Problem(**done.problems[0])
-        more = _counted(done.broken - 1, "more faulty row")
+        more = counted(done.broken - 1, "more faulty row")
         raise BrokenFile(
             f"{first} ({more}). Nothing was imported; correct it and send the file again."
             if done.broken > 1
@@ -257,7 +257,3 @@ class _Loader:
 
     def _tell(self, part: Part, line: int, column: str, reason: str) -> None:
         self.report.tell(formats.Problem(part.name, line, column, reason))
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

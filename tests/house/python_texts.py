@@ -33,7 +33,7 @@ from backend.rl.steering import SETTINGS
 
 HOLE = "\0"
 MOST_WAYS = 16
-COUNTERS = {"_counted"}
+COUNTERS = {"counted"}
 """Functions that write a number and a noun in its number."""
 TITLED = {"Line", "Alarm", "Card"}
 """What is built with names of a single word."""

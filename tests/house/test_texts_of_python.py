@@ -191,7 +191,7 @@ def test_the_extractor_reads_sentences_as_they_are_shown(tmp_path: Path) -> None
         "        f\"'{name}' has {'many rows' if many else 'no row'} in {len(name):,} files, \"\n"
         '        "so split it."\n'
         "    )\n"
-        "    return _counted(many, 'label')\n",
+        "    return counted(many, 'label')\n",
         encoding="utf-8",
     )
     assert {text for _, text in texts.of_source(path)} == {

@@ -20,7 +20,7 @@ from backend.errors import InputError
 from workers.bench import page
 from workers.bench.alarms import replay
 from workers.bench.chart import Line, Panel, write_chart
-from workers.bench.lab import LEARNED, SATURATION, TASTE, VERIFIER, Lab, circumstances
+from workers.bench.lab import ENOUGH, LEARNED, SATURATION, TASTE, VERIFIER, Lab, circumstances
 from workers.bench.methods import configure
 from workers.bench.trial import Trial
 from workers.report import write_json
@@ -29,8 +29,6 @@ CHEAT = "brightness"
 FAST: Final = 1e-3
 """Learning rate of the run that cheats: it shows in minutes where a long one ends."""
 RUNS: Final = ("learned", "cheat", "wins")
-ENOUGH: Final = 3.0
-"""Standard errors over the base from which a gold reward counts as raised."""
 SIGNS: Final = ("bought", "judge-split")
 """Alarms that are meant to say it."""
 
@@ -140,13 +138,12 @@ def _number(evaluations: list[Any], step: int) -> int:
 
 def _page(found: dict[str, Any]) -> str:
     plan = found["plan"]
-    length = f"{plan['updates']} updates" if plan["updates"] else f"{plan['minutes']:g} minutes"
     about = (
-        f"Trained for at most {length}; the verifier and the taste behind the labels are gold, "
-        f"never trained on. Gains over the base on {plan['prompts']} held-out prompts ± standard "
-        f"error. Style R²: share of the advantages that plain looks explain, mean over updates. "
-        f"Edits buy: what the best of eight cheap edits adds, in spreads of the trained reward. "
-        f"Alarms with the evaluation by which they had fired."
+        f"Trained for at most {page.length(plan)}; the verifier and the taste behind the labels "
+        f"are gold, never trained on. Gains over the base on {plan['prompts']} held-out prompts "
+        f"± standard error. Style R²: share of the advantages that plain looks explain, mean over "
+        f"updates. Edits buy: what the best of eight cheap edits adds, in spreads of the trained "
+        f"reward. Alarms with the evaluation by which they had fired."
     )
     head = ["run", "trained", VERIFIER, TASTE, "both rise", "style R²", "edits buy"]
     head += ["alarms", "early stop"]

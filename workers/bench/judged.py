@@ -21,14 +21,12 @@ from backend.rl.recipe import RunConfig
 from workers import bare
 from workers.bench import page
 from workers.bench.chart import Line, Panel, write_chart
-from workers.bench.lab import SATURATION, VERIFIER, Lab, circumstances
+from workers.bench.lab import ENOUGH, SATURATION, VERIFIER, Lab, circumstances
 from workers.bench.trial import Trial
 from workers.report import write_json
 
 Weights = Literal["judge", "biased"]
 RECIPE = "pref-grpo-judge"
-ENOUGH = 3.0
-"""Standard errors over the base from which the verifier counts as raised."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +124,8 @@ def _together(one: Any, other: Any, group: Any) -> float:
 
 def _page(found: dict[str, Any]) -> str:
     plan, before, last = found["plan"], found["signal"], found["run"]["final"]
-    length = f"{plan['updates']} updates" if plan["updates"] else f"{plan['minutes']:g} minutes"
     about = (
-        f"`{RECIPE}` trained for {length} on who beats whom under the pocket "
+        f"`{RECIPE}` trained for {page.length(plan)} on who beats whom under the pocket "
         f"judge ({plan['judge']}), {found['bouts']} bouts an update; the verifier is only watched, "
         f"on {plan['prompts']} held-out prompts with the same noise. Before training, in "
         f"{before['groups']} groups of {before['size']} of the base's pictures: spread of the win "
@@ -141,7 +138,7 @@ def _page(found: dict[str, Any]) -> str:
             str(point["step"]),
             f"{point['seconds']:.0f}",
             page.interval(point["gold"], point["gold_se"], "{:+.3f}"),
-            f"{point['gold'] / point['gold_se']:.1f}" if point["gold_se"] else "–",
+            page.errors(point["gold"], point["gold_se"]),
             page.number(point["diversity"], "{:.3f}"),
             page.number(point["saturation"], "{:.3f}"),
         ]

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 VERIFIER, LEARNED, SATURATION, TASTE = "verifier", "learned", "saturation", "taste"
 ANNOTATORS = 4
+ENOUGH = 3.0
+"""Standard errors over the base from which a gold reward counts as raised."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,16 @@ def interval(value: float | None, half: float | None, form: str) -> str:
     return told if half is None or value is None else f"{told} ± {form.format(half).lstrip('+')}"
 
 
+def errors(value: float, se: float | None) -> str:
+    """How many standard errors a gain is; a dash where none is known."""
+    return f"{value / se:.1f}" if se else "–"
+
+
+def length(plan: dict[str, Any]) -> str:
+    """How long a run was asked to be, of a plan that goes by updates or by minutes."""
+    return f"{plan['updates']} updates" if plan["updates"] else f"{plan['minutes']:g} minutes"
+
+
 def made(found: dict[str, Any]) -> str:
     """When and on what."""
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())

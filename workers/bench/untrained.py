@@ -58,8 +58,8 @@ def bench(lab: Lab, plan: UntrainedPlan) -> dict[str, Any]:
     start: Floats | None = None
     for name, way in ways.items():
         lab.say(NAMES[name])
-        found = refine(draw, judge.fits, way, lab.heldout, plan.rounds)
-        for kept, calls in zip(found.kept, found.calls, strict=True):
+        drawn = refine(draw, judge.fits, way, lab.heldout, plan.rounds)
+        for kept, calls in zip(drawn.kept, drawn.calls, strict=True):
             values = verifier.score(kept, lab.heldout).values
             start = values if start is None else start
             gain = mean_se(values - start)
@@ -70,21 +70,21 @@ def bench(lab: Lab, plan: UntrainedPlan) -> dict[str, Any]:
                     "verifier": float(np.mean(values)),
                     "gain": gain.mean,
                     "se": gain.se,
-                    "rewritten": found.rewritten,
+                    "rewritten": drawn.rewritten,
                 }
             )
             told = f"verifier {gain.mean:+.3f} ± {gain.se:.3f}"
             lab.say(f"  {rows[-1]['calls']:.2f} calls a prompt: {told}")
-    found_all = {
+    found = {
         "benchmark": "untrained",
         "plan": {**asdict(plan), "prompts": len(lab.heldout)},
         **circumstances(),
         "rows": rows,
     }
-    write_json(lab.out / "untrained.json", found_all)
-    (lab.out / "untrained.md").write_text(_page(found_all), encoding="utf-8")
+    write_json(lab.out / "untrained.json", found)
+    (lab.out / "untrained.md").write_text(_page(found), encoding="utf-8")
     _draw_chart(lab, rows)
-    return found_all
+    return found
 
 
 def _drawing(lab: Lab, seed: int) -> Draw:
@@ -112,7 +112,7 @@ def _page(found: dict[str, Any]) -> str:
             f"{row['calls']:.2f}",
             f"{row['verifier']:.3f}",
             page.interval(row["gain"], row["se"], "{:+.3f}"),
-            f"{row['gain'] / row['se']:.1f}" if row["se"] else "–",
+            page.errors(row["gain"], row["se"]),
         ]
         for row in found["rows"]
     ]
