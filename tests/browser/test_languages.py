@@ -95,9 +95,10 @@ def written(store: Studio, places: dict[str, int]) -> set[str]:
 
 
 def _english(page: Page, written: set[str]) -> Iterator[str]:
+    longest_first = sorted(written, key=len, reverse=True)  # one may begin another
     for text in page.evaluate(COLLECT):
         plain = OURS.sub("", text)
-        for known in written:
+        for known in longest_first:
             plain = plain.replace(known, "")
         if PROSE.search(plain) and "arXiv" not in plain:
             yield text
