@@ -12,8 +12,8 @@ import pytest
 from backend.errors import InputError
 from backend.pocket import judging, world
 from backend.pocket.critic import PocketCritic, rewrite
-from backend.rl.refining import Again, refine
-from backend.types import Pictures
+from backend.rl import refining
+from backend.rl.refining import refine
 from workers.bench import untrained
 from workers.bench.lab import Lab
 
@@ -49,41 +49,82 @@ def test_a_request_leans_against_what_was_drawn(
     assert rewrite(RED, request_, seen) == following
 
 
+SHADES = [[0, 4, 2], [3, 4, 1], [2, 4, 4]]
+"""How good the picture of each prompt is that is drawn in a round."""
+
+
+class Studio:
+    """Pictures whose number says round and prompt; another's request makes one of its own."""
+
+    def __init__(self) -> None:
+        self.drawn: list[tuple[list[str], list[int], int]] = []
+
+    def draw(self, requests: Sequence[str], which: Sequence[int], number: int) -> list[int]:
+        self.drawn.append((list(requests), list(which), number))
+        return [10 * number + i for i in which]
+
+
+def shade(prompts: Sequence[str], pictures: Sequence[int]) -> np.ndarray:
+    return np.array([SHADES[one // 10][one % 10] for one in pictures], float)
+
+
+def demanding(
+    prompts: Sequence[str], requests: Sequence[str], pictures: Sequence[int]
+) -> list[str | None]:
+    good = shade(prompts, pictures) == 4
+    return [None if ok else one + "!" for ok, one in zip(good, requests, strict=True)]
+
+
 def test_only_what_is_found_wanting_is_drawn_again_and_the_best_is_kept() -> None:
-    """Pictures are one pixel whose value is how good it is: prompt "4" wants 4."""
-    drawn: list[tuple[list[str], list[int], int]] = []
-
-    def draw(requests: Sequence[str], which: Sequence[int], number: int) -> Pictures:
-        drawn.append((list(requests), list(which), number))
-        shade = [[0, 4, 2], [3, 4, 1], [2, 4, 4]][number]
-        return np.array([shade[i] for i in which], np.uint8).reshape(-1, 1, 1, 1)
-
-    def judge(prompts: Sequence[str], pictures: Pictures) -> np.ndarray:
-        return pictures.reshape(-1).astype(np.float64)
-
-    class Demanding:
-        def next_requests(
-            self, prompts: Sequence[str], requests: Sequence[str], pictures: Pictures
-        ) -> list[str | None]:
-            good = pictures.reshape(-1) == 4
-            return [None if ok else one + "!" for ok, one in zip(good, requests, strict=True)]
-
-    found = refine(draw, judge, Demanding(), ["a", "b", "c"], 3)
-    assert drawn == [
+    studio, judge, prompts = Studio(), refining.ByValue(shade), ["a", "b", "c"]
+    found = refine(studio.draw, judge, {"refine": demanding}, prompts, 3)["refine"]
+    assert studio.drawn == [
         (["a", "b", "c"], [0, 1, 2], 0),
         (["a!", "c!"], [0, 2], 1),
         (["a!!", "c!!"], [0, 2], 2),
     ]
-    assert [kept.reshape(-1).tolist() for kept in found.kept] == [[0, 4, 2], [3, 4, 2], [3, 4, 4]]
+    values = [shade(prompts, kept).tolist() for kept in found.kept]
+    assert values == [[0, 4, 2], [3, 4, 2], [3, 4, 4]]
     assert found.calls == [3, 5, 7]
     assert found.rewritten == 4
-    drawn.clear()
-    again = refine(draw, judge, Again(Demanding()), ["a", "b", "c"], 3)
-    assert again.rewritten == 0
-    assert again.calls == [3, 5, 7]
-    assert drawn[1] == (["a", "c"], [0, 2], 1)
+    ways = {"again": refining.in_same_words(demanding), "best": refining.always}
+    both = refine(studio.draw, judge, ways, prompts, 3)
+    assert both["again"].rewritten == 0 and both["again"].calls == [3, 5, 7]
+    assert both["best"].calls == [3, 6, 9]
+    rows = refining.rows({"refine": found, **both}, {"shade": judge}, prompts)
+    last = next(row for row in rows if row["way"] == "refine" and row["rounds"] == 3)
+    assert last["gains"]["shade"] == {
+        "gain": pytest.approx(5 / 3),
+        "se": pytest.approx(np.std([3, 0, 2], ddof=1) / np.sqrt(3)),
+        "num": 3,
+        "value": pytest.approx(11 / 3),
+    }
+    assert last["calls"] == pytest.approx(7 / 3)
+    assert refining.apart(found, both["again"], judge, prompts).mean == 0
     with pytest.raises(InputError, match="0 rounds of 1 prompts draw no picture"):
-        refine(draw, judge, Demanding(), ["a"], 0)
+        refine(studio.draw, judge, {"best": refining.always}, ["a"], 0)
+
+
+def test_a_value_that_is_missing_neither_wins_nor_counts_as_a_gain() -> None:
+    known = {0: np.nan, 1: 2.0, 2: np.nan}
+    judge = refining.ByValue(lambda _prompts, which: np.array([known[one] for one in which]))
+    words = ["a"] * 3
+    assert judge.better(words, [0, 1, 2], [1, 2, 2]).tolist() == [True, False, False]
+    assert np.isnan(judge.gain(["a"], [0], [1]))[0]
+
+
+def test_a_judge_of_pairs_is_asked_both_ways_and_its_liking_for_the_first_is_taken_off() -> None:
+    def prefer(
+        prompts: Sequence[str], one: Sequence[int], other: Sequence[int]
+    ) -> np.ndarray:  # likes what is shown first by .3, and higher numbers by .2
+        return np.array([0.5 + 0.3 + 0.2 * np.sign(a - b) for a, b in zip(one, other, strict=True)])
+
+    judge = refining.ByPairs(prefer)
+    assert judge.better(["a", "a"], [1, 2], [2, 1]).tolist() == [True, False]
+    assert judge.bouts == 4
+    assert judge.gain(["a", "a"], [1, 1], [1, 2]).tolist() == pytest.approx([0.0, 0.2])
+    alone = refining.ByPairs(prefer, both_ways=False)
+    assert alone.better(["a"], [2], [1]).tolist() == [True] and alone.bouts == 1
 
 
 def test_the_judge_s_description_finds_a_missing_thing() -> None:

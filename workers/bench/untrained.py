@@ -16,9 +16,8 @@ import numpy as np
 
 from backend.pocket import judging
 from backend.pocket.critic import PocketCritic
-from backend.preferences.intervals import mean_se
+from backend.rl import refining
 from backend.rl.randomness import seed_of
-from backend.rl.refining import Again, Critic, Draw, Floats, refine
 from backend.types import Pictures
 from workers import bare
 from workers.bench import page
@@ -27,15 +26,6 @@ from workers.bench.lab import VERIFIER, Lab, circumstances
 from workers.report import write_json
 
 NAMES = {"best": "best of N", "again": "drawn again", "refine": "rewritten"}
-
-
-class _Always:
-    """Finds every picture wanting, in the same words: with a judge who keeps, best-of-N."""
-
-    def next_requests(
-        self, prompts: Sequence[str], requests: Sequence[str], pictures: Pictures
-    ) -> list[str | None]:
-        return list(prompts)
 
 
 @dataclass(frozen=True)
@@ -49,53 +39,68 @@ class UntrainedPlan:
 
 def bench(lab: Lab, plan: UntrainedPlan) -> dict[str, Any]:
     """Draw, judge, write untrained.json, .md and .png; returns the JSON."""
-    judge = judging.load()
+    judge, gallery = judging.load(), _Gallery(lab, plan.seed)
     critic = PocketCritic(judge)
-    ways: dict[str, Critic] = {"best": _Always(), "again": Again(critic), "refine": critic}
+
+    def ask(
+        prompts: Sequence[str], requests: Sequence[str], pictures: Sequence[int]
+    ) -> list[str | None]:
+        return critic.next_requests(prompts, requests, gallery.pictures(pictures))
+
     verifier = bare.scorers([lab.term(VERIFIER)])[VERIFIER]
-    draw = _drawing(lab, plan.seed)
-    rows: list[dict[str, Any]] = []
-    start: Floats | None = None
-    for name, way in ways.items():
-        lab.say(NAMES[name])
-        drawn = refine(draw, judge.fits, way, lab.heldout, plan.rounds)
-        for kept, calls in zip(drawn.kept, drawn.calls, strict=True):
-            values = verifier.score(kept, lab.heldout).values
-            start = values if start is None else start
-            gain = mean_se(values - start)
-            rows.append(
-                {
-                    "way": name,
-                    "calls": calls / len(lab.heldout),
-                    "verifier": float(np.mean(values)),
-                    "gain": gain.mean,
-                    "se": gain.se,
-                    "rewritten": drawn.rewritten,
-                }
-            )
-            told = f"verifier {gain.mean:+.3f} ± {gain.se:.3f}"
-            lab.say(f"  {rows[-1]['calls']:.2f} calls a prompt: {told}")
-    found = {
+    fits = refining.ByValue(lambda prompts, which: judge.fits(prompts, gallery.pictures(which)))
+    gold = refining.ByValue(
+        lambda prompts, which: verifier.score(gallery.pictures(which), prompts).values
+    )
+    ways = {"best": refining.always, "again": refining.in_same_words(ask), "refine": ask}
+    found = refining.refine(gallery.draw, fits, ways, lab.heldout, plan.rounds)
+    rows = [_row(row) for row in refining.rows(found, {VERIFIER: gold}, lab.heldout)]
+    for row in rows:
+        said = f"verifier {row['gain']:+.3f} ± {row['se']:.3f}"
+        lab.say(f"{NAMES[row['way']]}, {row['calls']:.2f} calls a prompt: {said}")
+    told = {
         "benchmark": "untrained",
         "plan": {**asdict(plan), "prompts": len(lab.heldout)},
         **circumstances(),
         "rows": rows,
     }
-    write_json(lab.out / "untrained.json", found)
-    (lab.out / "untrained.md").write_text(_page(found), encoding="utf-8")
+    write_json(lab.out / "untrained.json", told)
+    (lab.out / "untrained.md").write_text(_page(told), encoding="utf-8")
     _draw_chart(lab, rows)
-    return found
+    return told
 
 
-def _drawing(lab: Lab, seed: int) -> Draw:
-    policy = bare.policy(bare.POCKET)
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    gain = row["gains"][VERIFIER]
+    kept = {name: row[name] for name in ("way", "calls", "rewritten")}
+    return {**kept, "verifier": gain["value"], "gain": gain["gain"], "se": gain["se"]}
 
-    def draw(requests: Sequence[str], which: Sequence[int], number: int) -> Pictures:
-        # the same noise for the same prompt and round, whoever asks: the ways are compared in pairs
-        seeds = [seed_of("bench", "untrained", seed, int(i), number) for i in which]
-        return lab.draw(policy, requests, seeds)
 
-    return draw
+class _Gallery:
+    """Pictures in memory, by number. The same noise for the same prompt and round, whoever asks:
+    the ways are compared in pairs, and what was drawn for one is there for another."""
+
+    def __init__(self, lab: Lab, seed: int) -> None:
+        self.lab, self.seed, self.policy = lab, seed, bare.policy(bare.POCKET)
+        self._drawn: list[Pictures] = []
+        self._known: dict[tuple[str, int, int], int] = {}
+
+    def draw(self, requests: Sequence[str], which: Sequence[int], number: int) -> list[int]:
+        """See `refining.Draw`."""
+        keys = [(text, int(i), number) for text, i in zip(requests, which, strict=True)]
+        new = [key for key in keys if key not in self._known]
+        if new:
+            self.lab.say(f"drawing {len(new)} pictures of round {number + 1}")
+            seeds = [seed_of("bench", "untrained", self.seed, i, number) for _, i, _ in new]
+            drawn = self.lab.draw(self.policy, [text for text, _, _ in new], seeds)
+            for key, picture in zip(new, drawn, strict=True):
+                self._known[key] = len(self._drawn)
+                self._drawn.append(picture)
+        return [self._known[key] for key in keys]
+
+    def pictures(self, numbers: Sequence[int]) -> Pictures:
+        """(B, h, w, 3)."""
+        return np.stack([self._drawn[number] for number in numbers])
 
 
 def _page(found: dict[str, Any]) -> str:
