@@ -7,6 +7,7 @@ import { api, button, dialog, el, empty, fill, fmt, icon, live, note, setQuery, 
 import { watchJob } from "/static/js/jobs.js";
 import { newestVersions } from "/static/js/new_run_mix.js";
 import { agreeing, siblings, totals } from "/static/js/reward_flips.js";
+import { askButton } from "/static/js/reward_lab_ask.js";
 import { EditsPanel } from "/static/js/reward_lab_edits.js";
 import { FlipsPanel } from "/static/js/reward_lab_flips.js";
 import { addressOf, MixPanel, readMix, termOf, writeMix } from "/static/js/reward_lab_mix.js";
@@ -88,7 +89,7 @@ class Lab {
     const [people, edits] = [el("div"), el("div")];
     this.right = el("aside", { class: "pane scroll", "aria-label": "People and edits" }, people, edits);
     this.mixPanel = new MixPanel(this.left, this);
-    this.scatter = new Scatter(plot, { thumb: (i, caption) => this.thumb(i, caption) });
+    this.scatter = new Scatter(plot, { thumb: (i, caption) => this.thumb(i, caption), act: (rows) => askButton(rows, this, this.scatter.data) });
     this.flips = new FlipsPanel(flips, this);
     this.stagesPanel = new StagesPanel(stages, this);
     this.people = new PeoplePanel(people, this);
@@ -228,6 +229,7 @@ class Lab {
     const failed = job.result.rewards.filter((one) => one.missing === job.result.pictures && one.reason);
     fill(this.job, failed.map((one) => note(`${one.name} has scored nothing`, one.reason, { tone: "warn" })));
     live("The set is scored");
+    this.sets = await api("rewards/lab/sets").catch(() => this.sets); // pictures may have been drawn meanwhile
     await this.load();
   }
 
@@ -270,7 +272,7 @@ class Lab {
       rewards.map((one) => el("option", { value: one.id, selected: one.id === chosen.id }, one.name)));
     const found = this.values.correlations.find((one) => [one.a, one.b].includes(x.id) && [one.a, one.b].includes(y.id));
     fill(this.about, found && el("p", { class: "meta muted", "data-testid": "correlation" }, `Rank correlation ${correlation(found.ranks)}, among siblings alone ${correlation(found.inside)}; 95 % over prompts.`));
-    fill(this.head, el("h2", { class: "nowrap" }, "Where two rewards part"), el("span", { class: "grow" }), pick("x", x), el("span", { class: "faint" }, "×"), pick("y", y));
+    fill(this.head, el("h2", { class: "nowrap" }, "Where two rewards part"), el("span", { class: "grow" }), el("span", { class: "row" }, pick("x", x), el("span", { class: "faint" }, "×"), pick("y", y)));
     this.scatter.show({ x: x.values, y: y.values, xWord: x.name, yWord: y.name });
   }
 

@@ -40,7 +40,12 @@ export class EditsPanel {
     fill(this.node, el("div", { class: "pane-h" }, el("h2", null, "Cheap edits"), el("span", { class: "meta muted clip grow" }, this.reports.size ? "change, in spreads among siblings" : ""), button(this.reports.size ? "Try again" : "Try eight edits", { size: "sm", testid: "try-edits", onclick: () => this.ask(terms.map((term) => term.reward_id)) })),
       this.reports.size ? el("div", { class: "sec", style: "overflow-x:auto" }, el("table", { class: "tbl lab-edits" }, el("thead", null, el("tr", null, el("th", null, "edit"), terms.map((term, i) => el("th", { class: "num", title: lab.row(term).name }, el("i", { class: "sw", style: `background:${rewardColour(i)}` }), el("span", { class: "vh", translate: "no" }, lab.row(term).name))))),
         el("tbody", null, EDITS.map((edit) => el("tr", null, el("td", null, WORDS[edit] ?? edit), terms.map((term) => this.cell(term, edit, lever(term, edit)))))))) : el("div", { class: "sec" }, el("p", { class: "meta muted" }, "None of eight small edits makes a picture better. A reward that one of them raises will be bought with it by a policy; asking costs nine times 64 pictures.")),
-      strong.length ? el("div", { class: "sec" }, el("div", { class: "note warn", "data-testid": "levers" }, icon("warn", "warn"), el("div", { class: "x" }, el("b", { class: "strong" }, strong.length === 1 ? "One lever over half a spread" : `${strong.length} levers over half a spread`), el("p", { class: "meta" }, strong.map(({ term, edit }) => `${lab.row(term).name}: ${WORDS[edit] ?? edit}`).join("; ")), el("p", { class: "meta" }, strong.length === 1 ? "A run would find it." : "A run would find them.")))) : null);
+      strong.length ? el("div", { class: "sec" }, el("div", { class: "note warn", "data-testid": "levers" }, icon("warn", "warn"), el("div", { class: "x" }, el("b", { class: "strong" }, strong.length === 1 ? "One lever over half a spread" : `${strong.length} levers over half a spread`), terms.map((term) => this.found(term, strong.filter((one) => one.term === term))), el("p", { class: "meta" }, strong.length === 1 ? "A run would find it." : "A run would find them.")))) : null);
+  }
+
+  /** The levers of one reward in a line. */
+  found(term, levers) {
+    return levers.length ? el("p", { class: "meta" }, el("span", { class: "strong", translate: "no" }, this.lab.row(term).name), " ", el("span", null, levers.map(({ edit }) => WORDS[edit] ?? edit).join(", "))) : null;
   }
 
   cell(term, edit, found) {

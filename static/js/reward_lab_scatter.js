@@ -10,9 +10,9 @@ const STEP = 0.05;
 const ARROWS = { ArrowLeft: ["x", -1], ArrowRight: ["x", 1], ArrowDown: ["y", -1], ArrowUp: ["y", 1] };
 
 export class Scatter {
-  /** @param {HTMLElement} host @param {{thumb: (i: number, caption: any) => HTMLElement}} options */
-  constructor(host, { thumb }) {
-    this.thumb = thumb;
+  /** @param {HTMLElement} host @param {{thumb: (i: number, caption: any) => HTMLElement, act: (rows: number[]) => any}} options act: what can be done with the selected */
+  constructor(host, { thumb, act }) {
+    Object.assign(this, { thumb, act });
     this.plot = el("div", { class: "lab-plot" });
     this.picked = el("div", { class: "sec", "data-testid": "brushed", "aria-live": "off" });
     fill(host, this.plot, this.picked);
@@ -112,7 +112,7 @@ export class Scatter {
     const every = rows.length > SHOWN ? rows.length / SHOWN : 1;
     const shown = Array.from({ length: Math.min(SHOWN, rows.length) }, (_, k) => rows[Math.floor(k * every)]);
     const caption = (i) => [el("span", null, figure(this.data.x[i], 2)), " ", el("span", { class: "faint" }, figure(this.data.y[i], 2))];
-    fill(this.picked, el("div", { class: "sec-h" }, el("h2", null, `${fmt.count(rows.length, "picture")} selected`), el("span", { class: "meta muted clip grow" }, rows.length > shown.length ? `${shown.length} of them are shown` : "")),
+    fill(this.picked, el("div", { class: "sec-h" }, el("h2", null, `${fmt.count(rows.length, "picture")} selected`), el("span", { class: "meta muted clip grow" }, rows.length > shown.length ? `${shown.length} of them are shown` : ""), this.act(rows)),
       el("div", { class: "lab-thumbs" }, shown.map((i) => this.thumb(i, caption(i)))));
   }
 

@@ -12,8 +12,9 @@ async function places() {
   return rows.filter((study) => study.kind === "images" && study.status === "open");
 }
 
-function choosePlace() {
-  const select = el("select", { class: "sel", id: "pair-place", "data-testid": "pair-place" }, el("option", { value: "" }, "the queue of Label"));
+/** A choice of where pairs go: the usual place, which is "", or a study's id. @param {string} [usual] */
+export function choosePlace(usual = "the queue of Label") {
+  const select = el("select", { class: "sel", id: "pair-place", "data-testid": "pair-place" }, el("option", { value: "" }, usual));
   places().then((studies) => select.append(...studies.map((study) => el("option", { value: study.id }, `the study “${study.name}”`))));
   return select;
 }

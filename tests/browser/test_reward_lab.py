@@ -14,7 +14,7 @@ from backend.rewards._edits import PROBES
 from backend.services import judge_audits, labels, reward_edits, rewards, users
 from backend.services.rewards import ScoreRow
 from backend.services.studio import Studio
-from db.tables import Sample
+from db.tables import Pair, Sample, Study
 from tests import factory
 from tests.browser.conftest import Drawn, Opener, draw_pairs, serious
 
@@ -114,6 +114,20 @@ def test_the_lab_shows_where_rewards_part_what_flips_and_sends_the_mix_on(
     page.mouse.up()
     assert scatter.get_attribute("data-selected") == str(2 * PROMPTS - 1)
     assert page.get_by_test_id("brushed").locator("img").count() == 2 * PROMPTS - 1
+
+    # to people in two clicks: every two of a prompt, the one without a value beside its sibling
+    page.get_by_test_id("ask-people").click()
+    assert page.get_by_test_id("ask-dialog").get_attribute("data-pairs") == str(PROMPTS)
+    page.get_by_test_id("ask-go").click()
+    page.get_by_test_id("ask-dialog").wait_for(state="detached")
+    with store.read() as session:
+        (study,) = session.scalars(select(Study).where(Study.project_id == project))
+        asked = session.execute(
+            select(Pair.sample_a_id, Pair.sample_b_id).where(Pair.study_id == study.id)
+        )
+        both = {frozenset(pair) for pair in asked}
+    assert study.name == "facts × colour" and study.status == "open"
+    assert both == {frozenset(data["ids"][i::PROMPTS]) for i in range(PROMPTS)}
     scatter.press("Escape")
     assert scatter.get_attribute("data-selected") == "0"
 
