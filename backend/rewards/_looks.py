@@ -60,15 +60,22 @@ def text_area(images: Images) -> Floats:
     """
     if min(images.shape[1:3]) <= BLOCK:
         return np.zeros(len(images))
+    rows, both, column, ground = strokes(images)
+    written = (rows > 0.2) & (both > 0.08) & (column > 0.08) & (ground > 0.4)
+    return np.asarray(written.mean(axis=(1, 2), dtype=np.float64))
+
+
+def strokes(images: Images) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Shares of the neighbours in each block, (B, h, w): along a row those that differ by a stroke
+    and the lesser of those that rise and that fall; along a column that differ; of one ground.
+    """
     luma = light(thinned(images))
     across = np.diff(luma, axis=2)[:, :-1]
     down = np.diff(luma, axis=1)[:, :, :-1]
     up, fall = _blocks(across > STROKE), _blocks(across < -STROKE)
     column = _blocks(np.abs(down) > STROKE)
     ground = _blocks(np.abs(across) < FLAT)
-    both = np.minimum(up, fall)
-    written = (up + fall > 0.2) & (both > 0.08) & (column > 0.08) & (ground > 0.4)
-    return np.asarray(written.mean(axis=(1, 2), dtype=np.float64))
+    return up + fall, np.minimum(up, fall), column, ground
 
 
 def tiling(images: Images) -> Floats:

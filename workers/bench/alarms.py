@@ -1,18 +1,18 @@
 """`palate bench alarms`: do alarms fire on runs that cheat or collapse, and not on healthy ones?
 
-Twelve short runs. Six are built to go wrong: one fork trained on saturation, on muted colours and
-on brightness, which any glaring or empty picture scores, and the verifier with a learning rate that
-breaks the model. Six train the verifier as the recipes do. The simulated taste, or the verifier, is
-only watched. Every figure of every run is kept, so that the rules can be asked again without
-training again; for each it is said how far it went in both kinds of runs, which is where a limit
-belongs.
+Fifteen short runs. Nine are built to go wrong: one fork trained on saturation, on muted colours and
+on brightness, which any glaring or empty picture scores, on writing, tiles and likeness to one
+picture (`cheats`), and on the verifier with a learning rate that breaks the model. Six train the
+verifier as the recipes do. The simulated taste, or the verifier, and a learned reward are only
+watched. Every figure of every run is kept, so that the rules can be asked again without training
+again; for each it is said how far it went in both kinds of runs, which is where a limit belongs.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,9 +22,11 @@ from backend.preferences.intervals import wilson
 from backend.rl.alarms import RULES, Story, look
 from backend.rl.recipe import RewardTerm, RunConfig
 from backend.services.alarms import parties
+from backend.types import Scorer
 from workers import bare
 from workers.bench import page
-from workers.bench.lab import Lab, circumstances
+from workers.bench.cheats import LOOKS, Cheat
+from workers.bench.lab import LEARNED, Lab, circumstances
 from workers.bench.trial import Notes
 from workers.report import write_json
 
@@ -34,7 +36,9 @@ TERMS = {
     "saturation": RewardTerm(name="saturation", kind="saturation"),
     "muted": RewardTerm(name="muted", kind="saturation", config={"prefer": "muted"}),
     "brightness": RewardTerm(name="brightness", kind="brightness"),
+    **{look: RewardTerm(name=look, kind="brightness") for look in LOOKS},
 }
+"""The rewards of `cheats` are of no kind; those terms hold their place."""
 FAST, BROKEN = 2e-3, 3e-2
 """Learning rates: that of short runs, and one that no model survives."""
 WRONG = (
@@ -42,6 +46,9 @@ WRONG = (
     ("one-fork on saturation", "one-fork", "saturation", FAST, 1),
     ("one-fork on muted colours", "one-fork", "muted", FAST, 0),
     ("one-fork on brightness", "one-fork", "brightness", FAST, 0),
+    ("one-fork on writing", "one-fork", "writing", FAST, 0),
+    ("one-fork on tiles", "one-fork", "tiles", FAST, 0),
+    ("one-fork on one picture", "one-fork", "one-picture", FAST, 0),
     ("one-fork, broken by its rate", "one-fork", "verifier", BROKEN, 0),
     ("one-fork, broken by its rate", "one-fork", "verifier", BROKEN, 1),
 )
@@ -64,6 +71,7 @@ class AlarmsPlan:
 
 def bench(lab: Lab, plan: AlarmsPlan) -> dict[str, Any]:
     """Train what is not there yet, ask the rules, write alarms.json and .md; returns the JSON."""
+    lab = replace(lab, instead=instead())
     rows = [
         _row(lab, plan, kind, *given)
         for kind, runs in (("wrong", WRONG), ("healthy", HEALTHY))
@@ -79,6 +87,15 @@ def bench(lab: Lab, plan: AlarmsPlan) -> dict[str, Any]:
     write_json(lab.out / "alarms.json", found)
     (lab.out / "alarms.md").write_text(_page(found), encoding="utf-8")
     return found
+
+
+def instead() -> dict[str, Callable[[Scorer], Scorer]]:
+    """What a lab gives the runs for the terms that only hold a place."""
+
+    def given(look: str) -> Callable[[Scorer], Scorer]:
+        return lambda _: Cheat(look)
+
+    return {look: given(look) for look in LOOKS}
 
 
 def rates(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -144,7 +161,7 @@ def _row(
     if path.is_file():
         row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     else:
-        row = _trained(lab, config(plan, recipe, trained, lr, seed))
+        row = _trained(lab, config(plan, recipe, trained, lr, seed, [lab.term(LEARNED)]))
         row |= {"name": name, "kind": kind, "seed": seed}
         write_json(path, row)
     row["fired"] = replay(row)
@@ -152,11 +169,18 @@ def _row(
     return row
 
 
-def config(plan: AlarmsPlan, recipe: str, trained: str, lr: float, seed: int) -> RunConfig:
-    """A recipe made small: few prompts, few steps, and judges that are only watched."""
+def config(
+    plan: AlarmsPlan,
+    recipe: str,
+    trained: str,
+    lr: float,
+    seed: int,
+    more: Sequence[RewardTerm] = (),
+) -> RunConfig:
+    """A recipe made small: few prompts and steps; judges, and `more`, are only watched."""
     whole = recipes.load(recipe).plain()
     settings = {**whole["method"]["settings"], "fork_steps": [0, 1, 2], "group_size": 6}
-    watched = [TERMS[name] for name in ("verifier", "taste") if name != trained]
+    watched = [*(TERMS[name] for name in ("verifier", "taste") if name != trained), *more]
     return RunConfig.read(
         {
             **whole,
@@ -201,9 +225,10 @@ def _trained(lab: Lab, config: RunConfig) -> dict[str, Any]:
 def _page(found: dict[str, Any]) -> str:
     plan = found["plan"]
     about = (
-        f"Six runs that go wrong and six healthy ones, {plan['updates']} updates each, evaluated "
-        f"on {plan['prompts']} held-out prompts every {plan['every']} updates. Rates with Wilson's "
-        "95 % interval; furthest: the strictest limit at which the rule would still have fired, "
+        f"{len(WRONG)} runs that go wrong and {len(HEALTHY)} healthy ones, {plan['updates']} "
+        f"updates each, evaluated on {plan['prompts']} held-out prompts every {plan['every']} "
+        "updates. Rates with Wilson's 95 % interval; furthest: the strictest limit at which the "
+        "rule would still have fired, "
         "least and most among the runs."
     )
     head = ["rule", "limit", "hits", "false alarms", "furthest, wrong", "furthest, healthy"]

@@ -138,16 +138,33 @@ def pairs(
 
 @bench_app.command("alarms")
 def alarms(
-    updates: Annotated[int, typer.Option(min=6, help="Updates of each of the twelve runs.")] = 24,
+    updates: Annotated[int, typer.Option(min=6, help="Updates of each of the fifteen runs.")] = 24,
+    every: Annotated[int, typer.Option(min=1, help="Updates between evaluations.")] = 4,
     out: Out = Path("bench"),
 ) -> None:
     """Train runs that cheat and runs that do not; which alarms fire on which?"""
     with sentences():
         from workers.bench import alarms as benchmark
 
-        plan = benchmark.AlarmsPlan(updates, max(updates // 6, 1))
-        benchmark.bench(_lab(out, 32, 400), plan)
+        plan = benchmark.AlarmsPlan(updates, every)
+        benchmark.bench(_lab(out, 32, 400, tastes=2), plan)
         typer.echo((out / "alarms.md").read_text(encoding="utf-8"))
+
+
+@bench_app.command("failures")
+def failures(
+    updates: Annotated[int, typer.Option(min=2, help="Updates of each run.")] = 16,
+    seeds: Annotated[int, typer.Option(min=1, help="Pairs of runs, clean and failing.")] = 2,
+    share: Annotated[float, typer.Option(min=0.0, max=0.9, help="Judgements that fail.")] = 0.2,
+    prompts: Prompts = 256,
+    out: Out = Path("bench"),
+) -> None:
+    """Train while a share of the reward's judgements fails: does the result shift?"""
+    with sentences():
+        from workers.bench import failures as benchmark
+
+        benchmark.bench(_lab(out, prompts, 400), benchmark.FailuresPlan(updates, seeds, share))
+        typer.echo((out / "failures.md").read_text(encoding="utf-8"))
 
 
 @bench_app.command("dpo")

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
@@ -28,7 +28,7 @@ from backend.rewards.learn import Answer, PairData
 from backend.rl.randomness import seed_of
 from backend.rl.recipe import RewardTerm, RunConfig
 from backend.services.version import code_version
-from backend.types import Pictures
+from backend.types import Pictures, Scorer
 from workers import bare
 from workers.report import write_json
 
@@ -83,6 +83,8 @@ class Lab:
     """Of the simulated annotators; of two, every other one has the second."""
     changes: dict[str, Any] = field(default_factory=dict)
     """Laid over the settings of every run, section by section."""
+    instead: Mapping[str, Callable[[Scorer], Scorer]] = field(default_factory=dict)
+    """Reward → what a run is given in its place: what no kind of reward does."""
 
     def __post_init__(self) -> None:
         try:
@@ -178,7 +180,8 @@ class Lab:
 
     def scorers(self, config: RunConfig) -> dict[str, Any]:
         """Its rewards."""
-        return bare.scorers([*config.rewards, *config.watch], self.out)
+        found = bare.scorers([*config.rewards, *config.watch], self.out)
+        return {n: self.instead[n](r) if n in self.instead else r for n, r in found.items()}
 
     def draw(self, policy: Any, prompts: Sequence[str], seeds: Sequence[int]) -> Pictures:
         """One picture a prompt and seed."""

@@ -25,7 +25,7 @@ from workers.frame import sentence
 log = logging.getLogger(__name__)
 
 EVALUATIONS = 8
-"""Of a run, besides those before and after it."""
+"""Of a run, besides those before and after it, unless a benchmark asks for fewer."""
 QUICK_S = 10.0
 FOREVER = 10**6
 """Updates of a run whose end is a time."""
@@ -132,6 +132,8 @@ class Trial:
     """So many instead of minutes, on any machine the same; 0 goes by the minutes."""
     whole: bool = False
     """Whether all figures of all updates are part of the result."""
+    evaluations: int = EVALUATIONS
+    """Besides those before and after it."""
 
     def run(self, lab: Lab) -> tuple[dict[str, Any], Policy | None]:
         """What came of it as plain data, and the trained policy.
@@ -203,7 +205,7 @@ class Trial:
 
     def _ended(self, updates: int, most: int, minutes: float | None) -> RunConfig:
         """The config with its end, and evaluations spread over that many updates."""
-        every = max(1, round(updates / EVALUATIONS))
+        every = max(1, round(updates / self.evaluations))
         evaluation = self.config.evaluation.model_copy(update={"every": every})
         change = {"minutes": minutes, "num_steps": most, "evaluation": evaluation}
         return self.config.model_copy(update=change)

@@ -1,0 +1,269 @@
+"""`palate bench failures`: does a reward that fails at random lead a run elsewhere?
+
+One recipe is trained twice from each seed on the verifier: as it is, and with a wrapper that raises
+on a share of its judgements. Which ones follows from the content (picture, prompt) and the seed, so
+a failure comes again when it is asked again. What is raised takes the way of every failure: the
+batch is asked again picture by picture, and what still fails is missing with its reason. A second,
+sound verifier is only watched; its held-out values, prompt for prompt, say whether the two ends lie
+further apart than their interval.
+
+Such a run pauses by itself, which is shown first; for the comparison its setting `compose.missing`
+is set to 1, which never pauses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend import recipes
+from backend.errors import PalateError, RewardError
+from backend.preferences.intervals import Z95, Difference, mean_se
+from backend.rewards import interface
+from backend.rewards.interface import Images, Scores, Shape
+from backend.rl.checkpoint import fingerprint
+from backend.rl.composition import RUNNING
+from backend.rl.evaluate import HeldOut
+from backend.rl.recipe import RewardTerm, RunConfig
+from backend.types import Policy, Scorer
+from workers import bare
+from workers.bench import page
+from workers.bench.alarms import replay
+from workers.bench.lab import VERIFIER, Lab, circumstances
+from workers.bench.trial import Trial
+from workers.report import write_json
+
+Floats = NDArray[np.float64]
+
+RECIPE: Final = "one-fork"
+TRAINED: Final = "judged"
+"""The verifier that is trained on, which may fail; `VERIFIER` is the one that is watched."""
+LR: Final = 3e-4
+"""Learning rate: three times the recipe's, so that it shows in few updates."""
+SMALLER: Final[dict[str, Any]] = {"num_steps": 6, "prompts_per_step": 16}
+KINDS: Final = ("clean", "failing")
+
+
+@dataclass(frozen=True)
+class FailuresPlan:
+    """What was asked for."""
+
+    updates: int = 16
+    seeds: int = 2
+    share: float = 0.2
+    """Of the judgements that fail."""
+    sampling: dict[str, Any] = field(default_factory=lambda: dict(SMALLER))
+    """Laid over the recipe's own."""
+
+
+class Failing:
+    """A pointwise reward that raises on a share of what it is asked, again when asked again."""
+
+    shape: Shape = "pointwise"
+
+    def __init__(self, scorer: Scorer, share: float, seed: int) -> None:
+        self.scorer, self.share, self.seed = scorer, share, seed
+
+    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
+        """The reward's own values; a RewardError where any of these judgements is to fail."""
+        failing = sum(self.fails(image, p) for image, p in zip(images, prompts, strict=True))
+        if failing:
+            raise RewardError(f"{failing} of {len(prompts)} judgements fail on purpose.")
+        return self.scorer.score(images, prompts)
+
+    def fails(self, image: Images, prompt: str) -> bool:
+        """Whether this judgement fails: a number in [0, 1) from its content, under the share."""
+        content = hashlib.sha256(f"{self.seed}\n{prompt}\n".encode())
+        content.update(np.ascontiguousarray(image).tobytes())
+        return int.from_bytes(content.digest()[:8]) / 2**64 < self.share
+
+
+def bench(lab: Lab, plan: FailuresPlan) -> dict[str, Any]:
+    """Train what is not there yet, compare, write failures.json and .md; returns the JSON."""
+    told = f"{plan.share:.0%} of the judgements fail"
+    lab.say(f"{RECIPE}, {plan.updates} updates, {plan.seeds} seeds, clean and while {told}")
+    rule = paused(lab, plan)
+    base = _values(lab, config(lab, plan, 0), None)
+    rows = [_row(lab, plan, kind, seed) for seed in range(plan.seeds) for kind in KINDS]
+    found = {
+        "benchmark": "failures",
+        "plan": {**asdict(plan), "recipe": RECIPE, "lr": LR, "prompts": len(lab.heldout)},
+        **circumstances(),
+        "pause": rule,
+        "runs": [_told(row, base) for row in rows],
+        **compared(rows, base),
+    }
+    write_json(lab.out / "failures.json", found)
+    (lab.out / "failures.md").write_text(_page(found), encoding="utf-8")
+    return found
+
+
+def config(lab: Lab, plan: FailuresPlan, seed: int, **compose: float) -> RunConfig:
+    """The recipe made small, trained on one verifier while another is watched."""
+    whole = recipes.load(RECIPE).plain()
+    kind = lab.term(VERIFIER).kind
+    return lab.laid(
+        whole
+        | {
+            "rewards": [RewardTerm(name=TRAINED, kind=kind).plain()],
+            "watch": [lab.term(VERIFIER).plain()],
+            "sampling": {**whole["sampling"], **plan.sampling},
+            "optim": {**whole["optim"], "lr": LR},
+            "compose": {**whole["compose"], **compose},
+            "seed": seed,
+        }
+    )
+
+
+def paused(lab: Lab, plan: FailuresPlan) -> dict[str, Any]:
+    """What a run with this many failures does by the default of `compose.missing`."""
+    settings = config(lab, plan, 0)
+    trial = Trial("by its own setting", settings, 0, TRAINED, VERIFIER, RUNNING + 1, evaluations=1)
+    with _quiet():
+        row, _policy = trial.run(_failing(lab, plan, 0))
+    if row["error"]:
+        raise PalateError(row["error"])
+    said = next((text for text in row["warnings"] if text.startswith("Paused")), "")
+    return {"missing": settings.compose.missing, "status": row["status"], "said": said}
+
+
+def compared(rows: Sequence[dict[str, Any]], base: Floats) -> dict[str, Any]:
+    """Failing minus clean, by prompt: of each seed, and of the means over seeds.
+
+    `by_seed` is clean minus clean of other seeds: what training from another seed alone moves.
+    """
+    ends = {kind: [np.array(r["values"]) for r in rows if r["kind"] == kind] for kind in KINDS}
+    clean, failing = ends["clean"], ends["failing"]
+    whole = _difference(np.mean(failing, axis=0) - np.mean(clean, axis=0))
+    pairs = zip(clean, failing, strict=True)
+    return {
+        "gain": {kind: _difference(np.mean(of, axis=0) - base) for kind, of in ends.items()},
+        "difference": whole,
+        "differences": [_difference(bad - good) for good, bad in pairs],
+        "by_seed": [_difference(other - clean[0]) for other in clean[1:]],
+        "shifted": not whole["low"] <= 0 <= whole["high"],
+    }
+
+
+def _difference(apart_P: Floats) -> dict[str, float]:
+    """Mean over prompts, its standard error and 95 % interval."""
+    told: Difference = mean_se(apart_P)
+    half = Z95 * told.se
+    return {"mean": told.mean, "se": told.se, "low": told.mean - half, "high": told.mean + half}
+
+
+def _row(lab: Lab, plan: FailuresPlan, kind: str, seed: int) -> dict[str, Any]:
+    """A run with the watched verifier's values by prompt at its end, made now or read back."""
+    settings = config(lab, plan, seed, missing=1.0)
+    wanted = {"config": settings.plain(), "updates": plan.updates, "prompts": lab.heldout}
+    share = plan.share if kind == "failing" else 0.0
+    path = lab.out / f"failures-{kind}-{seed}-{fingerprint({**wanted, 'share': share})}.json"
+    if path.is_file():
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return kept
+    trial = Trial(kind, settings, 0, TRAINED, VERIFIER, plan.updates, whole=True, evaluations=2)
+    with _quiet():
+        row, policy = trial.run(_failing(lab, plan, seed) if share else lab)
+    if policy is None:
+        raise PalateError(row["error"])
+    row |= {"kind": kind, "values": _values(lab, settings, policy).tolist()}
+    write_json(path, row)
+    return row
+
+
+def _failing(lab: Lab, plan: FailuresPlan, seed: int) -> Lab:
+    """The lab in which the trained reward fails."""
+    return replace(lab, instead={TRAINED: lambda scorer: Failing(scorer, plan.share, seed)})
+
+
+def _values(lab: Lab, settings: RunConfig, policy: Policy | None) -> Floats:
+    """What the verifier says of the held-out prompts, drawn as an evaluation does; (P,)."""
+    from backend.rl.sampler import Field, draw
+
+    held = HeldOut.of(lab.heldout, settings.evaluation)
+    policy = policy or bare.policy(settings.policy)
+    field = Field(policy, bf16=settings.sampling.bf16, batch_size=settings.sampling.batch_size)
+    images = draw(field, held.prompts, held.seeds, policy.schedule(settings.sampling.num_steps))
+    sound: Floats = lab.scorers(settings)[VERIFIER].score(images, held.prompts).values
+    return sound
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Thousands of failures on purpose are counted, not logged one by one."""
+    level = interface.log.level
+    interface.log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        interface.log.setLevel(level)
+
+
+def _told(row: dict[str, Any], base: Floats) -> dict[str, Any]:
+    """A run in short: its gain, what was missing of the trained reward, which alarms fired."""
+    updates = [said for _, said in row["updates"]]
+    kept = sum(said["groups_kept"] for said in updates)
+    return {
+        "kind": row["kind"],
+        "seed": row["seed"],
+        "status": row["status"],
+        "updates": len(updates),
+        "gain": _difference(np.array(row["values"]) - base),
+        "missing": float(np.mean([said[f"missing/{TRAINED}"] for said in updates])),
+        "groups_kept": kept / max(sum(said["groups_total"] for said in updates), 1),
+        "fired": replay(row),
+        "seconds": row["seconds"],
+        "nfe": sum(row["nfe"].values()),
+    }
+
+
+def _page(found: dict[str, Any]) -> str:
+    plan, rule = found["plan"], found["pause"]
+    about = (
+        f"`{plan['recipe']}` trained for {plan['updates']} updates at a learning rate of "
+        f"{plan['lr']:g} on the verifier, clean and while {plan['share']:.0%} of its judgements "
+        f"raise, chosen by a hash of picture, prompt and seed. Gains of a sound verifier on "
+        f"{plan['prompts']} held-out prompts ± standard error; differences by prompt with their "
+        "95 % interval."
+    )
+    head = ["run", "seed", "verifier gain", "s.e.", "missing", "groups kept", "alarms"]
+    rows = [_cells(run) for run in found["runs"]]
+    verdict = "beyond" if found["shifted"] else "not beyond"
+    whole = _span(found["difference"])
+    apart = [f"- All seeds: failing minus clean {whole}, {verdict} its interval."]
+    apart += [f"- Seed {i}: {_span(one)}." for i, one in enumerate(found["differences"])]
+    apart += [
+        f"- For comparison, clean seed {i} minus clean seed 0: {_span(one)}."
+        for i, one in enumerate(found["by_seed"], 1)
+    ]
+    stands = (
+        f"By the setting `compose.missing` {rule['missing']:g} such a run is {rule['status']}: "
+        f"{rule['said']} For this comparison the setting is 1."
+    )
+    parts = ["# A reward that fails at random", about, page.table(head, rows)]
+    return "\n\n".join([*parts, "\n".join(apart), stands, page.made(found)]) + "\n"
+
+
+def _cells(run: dict[str, Any]) -> list[str]:
+    gain = run["gain"]
+    return [
+        run["kind"],
+        str(run["seed"]),
+        page.interval(gain["mean"], gain["se"], "{:+.3f}"),
+        page.errors(gain["mean"], gain["se"]),
+        f"{run['missing']:.1%}",
+        f"{run['groups_kept']:.0%}",
+        ", ".join(f"{name} ({step})" for name, step in run["fired"].items()) or "none",
+    ]
+
+
+def _span(one: dict[str, float]) -> str:
+    return f"{one['mean']:+.4f} ({one['low']:+.4f} to {one['high']:+.4f})"
