@@ -2,6 +2,8 @@
 # Everything CI runs: style, types, walls, then the tests, the browser's last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Some hundred processes start in the tests, and each would compile all it imports anew.
+unset PYTHONDONTWRITEBYTECODE
 bin=.venv/bin
 step() { printf '\n== %s\n' "$1"; }
 step "ruff";   $bin/ruff check .; $bin/ruff format --check .

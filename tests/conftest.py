@@ -35,6 +35,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Some hundred processes are started, and each would compile all it imports anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 for name in [name for name in os.environ if name.startswith("PALATE_")]:
     if name != postgres.GIVEN_URL:  # a developer's own settings must not leak into the tests
         del os.environ[name]
@@ -251,15 +254,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="session")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
-    """A whole running studio with its demo project, one a session; tests add, never clear."""
-    home = tmp_path_factory.mktemp("studio") / "home"
-    running = RunningStudio(home, free_port()).start()
-    yield running
-    running.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
