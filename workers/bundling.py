@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from backend.languages import ENGLISH
 from workers.exchange import written
 from workers.terminal import Home, opened, sentences
 
@@ -17,6 +18,7 @@ def bundle(
         Path | None, typer.Option(help="File to write.", show_default="the run's name")
     ] = None,
     report: Annotated[bool, typer.Option(help="One HTML page to send instead.")] = False,
+    language: Annotated[str, typer.Option(help="Of that page: en or zh-CN.")] = ENGLISH,
     home: Home = None,
 ) -> None:
     """Write a run as a ZIP that replays: config, code version, seeds, metrics, adapters, samples,
@@ -24,7 +26,8 @@ def bundle(
     from backend.services import bundles, reports
 
     with sentences(), opened(home) as studio:
-        parts = (reports if report else bundles).stream(studio, run)
+        page = reports.stream(studio, run, language) if report else None
+        parts = page or bundles.stream(studio, run)
         path = out or Path(bundles.filename(studio, run, ".html" if report else ".zip"))
         with written(path) as file:
             for part in parts:

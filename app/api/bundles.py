@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from app.api.deps import ProjectDep, StudioDep, UserDep
 from app.api.uploads import uploaded
+from app.language import language_of
 from backend.services import bundles, projects, replays, reports
 from backend.services.runs import About
 
@@ -30,12 +31,19 @@ def read_bundle(run_id: int, studio: StudioDep, _project: ProjectDep) -> Streami
 
 
 @router.get("/runs/{run_id}/report", response_class=StreamingResponse)
-def read_report(run_id: int, studio: StudioDep, _project: ProjectDep) -> StreamingResponse:
+def read_report(
+    run_id: int,
+    request: Request,
+    studio: StudioDep,
+    _project: ProjectDep,
+    language: Annotated[
+        str, Query(max_length=20, description="Of the page; empty takes the reader's own.")
+    ] = "",
+) -> StreamingResponse:
     """One HTML page of the run with everything inside it, which asks nothing of any host."""
     name = bundles.filename(studio, run_id, ".html")
-    return StreamingResponse(
-        reports.stream(studio, run_id), media_type="text/html; charset=utf-8", headers=_as(name)
-    )
+    page = reports.stream(studio, run_id, language or language_of(request))
+    return StreamingResponse(page, media_type="text/html; charset=utf-8", headers=_as(name))
 
 
 @router.get("/runs/{run_id}/adapter", response_class=FileResponse)

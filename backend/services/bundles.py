@@ -73,6 +73,11 @@ def filename(studio: Studio, run_id: int, suffix: str) -> str:
     """What a run's file is called: its name in plain letters, with its number."""
     with studio.read() as session:
         name = runs.find(session, run_id).name
+    return named(name, run_id, suffix)
+
+
+def named(name: str, run_id: int, suffix: str) -> str:
+    """The same of a run whose name is known."""
     return f"{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')[:80] or 'run'}-{run_id}{suffix}"
 
 

@@ -1,6 +1,7 @@
 /** Steering a run that goes on: settings that may change, what was asked and by whom, and a menu of rarer wishes. */
 
 import { api, button, dialog, el, fill, fmt, icon, note } from "/static/js/lib.js";
+import { language, LANGUAGES } from "/static/js/languages.js";
 import { figure } from "/static/js/svg.js";
 
 /** @typedef {import("/static/js/run_state.js").RunState} RunState */
@@ -58,7 +59,9 @@ function showChange(state) {
 /** What can be taken away of a run, as downloads. @param {number} id @param {any} run */
 export function takeaway(id, run) {
   const get = (what) => () => location.assign(`/api/v1/runs/${id}/${what}`);
-  return [{ label: "Page to send", icon: "send", testid: "take-report", run: get("report") }, { label: "Bundle that replays", icon: "save", testid: "take-bundle", run: get("bundle") },
+  const others = LANGUAGES.filter(([tag]) => tag !== language());
+  return [{ label: "Page to send", icon: "send", testid: "take-report", run: get("report") },
+    ...others.map(([tag, name]) => ({ label: `Page to send · ${name}`, icon: "send", testid: `take-report-${tag}`, run: get(`report?language=${tag}`) })), { label: "Bundle that replays", icon: "save", testid: "take-bundle", run: get("bundle") },
     ...(run.tuned_policy_id || run.checkpoints?.length ? [{ label: "Adapter", icon: "down", testid: "take-adapter", run: get("adapter") }] : [])];
 }
 

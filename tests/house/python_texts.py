@@ -35,8 +35,8 @@ HOLE = "\0"
 MOST_WAYS = 16
 COUNTERS = {"counted"}
 """Functions that write a number and a noun in its number."""
-TITLED = {"Line", "Alarm", "Card"}
-"""What is built with names of a single word."""
+TITLED = {"Line", "Alarm", "Card", "words", "section"}
+"""What is built with names of a single word, or asked for by one."""
 STATUSES = {"pass", "warn", "fail"}
 UNSEEN = {"debug", "info", "warning", "exception", "getLogger", "add_argument", "Query", "compile"}
 """Calls whose strings no page shows: logs, the command line, the API's reference."""

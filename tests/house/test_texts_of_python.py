@@ -17,7 +17,7 @@ from backend.languages import CHINESE, LOCALES, translator
 from tests.house import python_texts as texts
 
 ROOT = Path(__file__).parents[2]
-FILES = ("forms", "cards", "alarms", "preflight", "answers", "training", "formats")
+FILES = ("forms", "cards", "alarms", "preflight", "answers", "training", "formats", "report")
 """Files of the catalogue for texts of Python; the others are of pages."""
 SCOPE = ("app/**/*.py", "backend/**/*.py", "workers/**/*.py")
 
@@ -29,7 +29,7 @@ ELSEWHERE = {
     "app/theme.py": "style sheets",
     "app/access.py": "who may use an address",
     "backend/languages.py": "the catalogues themselves",
-    "backend/services/reports.py": "reports are translated as wholes, by backend/languages.py",
+    "backend/services/report_markup.py": "markup; the texts of a report are in the others",
     "backend/rl/alarms.py": "its rules are read as they are loaded",
 }
 """Modules whose texts are found or shown another way."""
@@ -79,11 +79,11 @@ UNSHOWN = re.compile(
     | ^A\ run\ of\ Palate,\ as\ a\ bundle | ^hf\ download | ^Bearer | ^attachment; | ^default-src
     | ^(private|public),\ max-age | ^openid | ^which\ fits | ^does\ it\ fit | ^python\ -m
     | ^Answer\ as\ JSON | ^Rate\ the\ picture | ^Value\ error | ^max\(R, | ^christophschuhmann/
-    | ^backend/[\w/]+\.py$
+    | ^backend/[\w/]+\.py$ | ^palate\ bundle\ | ^pipeline\.load
     """,
     re.VERBOSE,
 )
-"""What is asked of a judge, headers, expressions, and what is written to a log."""
+"""What is asked of a judge, headers, expressions, what is typed, and what is written to a log."""
 PROGRAM = {
     "faulty pictures were told before",
     "A label judges pair {0}, which the ledger does not have; add it first.",
