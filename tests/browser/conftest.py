@@ -1,7 +1,7 @@
 """A real Chromium on a real running studio, and projects with pictures to look at.
 
 Every page that a test opens is watched: an error in its console or a request to another host fails
-the test that opened it.
+the test that opened it. No host but this one can be reached.
 """
 
 from __future__ import annotations
@@ -10,24 +10,23 @@ import io
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from backend.pocket import world
 from backend.services import comparisons, pairs, policies, projects, prompts, samples, users
 from backend.services.samples import NewSample
 from backend.services.studio import Studio
 from tests import seed
-from tests.conftest import RunningStudio
+from tests.browser.windows import Visitor, Windows
+from tests.conftest import RunningStudio, free_port
 
-SCREENSHOTS = Path(__file__).parent / "screenshots"
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -36,10 +35,10 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-READY_MS = 30_000
-HARMLESS = ("Connection errored out", "net::ERR_INTERNET_DISCONNECTED", "net::ERR_FAILED")
-"""What a page may say when the test itself took the network away or left in mid-load."""
+expect.set_options(timeout=20_000)
+"""No test measures how busy the machine is."""
 
 
 @pytest.fixture(scope="session")
@@ -53,62 +52,49 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@dataclass
-class Visitor:
-    """One person's browser window on the studio."""
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+    """A whole running studio, one a session; tests add projects of their own, never clear."""
+    home = tmp_path_factory.mktemp("studio") / "home"
+    running = RunningStudio(home, free_port(), {}, ("--no-demo",)).start()
+    yield running
+    running.stop()
 
-    url: str
-    context: BrowserContext
-    page: Page
-    complaints: list[str] = field(default_factory=list)
 
-    def go(self, path: str) -> Page:
-        """Open a page and wait until its module has drawn it."""
-        self.page.goto(self.url + path)
-        self.ready()
-        return self.page
-
-    def ready(self) -> None:
-        """Wait until the module of the page has drawn it."""
-        self.page.wait_for_function("document.documentElement.dataset.ready", timeout=READY_MS)
-
-    def shoot(self, name: str) -> Path:
-        """A screenshot of what is seen now."""
-        SCREENSHOTS.mkdir(exist_ok=True)
-        path = SCREENSHOTS / f"{name}.png"
-        self.page.wait_for_function("Array.from(document.images).every(i => i.complete)")
-        self.page.screenshot(path=path)
-        return path
+@pytest.fixture(scope="session")
+def windows(chromium: Browser) -> Windows:
+    """Windows that tests use one after the other."""
+    return Windows(chromium)
 
 
 Opener = Callable[..., Visitor]
 
 
 @pytest.fixture
-def visit(chromium: Browser, studio: RunningStudio) -> Iterator[Opener]:
-    """Opens browser windows: `visit(width=390, height=844, theme="dark")`."""
+def visit(windows: Windows, studio: RunningStudio) -> Iterator[Opener]:
+    """Opens browser windows: `visit(width=390, height=844, theme="dark")`; `fresh=True` for one
+    that no test had before or will have after this one."""
     visitors: list[Visitor] = []
 
-    def opened(width: int = 1440, height: int = 900, theme: str = "light", **more: Any) -> Visitor:
-        context = chromium.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if theme == "dark" else "light",
-            has_touch=width < 500,
-            is_mobile=width < 500,
-            **more,
-        )
-        page = context.new_page()
-        visitor = Visitor(studio.url, context, page)
-        page.on("console", lambda message: _listen(visitor, message.type, message.text))
-        page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
-        context.route("**/*", lambda route: _stay_here(visitor, route))
+    def opened(
+        width: int = 1440,
+        height: int = 900,
+        theme: str = "light",
+        *,
+        fresh: bool = False,
+        **more: Any,
+    ) -> Visitor:
+        page = windows.lend(width, height, theme, fresh, more)
+        visitor = Visitor(studio.url, page.context, page)
+        visitor.watch()
         visitors.append(visitor)
         return visitor
 
     yield opened
     complaints = [text for visitor in visitors for text in visitor.complaints]
     for visitor in visitors:
-        visitor.context.close()
+        visitor.hear_nothing_more()
+        windows.take_back(visitor)
     assert not complaints
 
 
@@ -120,6 +106,14 @@ def serious(page: Page) -> list[str]:
         for fault in found
         if fault["impact"] in ("serious", "critical")
     ]
+
+
+def in_both_themes(page: Page) -> Iterator[str]:
+    """Light, then dark, on the page as it stands: colours are all that a theme changes."""
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+        yield theme
 
 
 def saved(page: Page) -> None:
@@ -139,21 +133,6 @@ def seeded(store: Studio, project: int) -> seed.Seeded:
     made = seed.project(store)
     assert made.project == project
     return made
-
-
-def _listen(visitor: Visitor, kind: str, text: str) -> None:
-    if kind == "error" and not any(part in text for part in HARMLESS):
-        visitor.complaints.append(text)
-
-
-def _stay_here(visitor: Visitor, route: Route) -> None:
-    """No page may ask another host for anything."""
-    url = route.request.url
-    if url.startswith((visitor.url, "data:", "blob:")):
-        route.continue_()
-        return
-    visitor.complaints.append(f"asked a foreign host: {url}")
-    route.abort()
 
 
 @pytest.fixture

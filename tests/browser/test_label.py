@@ -167,7 +167,7 @@ def test_five_judgements_without_a_network_are_five_rows_when_it_is_back(
     visit: Opener, store: Studio, project: int
 ) -> None:
     draw_pairs(store, project, 12)
-    visitor = visit()
+    visitor = visit(fresh=True)
     page = visitor.go("/label")
     page.wait_for_load_state("networkidle")
     visitor.context.set_offline(True)
@@ -267,7 +267,7 @@ def test_no_name_of_a_model_is_anywhere_on_the_page(
         assert session.scalars(wanted).first() is not None
     visitor = visit()
     told: list[str] = []
-    visitor.page.on(
+    visitor.hear(
         "response",
         lambda reply: told.append(reply.text()) if "/label/next" in reply.url else None,
     )

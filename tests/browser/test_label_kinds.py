@@ -240,7 +240,7 @@ def test_nothing_on_the_way_to_a_judgement_names_the_model(
         if "/media/" in reply.url:
             told.append(reply.body().decode("latin-1"))
 
-    visitor.page.on("response", listen)
+    visitor.hear("response", listen)
     page = visitor.go(f"/label/{study}")
     stands(page)
     page.keyboard.press("ArrowLeft")

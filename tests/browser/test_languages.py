@@ -14,7 +14,8 @@ from backend.services.studio import Studio
 from db.tables import Prompt, Run, Study
 from tests import seed
 from tests.browser.asking import TEXTS, draw_study
-from tests.browser.conftest import READY_MS, Opener, Visitor, draw_comparison, serious
+from tests.browser.conftest import Opener, Visitor, draw_comparison, serious
+from tests.browser.windows import READY_MS
 from tests.unit.test_languages import ENTRIES, TOLD
 
 LIVE, FAILED = "g2rpo-pocket-06", "g2rpo-pocket-04"
@@ -29,7 +30,7 @@ PAGES = (
     "/runs",
     "/runs/new",
     "/runs/import",
-    "/runs/compare?ids={live},{failed}",
+    "/runs/compare?runs={live},{failed}",
     "/runs/{live}",
     "/runs/{failed}",
     "/runs/{live}/rollouts",
@@ -138,7 +139,7 @@ def test_the_language_is_chosen_and_kept(visit: Opener, project: int) -> None:
     visitor = visit()
     page = visitor.go("/you")
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    visitor.hear("request", lambda request: asked.append(request.url))
     visitor.go("/you")
     assert page.locator("html").get_attribute("lang") == "en"
     assert not [url for url in asked if "/languages/" in url or url.endswith("/language.js")]

@@ -22,8 +22,7 @@ from backend.services import accounts, invites, labels, projects, users
 from backend.services.studio import Studio, open_studio
 from backend.settings import read_settings
 from tests import factory
-from tests.browser.conftest import Opener, Visitor, draw_pairs, saved
-from tests.browser.test_pages import serious
+from tests.browser.conftest import Opener, Visitor, draw_pairs, saved, serious
 from tests.conftest import ROOT, free_port
 from tests.processes import wait_until
 

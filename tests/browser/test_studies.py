@@ -19,8 +19,8 @@ from backend.services.studio import Studio
 from db.queries import Scope
 from db.tables import Pair, Sample
 from tests import factory
-from tests.browser.conftest import READY_MS, Drawn, Opener, draw_pairs
-from tests.browser.test_pages import serious
+from tests.browser.conftest import Drawn, Opener, draw_pairs, serious
+from tests.browser.windows import READY_MS
 
 FAITHFUL = next(template for template in TEMPLATES if template.name == "faithful")
 NO_CHECKS = FAITHFUL.config.model_copy(update={"attention": 0.0})
