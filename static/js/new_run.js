@@ -254,6 +254,7 @@ class NewRun {
     writeAddress(diff, this.config, this.fields);
     this.glances.want([...this.config.rewards, ...(this.config.watch ?? [])]);
     this.plan.ask(this.config);
+    this.mix.drawShapes();
     const psi = this.middle.querySelector(`[name="${PSI}"]`)?.closest(".field");
     const { kernel, psi: table } = this.config.method.settings ?? {};
     if (psi) psi.hidden = kernel !== "table-sde" && !table?.length;

@@ -4,6 +4,7 @@ import { button, el, fill } from "/static/js/lib.js";
 import { form } from "/static/js/form.js";
 import { drawHistogram } from "/static/js/new_run_glances.js";
 import { auditMark } from "/static/js/reward_audit.js";
+import { difficultyFigure, risingFigure } from "/static/js/reward_shapes.js";
 import { num, rewardColour } from "/static/js/svg.js";
 
 const MOST = 2;
@@ -37,6 +38,7 @@ export class RewardMix {
 
   draw() {
     this.shares = el("div", { class: "rstack", style: "height:12px;margin-top:10px;max-width:420px", "aria-hidden": "true" });
+    this.shapes = el("div", { class: "mix-shapes", "data-testid": "mix-shapes" });
     this.cells = new Map();
     this.plots = new Map();
     this.marks = new Map();
@@ -45,7 +47,7 @@ export class RewardMix {
       el("a", { class: "link meta", href: "/rewards" }, "All rewards"), this.menu()),
     el("table", { class: "tbl mix" }, el("thead", null, el("tr", null, ["reward", "weight, influence", "transform", "64 samples", "role"].map((w) => el("th", null, w)), el("th", null, el("span", { class: "vh" }, "settings, remove")))),
       el("tbody", null, this.terms.map(({ term, role }, i) => [this.row(term, role, i), this.open.has(term) ? this.settings(term) : null]))),
-    this.trains ? this.shares : null,
+    this.trains ? [this.shares, this.shapes] : null,
     el("p", { class: "meta muted", style: "margin-top:6px" }, this.trains ? "Influence is a reward's part of the weights: after normalising, that decides who wins a group. What is watched is measured but never trained on." : "What is watched is measured on held-out prompts but never trained on."));
     this.drawShares();
     this.drawPlots();
@@ -53,12 +55,22 @@ export class RewardMix {
 
   /** What each reward says of the newest samples, as its transform makes it. */
   drawPlots() {
+    this.drawShapes();
     for (const { term } of this.terms) {
       const host = this.plots.get(term);
       if (host) drawHistogram(host, term, this.seen()[term.name]);
       const mark = this.marks.get(term);
       if (mark) fill(mark, auditMark(this.seen()[term.name]?.audit ?? ""));
     }
+  }
+
+  /** Thresholds that rise through the run, and how much prompts count by their successes: nothing where neither is set. */
+  drawShapes() {
+    const { rewards, compose } = this.config;
+    const rising = rewards.map((term, i) => ({ term, i })).filter(({ term }) => term.thresholds?.length > 1);
+    const drawn = rising.map(({ term, i }) => [[el("span", { translate: "no" }, term.name), " ", el("span", { class: "muted" }, "its threshold, and the pictures that reach it")], risingFigure(term.thresholds, (this.seen()[term.name]?.values ?? []).filter((v) => v !== null && Number.isFinite(v)), { colour: rewardColour(i) })]);
+    if (compose && compose.difficulty !== "none" && compose.difficulty) drawn.push(["how much a prompt counts, by its successes", difficultyFigure(compose.difficulty)]);
+    fill(this.shapes, drawn.map(([words, figure]) => el("figure", null, el("figcaption", { class: "meta" }, words), figure)));
   }
 
   /** How a raw value is changed before it is normalised in its group. */

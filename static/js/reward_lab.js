@@ -10,7 +10,7 @@ import { agreeing, siblings, totals } from "/static/js/reward_flips.js";
 import { askButton } from "/static/js/reward_lab_ask.js";
 import { EditsPanel } from "/static/js/reward_lab_edits.js";
 import { FlipsPanel } from "/static/js/reward_lab_flips.js";
-import { addressOf, MixPanel, readMix, termOf, writeMix } from "/static/js/reward_lab_mix.js";
+import { addressOf, composeOf, MixPanel, readMix, termOf, usualMix, writeMix } from "/static/js/reward_lab_mix.js";
 import { PeoplePanel } from "/static/js/reward_lab_people.js";
 import { correlation, Scatter } from "/static/js/reward_lab_scatter.js";
 import { StagesPanel } from "/static/js/reward_lab_stages.js";
@@ -73,7 +73,7 @@ class Lab {
   usual() {
     const order = (row) => (["learned", "directional"].includes(row.kind) ? 0 : row.kind.includes("judge") || row.kind === "win-rate" ? 2 : 1);
     const first = newestVersions(this.rows).sort((a, b) => order(a) - order(b) || b.id - a.id).slice(0, FIRST);
-    return { combine: "each", scale: "batch", base: "", stage: 0, terms: first.map((row) => termOf(row, 1)) };
+    return usualMix(first.map((row) => termOf(row, 1)));
   }
 
   layout() {
@@ -140,7 +140,7 @@ class Lab {
     this.problem = "";
     if (terms.length) {
       try {
-        const said = await api("rewards/lab/mix", { body: { set: this.set, base: this.mix.base, stage: this.mix.stage, only_whole: true, compose: { combine: this.mix.combine, scale: this.mix.scale, floor: 0 }, terms: terms.map((term) => ({ reward_id: term.reward_id, weight: term.weight, ...term.set })) } });
+        const said = await api("rewards/lab/mix", { body: { set: this.set, base: this.mix.base, stage: this.mix.stage, done: this.mix.done, only_whole: true, compose: { ...composeOf(this.mix), floor: 0 }, terms: terms.map((term) => ({ reward_id: term.reward_id, weight: term.weight, ...term.set })) } });
         if (number !== this.asked) return;
         this.stages = { ...said, of: terms };
       } catch (error) {

@@ -3,6 +3,7 @@
 import { el, fill, fmt } from "/static/js/lib.js";
 import { binned } from "/static/js/new_run_glances.js";
 import { WAYS, wayOf } from "/static/js/reward_lab_mix.js";
+import { difficultyFigure, risingFigure } from "/static/js/reward_shapes.js";
 import { figure, num, rewardColour } from "/static/js/svg.js";
 
 const BINS = 24;
@@ -35,7 +36,7 @@ export class StagesPanel {
     const colour = rewardColour(lab.mix.terms.indexOf(term));
     const shown = STAGES.filter(([key]) => stage[key]?.some((v) => v !== null));
     fill(this.node, el("div", { class: "sec-h" }, el("h2", { class: "nowrap" }, "What becomes of a reward"), el("span", { class: "meta muted clip grow" }, lab.mix.combine === "pareto" ? "Pareto fronts" : WAYS[wayOf(term.set)].words), pick),
-      el("div", { class: "lab-hists" }, shown.map(([key, words]) => histogram(stage[key], words, key, colour))),
+      el("div", { class: "lab-hists" }, shown.map(([key, words]) => histogram(stage[key], words, key, colour)), this.shapes(name, stage, colour)),
       el("p", { class: "meta muted", style: "margin-top:6px", "data-testid": "stages-said" }, this.said(term, stage)), this.orders(stage));
   }
 
@@ -48,6 +49,24 @@ export class StagesPanel {
     if (stages.gated) parts.push(`The gate leaves out ${fmt.count(gated, "picture")}.`);
     if (term.set.stage && !stage.share.some((v) => v !== null)) parts.push("It waits for the first stage and is only recorded.");
     return parts.join(" ");
+  }
+
+  /** What the run's settings, as they were read, do besides: thresholds that rise, prompts that count by their successes. */
+  shapes(name, stage, colour) {
+    const { config } = this.lab.stages;
+    const { thresholds } = config.rewards.find((one) => one.name === name);
+    const { difficulty, success } = config.compose;
+    return [thresholds.length > 1 && shape("its threshold, and the pictures that reach it", risingFigure(thresholds, stage.raw.filter((v) => v !== null), { done: this.lab.mix.done, colour })),
+      difficulty !== "none" && shape("how much a prompt counts, by its successes", difficultyFigure(difficulty, this.successes(success)))];
+  }
+
+  /** Share of each prompt's pictures whose first reward reaches a value. @param {number} success @returns {number[]} */
+  successes(success) {
+    const { stages, values } = this.lab;
+    const first = stages.terms[this.lab.row(stages.of.find((term) => !term.set.role && !term.set.stage) ?? stages.of[0]).name].raw;
+    const groups = new Map();
+    first.forEach((v, i) => { if (v !== null) (groups.get(values.prompt[i]) ?? groups.set(values.prompt[i], []).get(values.prompt[i])).push(v >= success ? 1 : 0); });
+    return [...groups.values()].map((hits) => hits.reduce((a, b) => a + b, 0) / hits.length);
   }
 
   /** One prompt's pictures by what the reward said, and by the advantage. */
@@ -71,6 +90,9 @@ export class StagesPanel {
       line("by this reward alone", stage.raw, (v) => figure(v)), line("by the mix", total, (v) => el("span", { class: v < 0 ? "neg" : "pos" }, num(v, 2, { sign: true }))));
   }
 }
+
+/** @param {string} words @param {Element} drawn */
+const shape = (words, drawn) => el("figure", { class: "lab-shape" }, el("figcaption", { class: "meta" }, words), drawn);
 
 /** @param {(number|null)[]} column @param {string} words @param {string} key @param {string} colour */
 function histogram(column, words, key, colour) {

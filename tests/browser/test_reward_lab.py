@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page
 from sqlalchemy import select
 
+from backend.rewards import _operators
 from backend.rewards._edits import PROBES
-from backend.services import judge_audits, labels, reward_edits, rewards, users
+from backend.rewards.compose import compose
+from backend.rl.composing import RewardTerm, as_term
+from backend.services import judge_audits, labels, reward_edits, reward_sets, rewards, users
 from backend.services.rewards import ScoreRow
 from backend.services.studio import Studio
 from db.tables import Pair, Sample, Study
@@ -21,6 +27,8 @@ from tests.browser.conftest import Drawn, Opener, draw_pairs, serious
 PROMPTS, EACH = 12, 2
 FLIP_MS = 5_000
 """Far above the 150 ms of a move: what is tested is what comes, not when."""
+JOB_MS = 240_000
+"""A worker may draw the demo's first pictures before it comes to this."""
 
 
 def scored(store: Studio, project: int, drawn: Drawn) -> tuple[dict[str, int], dict[str, Any]]:
@@ -182,6 +190,131 @@ def test_the_lab_shows_where_rewards_part_what_flips_and_sends_the_mix_on(
     rows = page.get_by_test_id("mix-row")
     trained = [rows.nth(i).get_attribute("data-reward") for i in range(2)]
     assert trained == ["facts", "colour"]
+
+
+def test_thresholds_rise_and_prompts_count_as_the_library_says(
+    visit: Opener, store: Studio, project: int
+) -> None:
+    drawn = draw_pairs(store, project, PROMPTS)
+    made, data = scored(store, project, drawn)
+    visitor = visit()
+    page = visitor.go(f"/rewards/lab?set=policy:{drawn.policy_id}&mix={made['facts']}:1:1")
+    quarters = sorted(data["facts"])
+    thresholds = [float(f"{quarters[int(q * len(quarters))]:.3g}") for q in (0.25, 0.5, 0.75)]
+    page.get_by_test_id("lab-way-facts").select_option("rising")
+    rising = page.get_by_test_id("rising")
+    rising.wait_for()
+    assert numbers(rising, "data-thresholds") == thresholds
+    reach = [float((data["facts"] >= one).mean()) for one in thresholds]
+    assert numbers(rising, "data-reach") == pytest.approx(reach, abs=1e-6)
+    page.get_by_test_id("lab-done").press("End")
+    page.wait_for_url("**done=1**")
+
+    # half of the pictures succeed at the middle value, so no prompt is known beforehand
+    page.get_by_test_id("lab-difficulty").select_option("peak")
+    drawn_so = page.get_by_test_id("difficulty")
+    drawn_so.wait_for()
+    success = float(page.get_by_test_id("lab-success").input_value())
+    weights = _operators.difficulty(data["facts"], np.arange(len(data["ids"])) % PROMPTS, success)
+    (mean,) = numbers(drawn_so, "data-mean")
+    assert mean == pytest.approx(weights.mean(), abs=1e-6)
+    visitor.shoot("reward-lab-rising")
+
+    # every curve and transform of the page is the library's
+    shares, dones = [i / 10 for i in range(11)], [0, 0.2, 0.4, 0.7, 1]
+    for kind in ("peak", "band"):
+        hits = np.array([float(i < 10 * p) for p in shares for i in range(10)])
+        known = _operators.difficulty(hits, np.repeat(np.arange(11), 10), 1.0, band=kind == "band")
+        told = ask(page, "reward_shapes", "difficultyWeight", [[kind, p] for p in shares])
+        assert told == pytest.approx(known[::10].tolist(), abs=1e-6)
+    told = ask(page, "reward_shapes", "thresholdAt", [[thresholds, done] for done in dones])
+    assert told == [_operators.rising(thresholds, done) for done in dones]
+    values = {"r": data["facts"] - 0.3}
+    for term in (
+        {"transform": "log"},
+        {"transform": "sign"},
+        {"transform": "rank"},
+        {"transform": "threshold", "thresholds": [0.4]},
+        {"transform": "log-sigmoid", "quantile": 0.7, "scale": "frozen", "temperature": 0.2},
+    ):
+        here = as_term(RewardTerm(name="r", kind="brightness", **term))
+        here = replace(here, base=tuple(values["r"].tolist()))
+        whole = compose(values, np.zeros(len(values["r"]), dtype=np.int64), [here], floor=0.0)
+        (shaped,) = ask(page, "new_run_glances", "transformed", [[values["r"].tolist(), term]])
+        assert shaped == pytest.approx(whole.stages["r"].shaped.tolist(), abs=1e-6)
+
+    # a link says it all, and so does the new run
+    page.reload()
+    rising.wait_for()
+    assert page.get_by_test_id("lab-difficulty").input_value() == "peak"
+    assert page.get_by_test_id("lab-done").input_value() == "1"
+    page.get_by_test_id("lab-use").click()
+    shapes = page.get_by_test_id("mix-shapes")
+    shapes.get_by_test_id("difficulty").wait_for(timeout=30_000)
+    assert numbers(shapes.get_by_test_id("rising"), "data-thresholds") == thresholds
+    shapes.scroll_into_view_if_needed()
+    visitor.shoot("new-run-rising")
+
+
+def numbers(node: Locator, name: str) -> list[float]:
+    """What an attribute lists."""
+    return [float(part) for part in (node.get_attribute(name) or "").split()]
+
+
+def ask(page: Page, module: str, name: str, calls: list[list[Any]]) -> Any:
+    """What a function of a page's scripts returns for each list of arguments."""
+    script = """async ([module, name, calls]) => {
+        const found = await import(module);
+        return calls.map((given) => found[name](...given));
+    }"""
+    return page.evaluate(script, [f"/static/js/{module}.js", name, calls])
+
+
+def test_a_click_has_the_workers_score_the_set_and_try_edits_and_shows_what_is_stored(
+    visit: Opener, store: Studio, project: int
+) -> None:
+    drawn = draw_pairs(store, project, 3)
+    light = int(rewards.create(store, project, "light", "brightness", {})["id"])
+    wins = {"judge": "saturation"}
+    among = int(rewards.create(store, project, "wins", "win-rate", wins)["id"])
+    key = f"policy:{drawn.policy_id}"
+    visitor = visit()
+    page = visitor.go(f"/rewards/lab?set={key}&mix={light}:1:1,{among}:1:1")
+    assert "12 values" in page.get_by_test_id("unasked").inner_text()
+    page.get_by_test_id("lab-score").click()
+    scatter = page.get_by_test_id("scatter")
+    scatter.wait_for(timeout=JOB_MS)  # a score worker has been there
+    assert page.get_by_test_id("unasked").count() == 0
+    shown = reward_sets.resolve(store, project, key)
+    ids = [one.id for one in shown]
+    said = {
+        name: reward_sets.values(store, i, ids) for name, i in (("light", light), ("wins", among))
+    }
+    assert set(said["light"].status) == set(said["wins"].status) == {"ok"}
+    for prompt in {one.prompt_id for one in shown}:  # two siblings share one win
+        mine = [one.prompt_id == prompt for one in shown]
+        assert said["wins"].values[mine].sum() == pytest.approx(1)
+    scatter.press("ArrowRight")
+    for _ in range(12):
+        scatter.press("Shift+ArrowRight")
+        scatter.press("Shift+ArrowUp")
+    page.get_by_test_id("brushed").locator(".lab-thumb").first.click()
+    told = [float(text) for text in page.locator("dialog dd").all_inner_texts()]
+    rows = zip(said["light"].values.tolist(), said["wins"].values.tolist(), strict=True)
+    assert tuple(told) in {(round(a, 4), round(b, 4)) for a, b in rows}
+    page.keyboard.press("Escape")
+
+    page.get_by_test_id("try-edits").click()
+    cell = page.locator("[data-testid=edit-brightness][data-reward=light]")
+    cell.wait_for(timeout=JOB_MS)
+    report = reward_edits.report(store, project, light)
+    assert report is not None and report["pictures"] == 6
+    lever = next(one for one in report["levers"] if one["edit"] == "brightness")
+    assert float(cell.get_attribute("data-leverage") or "nan") == pytest.approx(lever["leverage"])
+    # what compares siblings has no value of its own for an edited picture, and says so
+    page.get_by_text("compares pictures with one another").first.wait_for(timeout=JOB_MS)
+    cell.click()
+    assert page.get_by_test_id("worst").locator("img").count() == 2 * len(lever["worst"])
 
 
 def test_a_phone_and_the_dark_see_the_lab_and_a_rewards_audit_and_versions(
