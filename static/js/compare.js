@@ -41,16 +41,16 @@ async function list(main, page) {
 
 function comparisons(rows) {
   return el("table", { class: "tbl pad", "data-testid": "comparisons" },
-    el("thead", null, el("tr", null, el("th", null, "comparison"), el("th", null, "status"), el("th", { class: "num" }, "prompts"), el("th", { class: "num" }, "votes"), el("th", { class: "num" }, "tuned wins, people"), el("th", { class: "num" }, "tuned wins, simulated"), el("th", { class: "num" }, "made"))),
+    el("thead", null, el("tr", null, el("th", null, "comparison"), el("th", null, "status"), el("th", { class: "num opt" }, "prompts"), el("th", { class: "num opt" }, "votes"), el("th", { class: "num" }, "tuned wins, people"), el("th", { class: "num opt" }, "tuned wins, simulated"), el("th", { class: "num opt" }, "made"))),
     el("tbody", null, rows.map((row) => {
       const people = row.by?.people || row;
       const simulated = row.by?.simulated || {};
       const open = (people.pairs ?? 0) >= BLIND_VOTES;
       return el("tr", null, el("td", null, el("a", { class: "strong", href: `/compare?id=${row.id}` }, row.name)),
         el("td", null, row.status === "drawing" ? el("span", { class: "pill muted" }, icon("clock"), `drawing ${Math.floor((row.progress || 0) * 100)} %`) : jobPill(row.status)),
-        el("td", { class: "num" }, fmt.int(row.num_prompts)), el("td", { class: "num" }, fmt.int(count(people.votes))),
+        el("td", { class: "num opt" }, fmt.int(row.num_prompts)), el("td", { class: "num opt" }, fmt.int(count(people.votes))),
         el("td", { class: "num" }, open ? share(people.win_rate, people.low, people.high) : el("span", { class: "faint", title: `Shown after ${BLIND_VOTES} votes` }, "hidden")),
-        el("td", { class: "num" }, count(simulated.votes) ? share(simulated.win_rate, simulated.low, simulated.high) : el("span", { class: "faint" }, "–")), el("td", { class: "num muted" }, fmt.ago(row.created_at)));
+        el("td", { class: "num opt" }, count(simulated.votes) ? share(simulated.win_rate, simulated.low, simulated.high) : el("span", { class: "faint" }, "–")), el("td", { class: "num muted opt" }, fmt.ago(row.created_at)));
     })));
 }
 
@@ -107,7 +107,7 @@ async function one(main, page, id) {
   const mine = [];
   const judge = new Judge({ comparison: id });
   const stage = new Stage({ tags: ["A", "B"], onpick: (side) => state.mode === "blind" && vote(side) });
-  const ui = { bar: el("div", { class: "bar" }), prompt: el("p", { class: "prompt", "data-testid": "prompt", translate: "no" }), film: el("div", { class: "film", role: "group", "aria-label": "Prompts" }), side: el("aside", { class: "pane", "aria-label": "Verdict" }), left: el("section", { class: "pane", "aria-label": "Pictures" }) };
+  const ui = { bar: el("div", { class: "bar cmp-bar" }), prompt: el("p", { class: "prompt", "data-testid": "prompt", translate: "no" }), film: el("div", { class: "film", role: "group", "aria-label": "Prompts" }), side: el("aside", { class: "pane", "aria-label": "Verdict" }), left: el("section", { class: "pane", "aria-label": "Pictures" }) };
   fill(main, ui.bar, el("div", { class: "panes cmp" }, ui.left, ui.side));
   const unbind = keys.bind("Compare", bindings());
   judge.addEventListener("pair", draw);

@@ -97,6 +97,7 @@ export function button(label, { onclick, kind = "", size = "", icon: sign, key, 
 
 const MINUS = "−";
 const sign = (x) => (x < 0 ? MINUS : "");
+const short = (x, digits) => Math.abs(x).toFixed(digits).replace(/^0\./, ".");
 
 /** In which language dates are written. */
 export const locale = () => (document.documentElement.lang || "en").replace(/^en$/, "en-GB");
@@ -105,10 +106,10 @@ export const locale = () => (document.documentElement.lang || "en").replace(/^en
 export const fmt = {
   /** 4096 → "4,096", as the sentences of the studio write it. @param {number} x */
   int: (x) => sign(x) + String(Math.abs(Math.round(x))).replace(/\B(?=(\d{3})+$)/g, ","),
-  /** 0.0421 → "0.042"; a missing number is an en dash. @param {number | null | undefined} x */
-  num: (x, digits = 3) => (Number.isFinite(x) ? sign(x) + Math.abs(x).toFixed(digits) : "–"),
+  /** 0.0421 → ".042"; a missing number is an en dash. @param {number | null | undefined} x */
+  num: (x, digits = 3) => (Number.isFinite(x) ? sign(x) + short(x, digits) : "–"),
   /** with its sign always written. @param {number | null | undefined} x */
-  signed: (x, digits = 3) => (Number.isFinite(x) ? (x < 0 ? MINUS : "+") + Math.abs(x).toFixed(digits) : "–"),
+  signed: (x, digits = 3) => (Number.isFinite(x) ? (x < 0 ? MINUS : "+") + short(x, digits) : "–"),
   /** .632 → "63.2 %". @param {number | null | undefined} x */
   pct: (x, digits = 0) => (Number.isFinite(x) ? `${(x * 100).toFixed(digits)} %` : "–"),
   /** half of a 95 % interval from its ends, or from a standard error */

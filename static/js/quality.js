@@ -122,7 +122,7 @@ export async function mount(main, page) {
   }
 
   function people() {
-    return el("table", { class: "tbl pad qual-people", "data-testid": "people", "aria-label": "People" }, el("thead", null, el("tr", null, el("th", null, "person"), el("th", { class: "num opt" }, "answers"), !isOdd() && [el("th", { class: "num" }, "agrees with the rest"), el("th", { class: "opt" }, ""), el("th", { class: "num opt" }, "chose left"), el("th", { class: "num opt" }, "ties"), el("th", { class: "num opt" }, "checks")], el("th", { class: "num opt" }, "median"), el("th", null, el("span", { class: "vh" }, "act")))),
+    return el("table", { class: "tbl pad qual-people", "data-testid": "people", "aria-label": "People" }, el("thead", null, el("tr", null, el("th", null, "person"), el("th", { class: "num opt" }, "answers"), !isOdd() && [el("th", { class: "num" }, "agrees with the rest"), el("th", { class: "opt" }, el("span", { class: "vh" }, "interval")), el("th", { class: "num opt" }, "chose left"), el("th", { class: "num opt" }, "ties"), el("th", { class: "num opt" }, "checks")], el("th", { class: "num opt" }, "median"), el("th", null, el("span", { class: "vh" }, "act")))),
       el("tbody", null, found.people.map((person) => el("tr", { class: person.excluded ? "is-out" : null, "data-testid": "person", "data-user": person.id },
         el("td", { class: "who" }, el("span", { class: "strong", translate: "no" }, person.name), person.excluded && [" ", el("span", { class: "badge warn", title: `by ${person.excluded.by}, ${fmt.ago(person.excluded.at)}` }, "excluded")],
           person.flags.map((flag) => el("p", { class: "meta flag", "data-testid": "flag", "data-kind": flag.kind }, icon("flag", "warn"), el("span", null, flag.text)))),

@@ -14,6 +14,8 @@ const FOOT = 14;
 /** "If the weight were a tenth more or less." */
 const TENTH = 0.1;
 
+const points = (/** @type {number} */ share) => num(100 * share, share < 0.0005 ? 0 : 1);
+
 export class FlipsPanel {
   /** @param {HTMLElement} host @param {any} lab */
   constructor(host, lab) {
@@ -62,7 +64,7 @@ export class FlipsPanel {
       series: [{ name: "flipped", points: grid.map((_, i) => [i, 100 * shares[i]]), colour: rewardColour(lab.mix.terms.indexOf(term)) }], onPick: (step) => this.pick(term, grid[step]) });
     for (const text of chart.querySelectorAll("text")) if (Number(text.getAttribute("y")) > HEIGHT - FOOT) text.remove(); // its steps are no weights
     const ticks = el("div", { class: "lab-ticks micro faint", "aria-hidden": "true" }, [0, 0.25, 0.5, 0.75, 1].map((share) => el("span", null, num(most * share))));
-    fill(this.plot, el("div", { class: "chart-h" }, el("b", { class: "clip", translate: "no" }, name), el("span", { class: "muted nowrap" }, "% of pairs by its weight"), el("span", { class: "grow" }), el("span", { class: "muted nowrap", "data-testid": "tenth", "data-less": less, "data-more": more }, `A tenth less ${num(100 * less, 1)} %, a tenth more ${num(100 * more, 1)} %`)), chart, ticks);
+    fill(this.plot, el("div", { class: "chart-h" }, el("b", { class: "clip", translate: "no" }, name), el("span", { class: "muted nowrap" }, "% of pairs by its weight"), el("span", { class: "grow" }), el("span", { class: "muted nowrap", "data-testid": "tenth", "data-less": less, "data-more": more }, `A tenth less ${points(less)} %, a tenth more ${points(more)} %`)), chart, ticks);
   }
 
   /** The curve of a weight, which its own value does not change: worked out when something else did. @param {number} at @param {number[]} asked */

@@ -27,10 +27,10 @@ function fit(group, judge, votes) {
     el("div", { class: "sec-h" }, el("h3", null, "Who is better here"), el("span", { class: "meta muted clip", translate: "no" }, judge.name)),
     el("p", { class: "meta muted", style: "margin-bottom:6px" }, said(judge, votes)),
     el("table", { class: "tbl dt", "data-testid": "ranking-table" },
-      el("thead", null, el("tr", null, el("th", null, el("span", { class: "vh" }, "picture")), el("th", { class: "num" }, "win rate"), el("th", { class: "num" }, "judge"), el("th", { class: "num" }, votes ? "with people" : "strength"), el("th", null, el("span", { class: "vh" }, "interval")))),
+      el("thead", null, el("tr", null, el("th", null, el("span", { class: "vh" }, "picture")), el("th", { class: "num" }, "win rate"), votes > 0 && el("th", { class: "num" }, "judge"), el("th", { class: "num" }, votes ? "with people" : "strength"), el("th", null, el("span", { class: "vh" }, "interval")))),
       el("tbody", null, ranked.map((one) => el("tr", { "data-tile": one.tile },
         el("td", null, group.sheet_url ? sheetTile(group.sheet_url, group.tiles, one.tile, 24) : String(one.tile)),
-        cell(one.rate, 2), cell(one.judge, 2), cell(one.both, 2),
+        cell(one.rate, 2), votes > 0 && cell(one.judge, 2), cell(one.both, 2),
         el("td", { title: `95 % ${num(one.both - Z95 * one.sd)} to ${num(one.both + Z95 * one.sd)}` }, intervalLine(one.both, one.both - Z95 * one.sd, one.both + Z95 * one.sd, { width: 92, from: -reach, to: reach, chance: 0 })))))),
     counts === null ? null : el("p", { class: "micro faint", style: "margin-top:6px" }, counts
       ? `Its plain verdicts spread the rates by ${num(judge.spread)}, a coin's seldom by ${num(judge.mark)}.`

@@ -10,7 +10,7 @@ import { count, figure } from "/static/js/svg.js";
 
 /** Around the drawn tree: heading, card, facts, legend and space. */
 const AROUND = 36 + 72 + 42 + 32 + 12;
-const LEAST = 472;
+const LEAST = 376;
 
 /**
  * @param {{group: any, leaf: any, full: any, groups: any[], choose: (group: number, leaf: number) => void, width: number, height: number}} asked

@@ -145,6 +145,9 @@ async function start() {
   const help = $("keys");
   if (help) help.onclick = keysHelp;
   drawYou();
+  const rail = /** @type {HTMLElement} */ (document.querySelector("#palate .rail"));
+  const here = /** @type {HTMLElement | null} */ (rail.querySelector("[aria-current]"));
+  if (here) rail.scrollLeft = here.offsetLeft + here.offsetWidth - rail.clientWidth; // on a phone it is longer than the screen
   if (props.pulse !== false && who().role !== "annotator") undo.push(poll(pulse, 5));
   try {
     const module = await import(main.dataset.module || "");
@@ -207,6 +210,7 @@ window.addEventListener("storage", (e) => { if (e.key === "palate.theme") applyT
 function begin() {
   if (!$("palate")) return false;
   /** @type {any} */ (window.requestAnimationFrame).end?.(); // see head.html
+  $("palate").parentElement?.closest("main")?.setAttribute("role", "presentation"); // Gradio's: a page has one main part, and it is ours
   applyTheme();
   bindGo();
   start();

@@ -1,7 +1,7 @@
 /** Today: what is there, what runs, and the one thing to do next. */
 import { api, button, el, empty, fill, fmt, icon, kbd, keys, live, note, poll, who } from "/static/js/lib.js";
 import { progress as studyProgress } from "/static/js/study_parts.js";
-import { gainText, methodName, runPill, share, stepMeter, whenText } from "/static/js/views.js";
+import { gainText, jobWord, methodName, runPill, share, stepMeter, whenText } from "/static/js/views.js";
 
 const LOOP = [["stack", "Draw"], ["label", "Label"], ["sliders", "Reward"], ["runs", "Train"], ["compare", "Compare"]];
 
@@ -135,9 +135,9 @@ function runsLine(runs) {
 
 function runTable(runs) {
   return el("table", { class: "tbl pad" },
-    el("thead", null, el("tr", null, ["status", "run", "method", "step"].map((word, i) => el("th", { class: i === 2 ? "opt" : null }, word)), el("th", { class: "opt" }, "reward"), el("th", { class: "num" }, "held-out, vs base"), el("th", { class: "num opt" }, "left or ended"))),
+    el("thead", null, el("tr", null, ["status", "run", "method", "step"].map((word, i) => el("th", { class: i === 2 ? "opt" : null }, word)), el("th", { class: "opt spark" }, "reward"), el("th", { class: "num" }, "held-out, vs base"), el("th", { class: "num opt" }, "left or ended"))),
     el("tbody", null, runs.slice(0, 6).map((run) => el("tr", null, el("td", null, runPill(run)), el("td", null, el("a", { class: "strong", href: `/runs/${run.id}` }, run.name)),
-      el("td", { class: "muted opt" }, methodName(run)), el("td", null, stepMeter(run)), el("td", { class: "opt" }, spark(run.spark)), el("td", { class: "num" }, gainText(run.gain)), el("td", { class: "num opt" }, whenText(run))))));
+      el("td", { class: "muted opt" }, methodName(run)), el("td", null, stepMeter(run)), el("td", { class: "opt spark" }, spark(run.spark)), el("td", { class: "num" }, gainText(run.gain)), el("td", { class: "num opt" }, whenText(run))))));
 }
 
 /** A line of a run's reward, gaps left as gaps. @param {(number | null)[]} values */
@@ -166,10 +166,8 @@ function rewardTable(rewards) {
 const alarm = (entry) => el("div", { class: "al" }, icon(entry.level === "error" ? "fail" : "warn", entry.level === "error" ? "bad" : "warn"),
   el("p", null, entry.text, entry.url && [" ", el("a", { class: "link", href: entry.url }, "Open")]));
 
-const KINDS = { generate: "Drawing pictures", cells: "Drawing a board", compare: "Drawing a comparison", study: "Drawing a study", choose: "Choosing pairs", score: "Scoring", judge: "Judging", simulate: "Simulated annotators", learn: "Learning a reward", references: "Keeping references", import_rows: "Importing", probe: "Probing" };
-
-const working = (job) => el("div", { class: "wk", "data-testid": "working" }, el("span", { class: "grow clip" }, el("b", { class: "strong" }, KINDS[job.kind] || job.kind), el("span", { class: "meta muted" }, ` ${job.message}`)),
-  el("span", { class: "meter go", role: "progressbar", "aria-label": KINDS[job.kind] || job.kind, "aria-valuenow": Math.floor(100 * job.progress), "aria-valuemin": 0, "aria-valuemax": 100 }, el("b", { style: `width:${100 * job.progress}%` })), el("span", { class: "meta tn" }, `${Math.floor(100 * job.progress)} %`));
+const working = (job) => el("div", { class: "wk", "data-testid": "working" }, el("span", { class: "grow clip" }, el("b", { class: "strong" }, jobWord(job.kind)), el("span", { class: "meta muted" }, ` ${job.message}`)),
+  el("span", { class: "meter go", role: "progressbar", "aria-label": jobWord(job.kind), "aria-valuenow": Math.floor(100 * job.progress), "aria-valuemin": 0, "aria-valuemax": 100 }, el("b", { style: `width:${100 * job.progress}%` })), el("span", { class: "meta tn" }, `${Math.floor(100 * job.progress)} %`));
 
 const checkpoint = (entry) => el("div", { class: "ck", "data-testid": "checkpoint" }, el("span", { class: "clip" }, el("a", { class: "strong", translate: "no", href: `/runs/${entry.run_id}` }, entry.name), el("span", { class: "meta muted" }, ` step ${entry.step}, ${fmt.ago(entry.created_at)}`)),
   el("a", { class: "btn sm", href: `/compare?sources=policy:${entry.base},run:${entry.run_id}@${entry.step}`, "aria-label": `Look at step ${entry.step} of ${entry.name} beside its base` }, "Look"));

@@ -18,6 +18,16 @@ function pill([sign, tone, word], testid) {
   return el("span", { class: "pill", "data-testid": testid }, mark, word);
 }
 
+/** kind of job → what is being done */
+const KINDS = {
+  generate: "Drawing pictures", cells: "Drawing a board", compare: "Drawing a comparison", study: "Drawing a study", untrained: "Drawing without training", latents: "Decoding latents",
+  choose: "Choosing pairs", score: "Scoring", score_set: "Scoring", edits: "Trying cheap edits", audit: "Auditing a judge", look: "Looking at pictures", glance: "Trying a reward", judge: "Judging", judge_rollouts: "Judging rollouts",
+  simulate: "Simulated annotators", learn: "Learning a reward", references: "Keeping references", import_rows: "Importing", import_rollouts: "Importing rollouts", notify: "Telling a webhook", probe: "Probing", train: "Training a run",
+};
+
+/** @param {string} kind of a job */
+export const jobWord = (kind) => KINDS[kind] || kind;
+
 /** @param {string} status of a job or a comparison */
 export const jobPill = (status) => pill(JOBS[status] || ["info", "muted", status], "job-status");
 

@@ -8,7 +8,7 @@ const CHOICES = { left: "left", right: "right", tie: "tie", both_bad: "both bad"
 
 /** @param {HTMLElement} main @param {any} page */
 export async function mount(main, page) {
-  const left = el("section", { class: "pane scroll", "aria-label": "What you judged" });
+  const left = el("section", { class: "pane scroll", tabindex: 0, "aria-label": "What you judged" });
   const side = el("aside", { class: "pane scroll", "aria-label": "Your account" });
   fill(main, el("div", { class: "panes people you" }, left, side));
   await Promise.all([drawHistory(), drawSide()]);
