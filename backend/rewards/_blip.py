@@ -57,7 +57,7 @@ class Blip:
         self.head = {at: tensor.double().numpy() for at, tensor in parts["mlp"].items()}
         self.tokenizer: Any = _hub.load("AutoTokenizer", tokenizer)
         self.sight = _sight.Sight("crop", side, side)
-        self.places = _sight.Remembered(self._places, KEPT)
+        self.places = _sight.Remembered(self.sight, self._places, KEPT)
 
     def first(self, images: Images, prompts: Sequence[str]) -> NDArray[np.float32]:
         """The state of each prompt's first token after it looked at its picture, (B, D)."""
@@ -88,12 +88,12 @@ class Blip:
         """Share of each prompt's tokens that is never read, (B,)."""
         return _clip.unread(self.tokenizer, prompts, LENGTH)
 
-    def _places(self, images: Images) -> NDArray[np.float32]:
+    def _places(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch
 
-        pixels = torch.from_numpy(self.sight(images)).to(self.device)
+        ready = torch.from_numpy(pixels).to(self.device)
         with torch.inference_mode():
-            states = self.vision(pixel_values=pixels).last_hidden_state
+            states = self.vision(pixel_values=ready).last_hidden_state
         return np.asarray(states.float().cpu().numpy())
 
 

@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.errors import RewardError
 from backend.rewards import _hub, _sight
@@ -41,18 +42,18 @@ class Eye:
         self.length = int(self.model.config.text_config.max_position_embeddings)
         self.scale = float(math.exp(float(self.model.logit_scale)))
         self.sight = _sight.of(name, int(self.model.config.vision_config.image_size), rule)
-        self.image = _sight.Remembered(self._image)
+        self.image = _sight.Remembered(self.sight, self._image)
         self.passes = 0
         """Pictures that went through the network."""
         self._texts: dict[str, Embeddings] = {}
 
-    def _image(self, images: Images) -> Embeddings:
+    def _image(self, pixels: NDArray[np.float32]) -> Embeddings:
         import torch
 
-        self.passes += len(images)
-        pixels = torch.from_numpy(self.sight(images)).to(self.device)
+        self.passes += len(pixels)
+        ready = torch.from_numpy(pixels).to(self.device)
         with torch.inference_mode():
-            return _rows(self.model.get_image_features(pixel_values=pixels))
+            return _rows(self.model.get_image_features(pixel_values=ready))
 
     def text(self, prompts: Sequence[str]) -> Embeddings:
         """B prompts → (B, D); one at a time, so that none depends on its company."""

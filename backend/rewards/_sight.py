@@ -5,8 +5,9 @@
     pad    longest side to `side`, black around it                            (HPSv2: factory.py)
 
 Resizing decides more than number formats do, and the stock processors resize by PIL or by tensors,
-as the machine has it; so it is done here, a thread a picture, since PIL works beside Python. What
-an encoder made of a picture is remembered, so that several heads on one encoder share its pass.
+as the machine has it; so it is done here, a thread a picture, since PIL works beside Python, and
+the next pictures are made ready while the encoder looks at these. What an encoder made of a picture
+is remembered, so that several heads on one encoder share its pass.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import hashlib
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -50,10 +51,18 @@ class Sight:
 
     def __call__(self, images: Images) -> NDArray[np.float32]:
         """(B, H, W, 3) uint8 → (B, 3, side, side)."""
-        with ThreadPoolExecutor(min(len(images), os.cpu_count() or 1)) as pool:
-            seen = np.stack(list(pool.map(self._one, images))).astype(np.float32) / 255
-        scaled = (seen - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+        seen = np.empty((len(images), 3, self.side, self.side), np.float32)
+        with _threads(len(images)) as pool:
+            list(pool.map(self._put, images, seen))
+        return seen
+
+    def _put(self, image: NDArray[np.uint8], seen: NDArray[np.float32]) -> None:
+        """One picture (H, W, 3) into its place (3, side, side): each colour while it is at hand."""
+        small = self._one(image)
+        for c, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
+            np.divide(small[:, :, c], np.float32(255), out=seen[c], dtype=np.float32)
+            seen[c] -= np.float32(mean)
+            seen[c] /= np.float32(std)
 
     def _one(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         from PIL import Image
@@ -94,22 +103,43 @@ def of(name: str, side: int, rule: Rule = "crop") -> Sight:
 class Remembered:
     """Embeddings of pictures by their content; each is worked out once."""
 
-    def __init__(self, encode: Callable[[Images], Embeddings], keep: int = KEPT) -> None:
-        self.encode, self.keep = encode, keep
+    def __init__(
+        self, sight: Sight, encode: Callable[[NDArray[np.float32]], Embeddings], keep: int = KEPT
+    ) -> None:
+        self.sight, self.encode, self.keep = sight, encode, keep
         self.kept: OrderedDict[bytes, Embeddings] = OrderedDict()
 
     def __call__(self, images: Images) -> Embeddings:
         """(B, H, W, 3) uint8 → (B, D), or whatever shape `encode` gives a picture."""
-        keys = [_key(image) for image in images]
-        new = [i for i, key in enumerate(keys) if key not in self.kept and key not in keys[:i]]
-        for at in range(0, len(new), BATCH):
-            part = new[at : at + BATCH]
-            for i, row in zip(part, self.encode(images[part]), strict=True):
+        keys = keys_of(images)
+        new = list({key: i for i, key in enumerate(keys) if key not in self.kept}.values())
+        parts = [new[at : at + BATCH] for at in range(0, len(new), BATCH)]
+        for part, pixels in zip(parts, self._ready(images, parts), strict=True):
+            for i, row in zip(part, self.encode(pixels), strict=True):
                 self.kept[keys[i]] = row
         rows = np.stack([self.kept[key] for key in keys])
         while len(self.kept) > self.keep:
             self.kept.popitem(last=False)
         return rows
+
+    def _ready(
+        self, images: Images, parts: Sequence[Sequence[int]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """What the encoder is given, part by part, the next one made beside it."""
+        if not parts:
+            return
+        with ThreadPoolExecutor(1) as aside:
+            coming = aside.submit(self.sight, images[parts[0]])
+            for part in parts[1:]:
+                now, coming = coming.result(), aside.submit(self.sight, images[part])
+                yield now
+            yield coming.result()
+
+
+def keys_of(images: Images) -> list[bytes]:
+    """What pictures (B, H, W, 3) are known by: a hash of shape and content."""
+    with _threads(len(images)) as pool:
+        return list(pool.map(_key, images))
 
 
 def _key(image: NDArray[np.uint8]) -> bytes:
@@ -118,6 +148,11 @@ def _key(image: NDArray[np.uint8]) -> bytes:
         np.ascontiguousarray(image).data
     )  # without a copy of a picture that is in one piece
     return digest.digest()
+
+
+def _threads(num: int) -> ThreadPoolExecutor:
+    """One for each picture, as far as there are processors."""
+    return ThreadPoolExecutor(max(1, min(num, os.cpu_count() or 1)))
 
 
 def unit(rows: NDArray[np.float32]) -> Embeddings:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from backend.config import Config as Settings
@@ -54,14 +55,14 @@ class Backbone:
         if _hub.path(name, "preprocessor_config.json") is None:
             sight = _sight.Sight("crop", 224, 256, IMAGENET_MEAN, IMAGENET_STD)
         self.sight = sight
-        self.image = _sight.Remembered(self._image)
+        self.image = _sight.Remembered(sight, self._image)
 
-    def _image(self, images: Images) -> Embeddings:
+    def _image(self, pixels: NDArray[np.float32]) -> Embeddings:
         import torch
 
-        pixels = torch.from_numpy(self.sight(images)).to(self.device)
+        ready = torch.from_numpy(pixels).to(self.device)
         with torch.inference_mode():
-            tokens = self.model(pixel_values=pixels).last_hidden_state
+            tokens = self.model(pixel_values=ready).last_hidden_state
         return _sight.unit(tokens[:, 0].float().cpu().numpy())
 
 

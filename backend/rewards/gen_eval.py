@@ -19,6 +19,7 @@ from pydantic import Field
 
 from backend.config import Config as Settings
 from backend.rewards import _clip, _detector, _hub, _scene
+from backend.rewards._recall import recalled
 from backend.rewards._scene import Box
 from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Scores, Shape
@@ -55,6 +56,7 @@ class GenEval:
     def __init__(self, config: Config) -> None:
         self.config, self.detector = config, _detector.share(config.model)
 
+    @recalled
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         """Whether what the prompt names is in the picture as asked."""
         held: list[dict[str, list[bool]] | None] = []

@@ -19,6 +19,7 @@ from pydantic import Field
 from backend.config import Config as Settings
 from backend.errors import RewardError
 from backend.rewards import _hub, _qwen, _templates
+from backend.rewards._recall import recalled
 from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Scores, Shape
 
@@ -74,6 +75,7 @@ class HpsV3:
         self.words = _templates.read(found, ("{prompt}", MARK)) if found else OURS
         self.judge = share(config.model, config.file, config.base)
 
+    @recalled
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         """μ of every picture."""
         asked = [self.words.replace("{prompt}", _qwen.plain(prompt)) for prompt in prompts]

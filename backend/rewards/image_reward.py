@@ -18,6 +18,7 @@ from backend.config import Config as Settings
 from backend.errors import RewardError
 from backend.rewards import _blip, _clip, _hub
 from backend.rewards._folding import folded
+from backend.rewards._recall import recalled
 from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Scores, Shape
 
@@ -56,6 +57,7 @@ class ImageReward:
                 f"encoder gives {width}; give another file."
             )
 
+    @recalled
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         """The folded head on the prompt's state, in the unit of the published scores."""
         raw = self.blip.first(images, prompts).astype(np.float64) @ self.vector + self.bias

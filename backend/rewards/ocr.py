@@ -18,6 +18,7 @@ from pydantic import Field
 
 from backend.config import Config as Settings
 from backend.rewards import _hub, _reader
+from backend.rewards._recall import recalled
 from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Scores, Shape
 
@@ -48,6 +49,7 @@ class Ocr:
     def __init__(self, config: Config) -> None:
         self.reader = _reader.share(config.model)
 
+    @recalled
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         """How near what is read comes to what was asked; read only where something was asked."""
         values, letters = np.full(len(prompts), np.nan), np.full(len(prompts), np.nan)

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from backend.config import Config as Settings
 from backend.rewards import _hub, _qwen, _templates
+from backend.rewards._recall import recalled
 from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Floats, Images, Scores, Shape, Status
 
@@ -64,6 +65,7 @@ class UnifiedReward:
         self.words = _templates.read(found, ("{prompt}",)) if found else OURS
         self.vlm, self.respect = _qwen.share(config.model, config.most_pixels), config.respect
 
+    @recalled
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         """The mark in the chosen respect, or the mean of all three."""
         said = [

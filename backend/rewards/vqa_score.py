@@ -17,6 +17,7 @@ from pydantic import Field
 from backend.config import Config as Settings
 from backend.errors import ConfigError
 from backend.rewards import _hub, _qwen
+from backend.rewards._recall import recalled
 from backend.rewards._traits import Traits
 from backend.rewards.interface import Files, Images, Scores, Shape
 
@@ -49,6 +50,7 @@ class VqaScore:
         self.vlm, self.question = _qwen.share(config.model, config.most_pixels), config.question
         self.yes, self.no = self.vlm.word("Yes"), self.vlm.word("No")
 
+    @recalled
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         """The chance of Yes as the first word."""
         said = [

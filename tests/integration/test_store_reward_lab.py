@@ -135,6 +135,15 @@ def test_a_set_is_scored_once_by_each_version_and_what_fails_is_told_with_its_pi
     )
     assert renewed["rewards"][0]["asked"] == 6
 
+    def refuse(kind: str, config: dict[str, Any]) -> Any:
+        raise OSError("nothing has to be loaded for what is known")
+
+    monkeypatch.setattr(models, "reward", refuse)
+    known = work(services, reward_sets.score(services, made.project, key, [one]), score_set)
+    assert known["rewards"][0] == {
+        "id": one, "name": "light", "asked": 0, "known": 6, "missing": 0, "reason": ""
+    }  # fmt: skip
+
 
 def test_siblings_are_asked_about_together_and_a_reward_that_cannot_be_loaded_stops_nobody(
     services: Studio, monkeypatch: pytest.MonkeyPatch

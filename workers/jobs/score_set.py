@@ -47,6 +47,8 @@ def _one(
     nothing = {"asked": 0, "known": 0, "missing": len(files)}
     try:
         version = rewards.version_of(reward)
+        if not frame.args["again"] and not _unsettled(frame, reward["id"], version, files):
+            return _told(frame, reward["id"], files, 0)  # known in full: nothing is loaded
         scorer = checked(models.reward(reward["kind"], reward["config"]), reward["name"])
     except PalateError as error:
         return {**nothing, "reason": str(error)}
@@ -65,31 +67,40 @@ def _one(
         done += len(part)
         message = f"{reward['name']}: {done} of {len(wanted)} pictures scored"
         frame.step(whole[0] + len(files) - len(wanted) + done, whole[1], message)
-    said_now = reward_sets.values(frame.studio, reward["id"], [file.id for file in files])
-    missing = [i for i, status in enumerate(said_now.status) if status != "ok"]
-    reason = next((said_now.detail[i] for i in missing if said_now.detail[i]), "")
-    return {
-        "asked": len(wanted),
-        "known": len(files) - len(wanted),
-        "missing": len(missing),
-        "reason": reason,
-    }
+    return _told(frame, reward["id"], files, len(wanted))
+
+
+def _told(
+    frame: JobFrame, reward_id: int, files: Sequence[SampleFile], asked: int
+) -> dict[str, Any]:
+    """What is said of a reward that was asked about so many of the pictures."""
+    now = reward_sets.values(frame.studio, reward_id, [file.id for file in files])
+    missing = [i for i, status in enumerate(now.status) if status != "ok"]
+    reason = next((now.detail[i] for i in missing if now.detail[i]), "")
+    known = len(files) - asked
+    return {"asked": asked, "known": known, "missing": len(missing), "reason": reason}
+
+
+def _unsettled(
+    frame: JobFrame, reward_id: int, version: str, files: Sequence[SampleFile]
+) -> list[int]:
+    """Rows of the pictures that this version of a reward has not settled in their own samples."""
+    ids = [file.id for file in files]
+    return reward_sets.to_ask(reward_sets.values(frame.studio, reward_id, ids), version)
 
 
 def _wanted(
     frame: JobFrame, reward_id: int, version: str, scorer: Checked, files: Sequence[SampleFile]
 ) -> list[SampleFile]:
     """The pictures that must be asked about, newest first; of a group all or none."""
-    studio = frame.studio
-    ids = [file.id for file in files]
     if frame.args["again"]:
         return list(files)
-    rows = reward_sets.to_ask(reward_sets.values(studio, reward_id, ids), version)
+    rows = _unsettled(frame, reward_id, version, files)
     if scorer.shape == "groupwise":
         touched = {files[i].prompt for i in rows}
         return [file for file in files if file.prompt in touched]
-    if rows and reward_sets.take_over(studio, reward_id, version, [files[i] for i in rows]):
-        rows = reward_sets.to_ask(reward_sets.values(studio, reward_id, ids), version)
+    if rows and reward_sets.take_over(frame.studio, reward_id, version, [files[i] for i in rows]):
+        rows = _unsettled(frame, reward_id, version, files)
     return [files[i] for i in rows]
 
 
