@@ -93,6 +93,9 @@ def loop(  # noqa: PLR0913 - one for each option
     tastes: Annotated[
         int, typer.Option(min=1, max=2, help="Tastes among the simulated annotators.")
     ] = 1,
+    heldout: Annotated[
+        int, typer.Option(min=16, max=512, help="Prompts on which the result is measured.")
+    ] = 512,
     home: Annotated[
         Path | None, typer.Option(help="Data folder to keep.", show_default="a temporary one")
     ] = None,
@@ -105,7 +108,9 @@ def loop(  # noqa: PLR0913 - one for each option
     from workers import loop as whole_loop
 
     with sentences():
-        plan = whole_loop.LoopPlan(recipe, labels, minutes, seed, json, rounds, processes, tastes)
+        plan = whole_loop.LoopPlan(
+            recipe, labels, minutes, seed, json, rounds, processes, tastes, heldout
+        )
         whole_loop.run(plan, home, say=typer.echo)
 
 

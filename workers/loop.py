@@ -64,6 +64,8 @@ class LoopPlan:
     processes: int = 1
     tastes: int = 1
     """1: all annotators look mostly at the prompt; 2: every other one at colour and place too."""
+    heldout: int = NUM_HELDOUT
+    """Prompts on which the result is measured, at most 512."""
 
 
 @dataclass
@@ -186,7 +188,7 @@ class Loop:
                 base_policy_id=base,
                 tuned_policy_id=tuned,
                 prompt_set_id=self._set("heldout"),
-                num_prompts=NUM_HELDOUT,
+                num_prompts=self.plan.heldout,
                 seed=self.plan.seed,
             )
             phase["nfe"] = self._wait(row["job_id"])["nfe"]
@@ -197,9 +199,8 @@ class Loop:
             ]
             for one in (*watched, reward["id"]):
                 for policy_id in (base, tuned):
-                    self._wait(
-                        rewards.score(self.studio, one, policy_id=policy_id, limit=NUM_HELDOUT)
-                    )
+                    limit = self.plan.heldout
+                    self._wait(rewards.score(self.studio, one, policy_id=policy_id, limit=limit))
         with self._phase("blind"):
             self._simulate(row["num_prompts"], row["id"])
         compared = comparisons.get(self.studio, row["id"], reveal=True)

@@ -33,6 +33,8 @@ def test_the_loop_goes_round_and_writes_its_figures(tmp_path: Path) -> None:
         "3",
         "--tastes",
         "2",
+        "--heldout",
+        "256",
         "--json",
         str(out),
     ]
