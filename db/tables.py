@@ -315,6 +315,19 @@ class Judgement(Base):
     )
 
 
+class Purse(Base):
+    """What a run has spent of its budget for one judge on a server, calls under way as they are
+    expected; all of its workers share the row."""
+
+    __tablename__ = "purse"
+    run_id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+    )
+    judge: Mapped[str] = mapped_column(primary_key=True)  # kind, and a hash of what is asked
+    tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    money: Mapped[float] = mapped_column(default=0.0)
+
+
 class Run(Base):
     """One training run with its full resolved settings. `wanted` is what people asked of it."""
 

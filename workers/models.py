@@ -9,6 +9,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from backend.registry import policies
+from backend.rewards import _judge_price
 from backend.services import rewards
 from backend.services.studio import Studio, open_studio
 from workers.bare import device
@@ -57,10 +58,11 @@ def policy(family: str, config: dict[str, Any], adapter: str | None = None) -> P
     return model  # type: ignore[no-any-return]
 
 
-def reward(kind: str, config: dict[str, Any]) -> Any:
-    """A scorer with its weights, kept between jobs."""
-    key = f"{kind} {json.dumps(config, sort_keys=True)}"
-    scorer = _rewards.pop(key, None) or rewards.load_term(studio(), kind, config)
+def reward(kind: str, config: dict[str, Any], run_id: int | None = None) -> Any:
+    """A scorer with its weights, kept between jobs; a judge that is paid has the run's budget."""
+    payer = run_id if _judge_price.asked(kind, config) else None
+    key = f"{kind} {payer} {json.dumps(config, sort_keys=True)}"
+    scorer = _rewards.pop(key, None) or rewards.load_term(studio(), kind, config, payer)
     _rewards[key] = scorer
     while len(_rewards) > MOST_REWARDS:
         _rewards.popitem(last=False)

@@ -14,6 +14,7 @@ from backend.rewards import _judge_looks as looks
 from backend.rewards._judge_answers import Reading, answers_of
 from backend.rewards._judge_client import Call, Client, Reply
 from backend.rewards._judge_formats import Reader, Said
+from backend.rewards._judge_purse import purse_of
 from backend.rewards._judge_server import Server
 from backend.rewards._version import version
 from backend.rewards.interface import Files, Floats, Images
@@ -42,7 +43,8 @@ class Asking:
         if getattr(files, "answers", None) is not None:
             criterion = str(settings.plain().get("ask", ""))
             answers = answers_of(files, kind, version(kind, settings), criterion)
-        self.client = Client(settings, read_settings().judge_key, answers)
+        purse = purse_of(files, kind, settings)
+        self.client = Client(settings, read_settings().judge_key, answers, purse)
         self.looks = looks.Looks(settings.looks, settings.frames)
         self._fault: str | None = None
 

@@ -9,7 +9,8 @@ What it holds to:
   charged, so it is given up.
 - Nothing gets stuck. Every call has a time limit from end to end, so many are under way at once and
   no more, and after so many failures in a row the next ones fail at once until a pause is over.
-- A budget in tokens and in money is never exceeded by more than the calls under way.
+- A budget in tokens and in money is never exceeded by more than the calls under way, in a run not
+  by all of its workers together (`_judge_purse`).
 
 Sampling parameters are always sent: servers otherwise take those of the model's own settings.
 """
@@ -34,6 +35,7 @@ from PIL import Image
 from backend.errors import EnvironmentProblem, PalateError
 from backend.hooks import check_address
 from backend.rewards._judge_answers import Answers, Ended, Known, Question, Reading
+from backend.rewards._judge_purse import Budget, Pocket, Purse
 from backend.rewards._judge_server import Server
 
 if TYPE_CHECKING:
@@ -94,6 +96,8 @@ class Reply:
     free: bool = False
     """The server turned the question away, as with a wrong key: it is not asked again by this
     process, and costs nothing when another one asks it."""
+    charged: bool = False
+    """The server may have worked on it, and did not say what that took."""
 
 
 @dataclass
@@ -113,12 +117,19 @@ class Spent:
 class Client:
     """Asks a server, in batches; keeps answers, money and failures between them."""
 
-    def __init__(self, settings: Server, key: str = "", answers: Answers | None = None) -> None:
+    def __init__(
+        self,
+        settings: Server,
+        key: str = "",
+        answers: Answers | None = None,
+        purse: Purse | None = None,
+    ) -> None:
         check_address(settings.address, "address", "A judge cannot be asked at")
         self.settings, self._key, self._answers = settings, key, answers
+        self._purse = purse or Pocket(Budget(settings.budget_tokens, settings.budget_money))
         self.spent = Spent()
         self._kept: OrderedDict[str, Reply] = OrderedDict()
-        self._in_a_row, self._shut_until, self._reserved = 0, 0.0, 0
+        self._in_a_row, self._shut_until = 0, 0.0
 
     def ask(self, calls: Sequence[Call], *, recorded: bool = True) -> list[Reply]:
         """One reply a call, in order; equal questions are asked once. What is not to be `recorded`
@@ -225,10 +236,13 @@ class Client:
         """A reply, after retries where those are free, and whether asking again later is free."""
         reply, again = Reply(None, "was not asked"), True
         for attempt in range(self.settings.retries + 1):
-            barred = self._barred(call)
+            aside = self._size(call)
+            barred = self._barred() or await self._take(aside)
             if barred:
                 return Reply(None, barred), True
             reply, again, wait = await self._try(client, call)
+            kept = aside if reply.charged else reply.tokens
+            await self._settle(aside, kept, reply.money)
             self._note(reply.data is not None)
             if not again:
                 break
@@ -246,8 +260,6 @@ class Client:
         """A reply, whether asking again is free, and how long the server wants to be left alone."""
         import httpx
 
-        size = self._size(call)
-        self._reserved += size
         self.spent.calls += 1
         try:
             async with asyncio.timeout(self.settings.timeout_s):
@@ -256,11 +268,10 @@ class Client:
             return Reply(None, f"could not be reached ({type(error).__name__})"), True, 0.0
         except TimeoutError:
             why = f"gave no answer in {self.settings.timeout_s:g} s; it may have been charged"
-            return Reply(None, why), False, 0.0
+            return Reply(None, why, charged=True), False, 0.0
         except httpx.HTTPError as error:
-            return Reply(None, f"broke off in its answer ({type(error).__name__})"), False, 0.0
-        finally:
-            self._reserved -= size
+            why = f"broke off in its answer ({type(error).__name__})"
+            return Reply(None, why, charged=True), False, 0.0
         if status == 429 or status >= 500:
             return Reply(None, f"refused with status {status}"), True, wait
         if status != 200:
@@ -299,17 +310,28 @@ class Client:
 
     # ---- what may be asked
 
-    def _barred(self, call: Call) -> str:
-        """Why a call is not made; empty where it may be."""
+    def _barred(self) -> str:
+        """Why nothing is asked now; empty where it may be."""
         if time.monotonic() < self._shut_until:
             return f"was left alone after {self.settings.breaker} failures in a row"
-        budget = self.settings.budget_tokens
-        if budget and self.spent.tokens + self._reserved + self._size(call) > budget:
-            return f"was not asked: the budget of {budget:,} tokens is spent"
-        money = self.settings.budget_money
-        if money and self.spent.money >= money:
-            return f"was not asked: the budget of {money:g} is spent"
         return ""
+
+    async def _take(self, tokens: int) -> str:
+        """Set tokens aside; a budget that cannot be looked at is not spent from."""
+        if isinstance(self._purse, Pocket):
+            return self._purse.take(tokens)
+        try:
+            return await asyncio.to_thread(self._purse.take, tokens)
+        except PalateError as error:
+            return f"was not asked: {error}"
+
+    async def _settle(self, aside: int, tokens: int, money: float) -> None:
+        if isinstance(self._purse, Pocket):
+            return self._purse.settle(aside, tokens, money)
+        try:
+            await asyncio.to_thread(self._purse.settle, aside, tokens, money)
+        except PalateError as error:  # what was set aside stays spent
+            log.warning("What a judge took could not be put on record: %s", error)
 
     def _size(self, call: Call) -> int:
         """Tokens a call is expected to take: what calls took on average, or its limit."""

@@ -23,6 +23,8 @@ from sqlalchemy.orm import Session
 
 from backend.rewards._judge_answers import GIVEN_UP_S, Ended, Known, Question, Reading
 from backend.rewards._judge_client import digest
+from backend.rewards._judge_purse import Budget
+from backend.services.purses import StoredPurse
 from backend.services.studio import Studio
 from db.tables import Judgement, Pair, Sample
 
@@ -122,9 +124,11 @@ class StoredAnswers:
 
 @dataclass(frozen=True)
 class Shelf:
-    """What a reward may take from a studio: files by their hash, and the record of a judge."""
+    """What a reward may take from a studio: files by their hash, the record of a judge, and in a
+    run what it may spend on one."""
 
     studio: Studio
+    run_id: int | None = None
 
     def __call__(self, name: str) -> Path:
         """A local file with the content of that name."""
@@ -133,6 +137,10 @@ class Shelf:
     def answers(self, kind: str, version: str, criterion: str) -> StoredAnswers:
         """The record of a judge of this kind and version, on what is asked."""
         return StoredAnswers(self.studio, kind, version, criterion)
+
+    def purse(self, judge: str, budget: Budget) -> StoredPurse | None:
+        """The run's purse for a judge; None outside of a run."""
+        return None if self.run_id is None else StoredPurse(self.studio, self.run_id, judge, budget)
 
 
 def spent(studio: Studio) -> dict[str, Any]:

@@ -192,9 +192,10 @@ def load(studio: Studio, reward_id: int) -> Any:
     return load_term(studio, kind, config)
 
 
-def load_term(studio: Studio, kind: str, config: dict[str, Any]) -> Any:
-    """The scorer of a kind with settings, its files taken from the media."""
-    return kinds.get(kind).load(read_config(studio, kind, config), judgements.Shelf(studio))
+def load_term(studio: Studio, kind: str, config: dict[str, Any], run_id: int | None = None) -> Any:
+    """The scorer of a kind with settings, its files taken from the media; of a run, its budget for
+    judges too."""
+    return kinds.get(kind).load(read_config(studio, kind, config), judgements.Shelf(studio, run_id))
 
 
 def version_of(reward: dict[str, Any]) -> str:

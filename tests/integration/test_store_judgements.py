@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from sqlalchemy import func, select
 
 from backend.rewards._judge_answers import GIVEN_UP_S
 from backend.rewards.interface import checked
-from backend.services import judgements, labels, pair_views, rewards, users
+from backend.services import judgements, labels, pair_views, purses, rewards, users
 from backend.services.studio import Studio
 from db.tables import Judgement, Pair, Sample, Score
 from tests import factory
@@ -68,11 +69,11 @@ def hostile(tmp_path: Path) -> Iterator[Hostile]:
     server.kill()
 
 
-def judge(studio: Studio, address: str, **config: Any) -> Any:
+def judge(studio: Studio, address: str, run_id: int | None = None, **config: Any) -> Any:
     """As a worker that was just started has it."""
     told = {"model": "m", "backoff_s": 0.01, "timeout_s": 30.0, "breaker": 1000, **config}
     term = {"address": address, **told}
-    return checked(rewards.load_term(studio, "judge-pair", term), "judge-pair")
+    return checked(rewards.load_term(studio, "judge-pair", term, run_id), "judge-pair")
 
 
 def drawn(prompt: str) -> np.ndarray:
@@ -141,6 +142,44 @@ def test_a_hostile_server_costs_nothing_twice_over_restarts_of_both(
     assert good.criterion == "choice" and good.latency_s is not None
     assert sum("may have been charged" in row.reason for row in found) == EACH
     assert rows["given up"].answer is None
+
+
+def test_the_workers_of_a_run_share_its_budget_and_a_restart_does_not_renew_it(
+    services: Studio, hostile: Hostile
+) -> None:
+    """An answer takes 100 tokens, and so does each worker's start check. One expects the longest
+    answer allowed, 40, of its first calls, so those under way may go beyond what was set aside."""
+    budget = {"budget_tokens": 1000, "max_tokens": 40, "concurrency": 3}
+    halves = [[f"good {i}" for i in range(9)], [f"good {i}" for i in range(9, 18)]]
+    both = [judge(services, hostile.address, 7, **budget) for _ in halves]
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(ask, both, halves))
+    said = [one for half in told for one in half.values()]
+    paid = sum(status == "ok" for _value, status, _reason in said)
+    (purse,) = purses.of_run(services, 7)
+    assert purse["tokens"] == 100 * (paid + 2)  # with two start checks
+    assert 1000 <= purse["tokens"] <= 1000 + 60 * 6 and paid < 18
+    assert all("budget of 1,000 tokens" in reason for _v, status, reason in said if status != "ok")
+    restarted = judge(services, hostile.address, 7, **budget)
+    again = ask(restarted, [*halves[0], *halves[1]])
+    assert sum(status == "ok" for _value, status, _reason in again.values()) == paid
+    assert restarted.judge.asking.client.spent.calls == 0  # what is known is no call
+    other = judge(services, hostile.address, 8, **budget)  # another run, its own budget
+    assert set(status for _v, status, _r in ask(other, ["good 100"]).values()) == {"ok"}
+    assert purses.of_run(services, 7) == [purse]
+
+
+def test_money_is_counted_over_restarts_and_a_call_that_broke_off_keeps_what_it_may_have_cost(
+    services: Studio, hostile: Hostile
+) -> None:
+    prices = {"price_in": 1e4, "price_out": 1e4, "budget_money": 3.0, "concurrency": 1}
+    first = judge(services, hostile.address, 9, **prices)  # an answer costs 1
+    assert ask(first, ["good 1", "half 1"])["good 1"][1] == "ok"
+    (purse,) = purses.of_run(services, 9)
+    assert purse["money"] == pytest.approx(2.0) and purse["tokens"] == 200 + 512
+    second = judge(services, hostile.address, 9, **prices)
+    reasons = [reason for _v, _s, reason in ask(second, ["good 2", "good 3"]).values()]
+    assert all("budget of 3 is spent" in reason for reason in reasons)  # its check was the third
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -19,7 +19,7 @@ def run(job_id: int, attempt: int) -> None:
 def work(frame: JobFrame) -> dict[str, Any]:
     """What the reward says of the pictures; without pictures, what it is."""
     args = frame.args
-    scorer = models.reward(args["kind"], args["config"])
+    scorer = models.reward(args["kind"], args["config"], args["run_id"])
     if args["pictures"] is None:
         learns, pays = isinstance(scorer, Learner), pays_a_judge(scorer)
         return {"shape": scorer.shape, "learns": learns, "pays": pays}

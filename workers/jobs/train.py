@@ -94,7 +94,7 @@ def _train(studio: Studio, task: _Task, team: Team, sink: Sink, control: Control
     terms = [*task.config.rewards, *task.config.watch]
     inline = task.config.scoring.where == "inline"
     scorers = {
-        term.name: rewards.load_term(studio, term.kind, term.config)
+        term.name: rewards.load_term(studio, term.kind, term.config, task.run_id)
         if inline
         else RemoteScorer(desk, term.name, term.kind, term.config)
         for term in terms
