@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
+from app.choices import labels
 from backend.config import Config
 from backend.errors import ConfigError
 
@@ -112,6 +113,7 @@ def _field(path: str, label: str, field: JsonDict, required: bool, optional: boo
         "unit": field.get("unit"),
         "lines": field.get("lines"),
         "choices": choices,
+        "labels": labels(path.rsplit(".", 1)[-1], choices) or None if choices else None,
         "min": low,
         "max": high,
         "above": field.get("exclusiveMinimum"),

@@ -3,7 +3,7 @@
  * stands in the place of its help, as soon as it is typed.
  *
  * @typedef {{path: string, label: string, help?: string, kind: "int"|"number"|"bool"|"text"|"choice"|"list"|"map"|"json", value?: any,
- *   default?: any, required?: boolean, optional?: boolean, unit?: string, choices?: any[], min?: number, max?: number,
+ *   default?: any, required?: boolean, optional?: boolean, unit?: string, choices?: any[], labels?: Record<string, string>, min?: number, max?: number,
  *   above?: number, below?: number, item?: string, min_items?: number, lines?: number}} Field
  *   with `lines` it is a text area of that height, and a list has one item a line
  * @typedef {{path: string, label: string, help?: string, fields: (Field | Group)[]}} Group
@@ -102,6 +102,12 @@ function range(field) {
   return "";
 }
 
+/** What a choice is called; one without words is a name, the same in every language. @param {Field} field @param {any} choice */
+export const choiceText = (field, choice) => (choice === "" ? "none" : field?.labels?.[choice] ?? String(choice));
+
+/** @param {Field} field @param {any} choice */
+export const isNamed = (field, choice) => choice !== "" && !field.labels?.[choice];
+
 /** @param {Field} field @param {any} value @param {string} id */
 function control(field, value, id) {
   const shared = { id, name: field.path, "data-testid": `field-${field.path}`, "aria-describedby": `${id}-help` };
@@ -109,7 +115,7 @@ function control(field, value, id) {
   if (field.kind === "choice") {
     const options = field.optional ? ["", ...(field.choices || [])] : field.choices || [];
     return el("select", { ...shared, class: "sel" }, options.map((choice) =>
-      el("option", { value: JSON.stringify(choice), selected: choice === (value ?? "") }, choice === "" ? "none" : String(choice))));
+      el("option", { value: JSON.stringify(choice), selected: choice === (value ?? ""), translate: isNamed(field, choice) ? "no" : null }, choiceText(field, choice))));
   }
   if (field.kind === "json") return el("textarea", { ...shared, class: "inp", rows: 2, spellcheck: "false" }, show(field, value));
   if (field.lines) return el("textarea", { ...shared, class: "inp", rows: field.lines }, show(field, value));

@@ -1,7 +1,7 @@
 /** The reward mix of a new run: what is trained, how much each counts, what is only watched. */
 
 import { button, el, fill } from "/static/js/lib.js";
-import { form } from "/static/js/form.js";
+import { choiceText, form } from "/static/js/form.js";
 import { drawHistogram } from "/static/js/new_run_glances.js";
 import { auditMark } from "/static/js/reward_audit.js";
 import { difficultyFigure, risingFigure } from "/static/js/reward_shapes.js";
@@ -77,7 +77,7 @@ export class RewardMix {
   transform(term) {
     const field = this.fields.find((one) => one.path === "transform");
     return el("select", { class: "sel sm-sel", "aria-label": `Transform of ${term.name}`, "data-testid": `transform-${term.name}`, title: field?.help ?? null, onchange: (e) => { term.transform = e.target.value; this.drawPlots(); this.onChange(); } },
-      (field?.choices ?? ["none"]).map((value) => el("option", { value, selected: value === (term.transform ?? "none") }, value)));
+      (field?.choices ?? ["none"]).map((value) => el("option", { value, selected: value === (term.transform ?? "none") }, choiceText(field, value))));
   }
 
   /** Rewards of the project, and every kind that can be asked as it is. */

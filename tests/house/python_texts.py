@@ -55,7 +55,7 @@ def configs() -> list[type[Config]]:
 
 
 def of_forms() -> Iterator[str]:
-    """Labels, helps, units and the words among the choices of all forms."""
+    """Labels, helps, units and the words of the choices of all forms."""
     for config in configs():
         yield from _of_fields(form(config))
 
@@ -63,18 +63,20 @@ def of_forms() -> Iterator[str]:
 def _of_fields(fields: list[dict[str, Any]]) -> Iterator[str]:
     for field in fields:
         yield from (field.get("label", ""), field.get("help", ""), field.get("unit", ""))
+        yield from field.get("labels", {}).values()
         yield from _of_fields(field.get("fields", []))
 
 
-def choices() -> set[str]:
-    """The words among the choices of all forms."""
+def choices() -> set[tuple[str, str]]:
+    """(name of the setting, choice) of all forms, where a choice is a word."""
 
-    def inside(fields: list[dict[str, Any]]) -> Iterator[str]:
+    def inside(fields: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         for field in fields:
-            yield from (one for one in field.get("choices", []) if isinstance(one, str))
+            name = field["path"].rsplit(".", 1)[-1]
+            yield from ((name, one) for one in field.get("choices", []) if isinstance(one, str))
             yield from inside(field.get("fields", []))
 
-    return {word for config in configs() for word in inside(form(config))}
+    return {choice for config in configs() for choice in inside(form(config))}
 
 
 def of_registries() -> Iterator[str]:

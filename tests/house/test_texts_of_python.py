@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from app.choices import PROPER as PROPER_CHOICES
+from app.choices import WORDS
 from backend.languages import CHINESE, LOCALES, translator
 from tests.house import python_texts as texts
 
@@ -26,6 +28,7 @@ ELSEWHERE = {
     "app/language.py": "says which languages there are, and asks for the catalogue itself",
     "app/pages": "titles and paths, in the menu that app/shell.py draws",
     "app/forms.py": "words of labels, which are read as forms draw them",
+    "app/choices.py": "words of choices, which are read as forms draw them",
     "app/theme.py": "style sheets",
     "app/access.py": "who may use an address",
     "backend/languages.py": "the catalogues themselves",
@@ -174,6 +177,13 @@ def test_a_translation_keeps_what_is_filled_in_and_is_chinese(name: str) -> None
         assert "}{" not in key, f"nothing parts what is filled in: {key}"
         assert re.search("[\u3000-\u9fff\uff00-\uffef]", value) or key == "{0} of {1}", key
         assert not re.search("[\u4e00-\u9fff][,;:?!]", value), f"half-width mark: {value}"
+
+
+def test_every_choice_of_a_form_has_words_or_is_a_name() -> None:
+    named = {(name, value) for name, values in PROPER_CHOICES.items() for value in values}
+    worded = {(name, value) for name, words in WORDS.items() for value in words}
+    assert not named & worded
+    assert not texts.choices() - named - worded
 
 
 def test_left_out_modules_are_there() -> None:
