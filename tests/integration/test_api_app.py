@@ -1,48 +1,34 @@
-"""The app as a process: no torch, no open door, a taken port is a sentence."""
+"""How the app starts: no open door, a taken port is a sentence, every setting is told."""
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from app import main as app_main
+from app.main import create_app
 from backend.errors import ConfigError
-from backend.settings import ROOT, read_settings, table
+from backend.services.studio import open_studio
+from backend.settings import ROOT, read_settings, settings, table
+from tests.terminal import palate
 
 
-def _run(
-    *words: str, input: str | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *words],
-        cwd=ROOT,
-        input=input,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-
-
-def test_the_app_starts_without_torch() -> None:
-    done = _run("-c", "import sys, app.main; sys.exit('torch' in sys.modules)")
-    assert done.returncode == 0, done.stderr
-
-
-def test_a_port_in_use_is_a_sentence_and_exit_code_1(tmp_path: Path) -> None:
+def test_a_port_in_use_is_a_sentence_and_exit_code_1(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = _run("-m", "app.main", PALATE_HOME=str(tmp_path), PALATE_PORT=port)
-    assert done.returncode == 1
-    assert f"Port {port}" in done.stderr and "PALATE_PORT" in done.stderr
-    assert "Traceback" not in done.stderr
+        monkeypatch.setenv("PALATE_PORT", port)
+        settings.cache_clear()
+        assert app_main.serve() == 1
+    settings.cache_clear()
+    said = capsys.readouterr().err
+    assert f"Port {port}" in said and "PALATE_PORT" in said and "Traceback" not in said
 
 
 def test_a_host_that_others_can_reach_is_refused_unless_said_twice(tmp_path: Path) -> None:
@@ -55,21 +41,21 @@ def test_a_host_that_others_can_reach_is_refused_unless_said_twice(tmp_path: Pat
         read_settings(home=tmp_path, host=host).refuse_open_bind(False)
 
 
-def test_the_app_opens_to_others_once_the_command_line_has_added_somebody(tmp_path: Path) -> None:
-    wide = {"PALATE_HOME": str(tmp_path), "PALATE_HOST": "0.0.0.0"}
-    code = "import app.main as m; m.create_app()"
-    refused = _run("-c", code, **wide)
-    assert refused.returncode == 1 and "palate user add NAME --role admin" in refused.stderr
-    words = ("-m", "workers.cli", "user", "add", "Ada", "--role", "admin")
-    weak = _run(*words, input="short\n", **wide)
-    assert weak.returncode == 1 and "10 to 500 characters" in weak.stderr
-    added = _run(*words, input="four odd words do\n", **wide)
-    assert added.returncode == 0 and "Added Ada (admin)" in added.stdout
-    link = _run(
-        "-m", "workers.cli", "user", "invite", "--address", "https://studio.example", **wide
-    )
-    assert link.stdout.startswith("https://studio.example/join/")
-    assert _run("-c", code, **wide).returncode == 0
+def test_the_app_opens_to_others_once_the_command_line_has_added_somebody(home: Path) -> None:
+    wide = {"PALATE_HOST": "0.0.0.0"}
+    reached = read_settings(home=home, host="0.0.0.0")
+    with closing(open_studio(reached, migrate=True)) as studio:
+        with pytest.raises(ConfigError, match="palate user add NAME --role admin"):
+            create_app(studio)
+        words = ("user", "add", "Ada", "--role", "admin")
+        weak = palate(*words, given="short\n", home=home, **wide)
+        assert weak.code == 1 and "10 to 500 characters" in weak.stderr
+        added = palate(*words, given="four odd words do\n", home=home, **wide)
+        assert added.code == 0 and "Added Ada (admin)" in added.stdout
+        asked = ("user", "invite", "--address", "https://studio.example")
+        link = palate(*asked, home=home, **wide)
+        assert link.stdout.startswith("https://studio.example/join/")
+        assert create_app(studio).title == "Palate"
 
 
 def test_settings_follow_from_the_data_folder(tmp_path: Path) -> None:
