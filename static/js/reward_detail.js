@@ -40,7 +40,7 @@ function learned(row, others = []) {
   const f = row.figures ?? {};
   if (!Number.isFinite(f.accuracy)) return el("div", { class: "sec" }, note("This version has no figures", "It was brought in without its training. Learn it again to measure it.", { tone: "warn" }));
   const verdict = f.usable === false
-    ? el("div", { class: "note warn" }, icon("warn", "warn"), el("div", { class: "x" }, el("b", { class: "strong" }, "Not better than guessing yet"), el("p", { class: "meta" }, "The interval reaches 50 %. More pairs, above all decided ones, make it narrower.")))
+    ? el("div", { class: "note warn" }, icon("warn", "warn"), el("div", { class: "x" }, el("b", { class: "strong" }, "Not better than guessing yet"), el("p", { class: "meta" }, "Its interval does not lie above 50 %. More pairs, above all decided ones, make it narrower.")))
     : f.better === false
       ? el("div", { class: "note warn", "data-testid": "not-better" }, icon("warn", "warn"), el("div", { class: "x" }, el("b", { class: "strong" }, "Not usable yet"), el("p", { class: "meta" }, `It cannot be told from the stock reward: ${num(100 * f.difference.low, 1)} to ${num(100 * f.difference.high, 1)} points apart on the same pairs. `, f.next && nextStep(f.next))))
       : null;
