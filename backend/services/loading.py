@@ -16,10 +16,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from backend.errors import EnvironmentProblem, InputError
-from backend.preferences.formats import PREFERRED, PairRow, Row
+from backend.preferences.formats import PairRow, Row
 from backend.preferences.formats._rows import RANKED, RATED
-from backend.preferences.studies import NUM_SAMPLES, Answers, StudyConfig, check
-from backend.services import labels, placing, prompts, settling, studies, users
+from backend.services import labels, placing, row_faults, settling, studies, users
 from backend.services.media import HASH, checked_picture
 from backend.services.pictures import NoPictures, Pictures
 from backend.services.placing import Added, Key, Picture, Placed
@@ -78,7 +77,7 @@ class Loader:
 
     def take(self, line: int, row: PairRow, tell: Tell) -> None:
         """Read a row's pictures and keep it for the batch, or tell what is wrong with it."""
-        fault = self._fault(row)
+        fault = row_faults.of_row(row, self._kind, self.somebody)
         if fault:
             tell(line, *fault)
             return
@@ -113,35 +112,6 @@ class Loader:
         return self._stored(sound, named, tell)
 
     # --- looking ---------------------------------------------------------------------------------
-
-    def _fault(self, row: PairRow) -> tuple[str, str] | None:
-        """(column, reason) of what is wrong with a row beside its pictures."""
-        fault = prompts.fault_of(row.prompt)
-        if fault:
-            return "prompt", fault
-        if len(row.key) > labels.LONGEST_ID or not row.key.isprintable():
-            return "key", f"has more than {labels.LONGEST_ID} characters, or one not to be shown"
-        if not isinstance(row, Row):
-            return None
-        for column, texts in (("comment", [row.comment]), ("reasons", row.reasons)):
-            if not all(can_be_stored(text) for text in texts):
-                return column, "has a zero byte or half a character"
-        if len(row.comment) > labels.LONGEST_COMMENT:
-            return "comment", f"has more than {labels.LONGEST_COMMENT:,} characters"
-        if len(row.reasons) > 20 or any(len(reason) > 200 for reason in row.reasons):
-            return "reasons", "are more than 20, or one has more than 200 characters"
-        if len(row.id) > labels.LONGEST_ID or not row.id.isprintable():
-            return (
-                "id",
-                f"has more than {labels.LONGEST_ID} characters, or one that cannot be shown",
-            )
-        if not can_be_stored(str(row.answers)) or len(str(row.answers)) > 100_000:
-            return "answers", "are too long, or hold a zero byte or half a character"
-        odd = _fault_of_item(row, self._kind)
-        if odd:
-            return odd
-        fault = users.fault_of(row.annotator or self.somebody)
-        return ("annotator", fault) if fault else None
 
     def _read(self, name: str, blob: bytes | None) -> str:
         """The key of a picture in this batch; its bytes are read unless it is known."""
@@ -325,14 +295,6 @@ def _shared(work: Callable[[list[T]], list[R]], things: list[T]) -> list[R]:
         return [done for part in pool.map(work, handfuls) for done in part]
 
 
-def can_be_stored(text: str) -> bool:
-    """Whether both databases take a text: no zero byte, no half of a character."""
-    try:
-        return b"\x00" not in text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-
-
 def _kind(row: Row) -> str:
     return placing.IMPLICIT if row.implicit else "simulated" if row.simulated else "person"
 
@@ -391,32 +353,6 @@ def _places(row: Row) -> list[int]:
 def _kind_of(studio: Studio, study_id: int) -> str:
     with studio.read() as session:
         return studies.find(session, study_id).kind
-
-
-def _fault_of_item(row: Row, kind: str) -> tuple[str, str] | None:
-    """(column, reason) where a row says what a study of that kind, or the queue, does not ask."""
-    allowed = {"single": (RATED, "skip"), "best_worst": (RANKED, "skip")}.get(kind, PREFERRED)
-    if row.preferred not in allowed:
-        is_misplaced = kind not in ("single", "best_worst") and row.preferred not in PREFERRED
-        asked = " or ".join(allowed)
-        return (
-            "preferred",
-            f"is '{row.preferred}', not {asked}, which needs a study that asks for it: send it "
-            "with the study's id"
-            if is_misplaced
-            else f"is '{row.preferred}', not {asked}",
-        )
-    if kind == "images" and row.is_single:
-        return "image_b", "is the same picture as image_a"
-    if len(row.images) != NUM_SAMPLES[kind]:
-        return "image_a", f"and the others are {len(row.images)}, not {NUM_SAMPLES[kind]} pictures"
-    if kind in ("single", "best_worst"):
-        try:
-            answers = Answers.read(row.answers)
-            check(kind, StudyConfig(checklist=list(answers.checklist)), row.preferred, answers)
-        except InputError as error:
-            return "answers", str(error).removesuffix(".")
-    return None
 
 
 def _label(

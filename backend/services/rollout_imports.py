@@ -25,9 +25,10 @@ from backend.rl.logged import Logged
 from backend.services import imports, jobs, prompts, rollout_groups
 from backend.services.faults import Faults, counted
 from backend.services.files import BrokenFile
-from backend.services.loading import SPARE_BYTES, can_be_stored
+from backend.services.loading import SPARE_BYTES
 from backend.services.media import HASH, checked_picture
 from backend.services.rollout_groups import Drawn
+from backend.services.row_faults import can_be_stored
 from backend.services.sources import Part
 from backend.services.studio import Studio
 
