@@ -257,5 +257,8 @@ def free_port() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests go last: Playwright's loop stays in the main thread once it has started."""
-    items.sort(key=lambda item: "browser" in item.path.parts)
+    """Browser tests go last: Playwright's loop stays in the main thread once it has started. Of
+    them the newcomer's goes first, who finds the studio empty."""
+    items.sort(
+        key=lambda item: ("browser" in item.path.parts, item.path.name != "test_newcomer.py")
+    )
