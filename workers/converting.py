@@ -2,6 +2,7 @@
 
     palate convert-weights ImageReward.pt --out weights/image-reward
     palate convert-weights HPS_v2.1_compressed.pt --out weights/hps --layout open-clip
+    palate convert-weights pytorch_model.bin.index.json --out weights/clip-flant5    # in parts
 
 A pickle can run what it likes when it is opened. So another process opens it, without a network and
 within bounds (workers/unpickling.py), by a reader that knows tensors only; what comes back is a
@@ -27,6 +28,8 @@ from workers.terminal import sentences
 
 CHILD: Final = Path(__file__).with_name("unpickling.py")
 FILE: Final = "model.safetensors"
+INDEX: Final = ".index.json"
+"""What the file ends in that names the parts of a checkpoint, in both formats."""
 ADDRESSES: Final = 12 << 30
 """Addresses that torch itself may take, beside several copies of the tensors."""
 SECONDS: Final = 900
@@ -51,7 +54,10 @@ class Converted:
 
 
 def convert_weights(
-    source: Annotated[Path, typer.Argument(help="A pickled checkpoint: .pt, .pth, .bin, .ckpt.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="A pickled checkpoint: .pt, .pth, .bin, .ckpt; or .bin.index.json."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write model.safetensors to.")],
     layout: Annotated[
         Layout, typer.Option(help="open-clip: rename to transformers' CLIP, with a config.json.")
@@ -59,11 +65,16 @@ def convert_weights(
 ) -> None:
     """Turn pickled weights into safetensors, in a process of its own without a network."""
     with sentences():
-        done = convert(source, out, layout)
-        typer.echo(f"{done.tensors} tensors in {out / FILE}, {done.left_out} other things left out")
-        typer.echo(f"sha256 of the source  {done.source_sha256}")
-        typer.echo(f"sha256 of the result  {done.sha256}")
-        if done.network == "refused":
+        whole = not source.name.endswith(INDEX)
+        parts = [convert(source, out, layout)] if whole else convert_parts(source, out)
+        for done in parts:
+            typer.echo(
+                f"{done.tensors} tensors in {out / done.file}, {done.left_out} other things left "
+                "out"
+            )
+            typer.echo(f"sha256 of the source  {done.source_sha256}")
+            typer.echo(f"sha256 of the result  {done.sha256}")
+        if any(done.network == "refused" for done in parts):
             typer.echo(
                 "This system gives a process no network of its own; its sockets were refused "
                 "in Python instead."
@@ -72,10 +83,45 @@ def convert_weights(
 
 def convert(source: Path, out: Path, layout: Layout = "as-it-is") -> Converted:
     """Write `out`/model.safetensors and converted.json; InputError where the file cannot be."""
+    done = _converted(source, out, FILE, layout)
+    _note(out, asdict(done))
+    return done
+
+
+def convert_parts(source: Path, out: Path) -> list[Converted]:
+    """Every part that an index names, beside it, as a safetensors file, with an index of these.
+
+    InputError where the index cannot be read, names a file elsewhere, or a part cannot be read.
+    """
+    try:
+        found: dict[str, str] = json.loads(source.read_text(encoding="utf-8"))["weight_map"]
+        names = sorted(set(found.values()))
+        if not names or any(Path(name).name != name for name in names):
+            raise ValueError(f"the parts {names[:3]}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{source} is no index of a checkpoint's parts ({error}); name the file that ends in "
+            f".bin{INDEX}, with its parts beside it."
+        ) from error
+    to = {n: f"model-{i:05}-of-{len(names):05}.safetensors" for i, n in enumerate(names, 1)}
+    done = [_converted(source.parent / name, out, file, "as-it-is") for name, file in to.items()]
+    told = {"metadata": {}, "weight_map": {tensor: to[name] for tensor, name in found.items()}}
+    (out / f"{FILE}{INDEX}").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    _note(out, [asdict(one) for one in done])
+    return done
+
+
+def _note(out: Path, told: Any) -> None:
+    kept = json.dumps(told, indent=2) + "\n"
+    (out / "converted.json").write_text(kept, encoding="utf-8")
+
+
+def _converted(source: Path, out: Path, file: str, layout: Layout) -> Converted:
+    """One pickled file as `out`/`file`."""
     if not source.is_file():
         raise InputError(f"There is no file {source}; name a pickled checkpoint.")
-    if (out / FILE).exists():
-        raise InputError(f"{out / FILE} is there already; name another folder, or move it away.")
+    if (out / file).exists():
+        raise InputError(f"{out / file} is there already; name another folder, or move it away.")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as name:
         part = Path(name) / FILE
@@ -87,16 +133,14 @@ def convert(source: Path, out: Path, layout: Layout = "as-it-is") -> Converted:
         done = Converted(
             source=source.name,
             source_sha256=sha256(source),
-            file=FILE,
+            file=file,
             sha256=sha256(part),
             tensors=int(said["tensors"]),
             left_out=int(said["left_out"]),
             layout=layout,
             network=str(said["network"]),
         )
-        part.replace(out / FILE)
-    kept = json.dumps(asdict(done), indent=2) + "\n"
-    (out / "converted.json").write_text(kept, encoding="utf-8")
+        part.replace(out / file)
     return done
 
 

@@ -3,6 +3,7 @@
     crop   shortest side to `resize`, the middle `side` × `side` of it; edges of wide pictures are
            never seen                                              (CLIP, PickScore, LAION, DINO)
     pad    longest side to `side`, black around it                            (HPSv2: factory.py)
+    square a square of the mean colour around it, resized to `side`                 (CLIP-FlanT5)
 
 Resizing decides more than number formats do, and the stock processors resize by PIL or by tensors,
 as the machine has it; so it is done here, a thread a picture, since PIL works beside Python, and
@@ -28,7 +29,7 @@ from backend.rewards import _hub
 from backend.rewards.interface import Images
 
 Embeddings = NDArray[np.float32]
-Rule = Literal["crop", "pad"]
+Rule = Literal["crop", "pad", "square"]
 
 CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: Final = (0.26862954, 0.26130258, 0.27577711)
@@ -68,6 +69,12 @@ class Sight:
         from PIL import Image
 
         height, width = image.shape[:2]
+        if self.rule == "square":
+            longest = max(height, width)
+            colour = [int(255 * part) for part in self.mean]
+            around = Image.new("RGB", (longest, longest), tuple(colour))
+            around.paste(Image.fromarray(image), ((longest - width) // 2, (longest - height) // 2))
+            return np.asarray(around.resize((self.side, self.side), Image.Resampling.BICUBIC))
         if self.rule == "crop":
             short, long = min(height, width), max(height, width)
             other = int(self.resize * long / short)
