@@ -144,16 +144,22 @@ def audit(
     json: Annotated[
         Path | None, typer.Option(help="Where the figures are written too.", show_default="nowhere")
     ] = None,
+    on: Annotated[
+        Literal["pocket", "people", "everybody"],
+        typer.Option(help="Pairs of the pocket world, or those that a project's people decided."),
+    ] = "pocket",
     home: Home = None,
 ) -> None:
-    """Put a judge through the eight tests of its audit, on the pocket world.
+    """Put a judge through the tests of its audit, on the pocket world or on a project's own pairs.
 
     The exit code is 0 when it passes all of them.
     """
     from workers import auditing
 
     with sentences():
-        plan = auditing.Plan(name, tuple(settings or ()), pairs, groups, seed, json, home)
+        given = tuple(settings or ())
+        own, simulated = on != "pocket", on == "everybody"
+        plan = auditing.Plan(name, given, pairs, groups, seed, json, home, own, simulated)
         raise typer.Exit(0 if auditing.run(plan, say=typer.echo) else 1)
 
 

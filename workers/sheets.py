@@ -30,14 +30,17 @@ def png(picture: np.ndarray) -> bytes:
     return _bytes(Image.fromarray(picture))
 
 
-def stack(files: Sequence[bytes]) -> Pictures:
-    """Picture files as one array (B, h, w, 3); others are scaled to the size of the first."""
+def stack(files: Sequence[bytes], most: int | None = None) -> Pictures:
+    """Picture files as one array (B, h, w, 3); others are scaled to the size of the first, and that
+    to `most` pixels on its longer side."""
     from PIL import Image
 
     found: list[np.ndarray] = []
     for data in files:
         with Image.open(io.BytesIO(data)) as picture:
             colours = picture.convert("RGB")
+        if most is not None:
+            colours.thumbnail((most, most))
         if found and colours.size != found[0].shape[1::-1]:
             colours = colours.resize(found[0].shape[1::-1], Image.Resampling.LANCZOS)
         found.append(np.asarray(colours))

@@ -123,12 +123,16 @@ class Audit(Body):
     """Pairs whose better picture is known."""
     groups: int = Field(32, ge=4, le=256)
     """Groups whose spread is measured."""
+    own: bool = False
+    """On pairs that the project's own people decided, in place of the pocket world's."""
+    simulated: bool = False
+    """Count answers of simulated annotators as people's."""
 
 
 @router.post("/rewards/{reward_id}/audit", status_code=202)
 def audit(reward_id: int, body: Audit, studio: StudioDep, _project: ProjectDep) -> dict[str, int]:
-    """Ask the workers to put a judge through the eight tests of its audit."""
-    return {"job_id": judge_audits.ask(studio, reward_id, pairs=body.pairs, groups=body.groups)}
+    """Ask the workers to put a judge through the tests of its audit."""
+    return {"job_id": judge_audits.ask(studio, reward_id, **body.model_dump())}
 
 
 @router.get("/rewards/{reward_id}/samples")

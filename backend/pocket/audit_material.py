@@ -6,6 +6,9 @@ simulated people answer for people. Ladders have more and more wrong, or are mor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from PIL import Image, ImageFilter
 
@@ -29,6 +32,7 @@ def material(num_pairs: int = 200, num_groups: int = 32, seed: int = 0) -> Mater
     better = np.stack([_render(scene, rng) for scene in scenes])
     worse = np.stack([_render(_worse(scene, rng), rng) for scene in scenes])
     num = max(num_pairs // 8, 4)
+    grounds = [world.BACKGROUNDS[scene.background] for scene in scenes[:num]]
     chosen = world.draw(num_groups, seed + 32, "heldout")
     some = chosen[: max(num_groups // 4, 2)]
     return Material(
@@ -36,7 +40,7 @@ def material(num_pairs: int = 200, num_groups: int = 32, seed: int = 0) -> Mater
         better=better,
         worse=worse,
         votes=[_answers(Annotator.from_seed(who), better, worse, prompts) for who in PEOPLE],
-        keys={name: _key(name, prompts[:num], rng) for name in judge_lessons.JUNK},
+        keys={name: key(name, prompts[:num], grounds, rng) for name in judge_lessons.JUNK},
         ladders=[(prompt, _steps(prompt, rng)) for prompt in some]
         + [(prompt, _blurred(prompt, rng)) for prompt in some],
         groups=[(prompt, rng.permutation(_steps(prompt, rng, GROUP))) for prompt in chosen],
@@ -73,11 +77,13 @@ def _blurred(prompt: str, rng: np.random.Generator) -> Pictures:
     return np.stack([np.asarray(image.filter(ImageFilter.GaussianBlur(b))) for b in BLURS])
 
 
-def _key(name: str, prompts: list[str], rng: np.random.Generator) -> Pictures:
+def key(
+    name: str, prompts: Sequence[str], grounds: Sequence[Any], rng: np.random.Generator
+) -> Pictures:
+    """Worthless pictures of a kind of `judge_lessons.JUNK`, each on its own ground (a colour)."""
     side = (world.SIDE, world.SIDE, 3)
     if name == "noise":
         return rng.integers(0, 256, (len(prompts), *side), dtype=np.uint8)
-    grounds = [world.BACKGROUNDS[world.parse(prompt).background] for prompt in prompts]
     blanks = [np.full(side, ground, np.uint8) for ground in grounds]
     if name == "blank":
         return np.stack(blanks)

@@ -11,6 +11,11 @@
     ladder         pictures with more and more wrong; Spearman of its order                 ≥ .8
     spread         groups whose win rates differ by 1.3 times a coin flip's                ≥ 70 %
 
+Of pairs of which no more is known than what people answered, flips, consistency, agreement, keys
+and blindness are as above; ladder, spread and the edits that are measured by it need more.
+
+    ties           pairs it cannot tell apart, of those that people could    ≤ people's own, or 10 %
+
 A verdict counts as the mean of both orders wherever order itself is not what is tested, so a judge
 that only likes what stands first fails the first test and no other. Spread is that of win rates
 from plain verdicts: √(.25/(G − 1)) for a coin, √((G + 1)/12(G − 1)) for a perfect order.
@@ -45,7 +50,9 @@ MARKS: Final[dict[str, float]] = {
     "ladder": 0.8,
     "spread": 0.70,
 }
-AT_MOST: Final = ("order flips", "master keys", "cheap edits")
+TIES: Final = "ties"
+TIES_MARK: Final = 0.10
+AT_MOST: Final = ("order flips", "master keys", "cheap edits", TIES)
 """Tests passed by a value that is low."""
 
 Prefer = Callable[[Sequence[str], Images, Images], Floats]
@@ -67,7 +74,10 @@ class Material:
     ladders: list[tuple[str, Images]] = field(default_factory=list)
     """A prompt and its pictures, best first, (K, H, W, 3)."""
     groups: list[tuple[str, Images]] = field(default_factory=list)
-    """A prompt and pictures of different worth, (G, H, W, 3)."""
+    """A prompt and pictures of different worth, (G, H, W, 3). Without groups there is no test of
+    spread or edits, without ladders none of the ladder."""
+    ties: Share | None = None
+    """How often people called a pair a tie; None where nobody was asked, and ties are no test."""
 
 
 @dataclass(frozen=True)
@@ -88,24 +98,26 @@ class Test:
 
 
 def audit(judge: Checked | CheckedPairs, material: Material) -> dict[str, Any]:
-    """All eight tests: {"tests": [...], "accuracy": {value, low, high, pairs}, "flips",
-    "passed", "failed", "missing"}; `failed` names the tests that are not passed."""
+    """The tests that the material is for: {"tests": [...], "accuracy": {value, low, high, pairs},
+    "flips", "passed", "failed", "missing"}; `failed` names the tests that are not passed."""
     prefer = preference(judge)
     one = prefer(material.prompts, material.better, material.worse)
     other = 1 - prefer(material.prompts, material.worse, material.better)
     both = (one + other) / 2
-    spread, gate = _spread(prefer, material.groups)
+    spread, gate = _spread(prefer, material.groups) if material.groups else (0.0, None)
     accuracy = right(both)
-    tests = [
+    made = [
         _flips(one[:NUM_FLIPS], other[:NUM_FLIPS]),
         _consistency(prefer, material, max(len(one) // 10, 1)),
         _agreement(both, material.votes),
+        _ties(both, material.ties) if material.ties is not None else None,
         _keys(prefer, material),
-        _cheap_edits(prefer, material, max(len(one) // 10, 1), spread),
+        _cheap_edits(prefer, material, max(len(one) // 10, 1), spread) if gate else None,
         _blindness(prefer, material, max(len(one) // 4, 2)),
-        _ladder(prefer, material.ladders),
+        _ladder(prefer, material.ladders) if material.ladders else None,
         gate,
     ]
+    tests = [test for test in made if test is not None]
     failed = [test.name for test in tests if not test.passed]
     return {
         "tests": [test.plain() for test in tests],
@@ -174,21 +186,48 @@ def _consistency(prefer: Prefer, material: Material, num: int) -> Test:
 def _agreement(both: Floats, votes: Sequence[Sequence[float]]) -> Test:
     """Passed where the judge is not clearly below what people agree on among themselves."""
     said = np.array(votes, dtype=np.float64)
-    if len(said) < 2:
-        return Test("agreement", None, 0.5, False, "needs the answers of two people or more")
-    most = np.nanmean(said, 0)
-    asked = np.isfinite(both) & (most != 0.5) & np.isfinite(most)
+    if not len(said):
+        return Test("agreement", None, 0.5, False, "needs the answers of people")
+    num = np.isfinite(said).sum(0)
+    most = np.where(num > 0, np.nansum(said, 0) / np.maximum(num, 1), 0.5)
+    asked = np.isfinite(both) & (most != 0.5)
     with_people = right(np.where(most[asked] > 0.5, both[asked], 1 - both[asked]))
-    one, other = said[0], said[1]
-    sure = (one != 0.5) & (other != 0.5) & np.isfinite(one) & np.isfinite(other)
-    own = _wilson((one == other)[sure])
+    own = _among(said)
+    value = with_people.value if asked.any() else None
+    if own is None:
+        detail = (
+            f"{with_people.low:.0%} to {with_people.high:.0%} on {int(asked.sum())} pairs; no pair "
+            "has two answers, so it stands beside guessing"
+        )
+        return Test("agreement", value, 0.5, bool(asked.any()) and with_people.low > 0.5, detail)
     passed = bool(asked.sum()) and with_people.high >= own.low
     detail = (
         f"{with_people.low:.0%} to {with_people.high:.0%} on {int(asked.sum())} pairs; people with "
         f"one another {own.value:.0%} ({own.low:.0%} to {own.high:.0%})"
     )
-    value = with_people.value if asked.any() else None
     return Test("agreement", value, own.low, passed, detail)
+
+
+def _among(said: Floats) -> Share | None:
+    """How often two people who decided a pair decided alike; None where no two did. said: (P, M)"""
+    held: list[Bools] = []
+    for place, one in enumerate(said):
+        for other in said[place + 1 :]:
+            sure = (one != 0.5) & (other != 0.5) & np.isfinite(one) & np.isfinite(other)
+            held.append((one == other)[sure])
+    every = np.concatenate(held) if held else np.zeros(0, dtype=bool)
+    return _wilson(every) if len(every) else None
+
+
+def _ties(both: Floats, people: Share) -> Test:
+    """Of pairs that people decided, how many it cannot tell apart in both orders together."""
+    known = both[np.isfinite(both)]
+    mark = max(TIES_MARK, people.high)
+    value = _share(abs(known - 0.5) <= TIE)
+    detail = (
+        f"people call {people.value:.0%} of all pairs a tie ({people.low:.0%} to {people.high:.0%})"
+    )
+    return Test(TIES, value, mark, value is not None and value <= mark, detail)
 
 
 def _keys(prefer: Prefer, material: Material) -> Test:
@@ -231,7 +270,8 @@ def _blindness(prefer: Prefer, material: Material, num: int) -> Test:
     hidden = np.stack([_edits.half_hidden(picture) for picture in pictures])
     whole = _both(prefer, prompts, pictures, hidden)
     noticed = {"another prompt": own > swapped, "half hidden": whole > 0.5}
-    known = np.isfinite(own) & np.isfinite(swapped) & np.isfinite(whole)
+    apart = np.array([mine != another for mine, another in zip(prompts, turned, strict=True)])
+    known = np.isfinite(own) & np.isfinite(swapped) & np.isfinite(whole) & apart
     shares = {name: _share(seen[known]) for name, seen in noticed.items()}
     worst = min(shares, key=lambda name: -1.0 if shares[name] is None else float(shares[name] or 0))
     told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share is not None)
@@ -247,7 +287,7 @@ def _ladder(prefer: Prefer, ladders: Sequence[tuple[str, Images]]) -> Test:
 
 def _spread(prefer: Prefer, groups: Sequence[tuple[str, Images]]) -> tuple[float, Test]:
     stds = np.array([_win_rates(prefer, *group).std() for group in groups])
-    if not len(stds) or np.isnan(stds).all():
+    if np.isnan(stds).all():
         return 0.0, _test("spread", None, "no group was judged")
     num = len(groups[0][1])
     coin, perfect = np.sqrt(0.25 / (num - 1)), np.sqrt((num + 1) / (12 * (num - 1)))

@@ -11,11 +11,14 @@ from sqlalchemy.orm import Session
 
 from backend.errors import ConfigError, InputError, NotFound
 from backend.registry import rewards as kinds
-from backend.services import jobs
+from backend.services import jobs, own_pairs
 from backend.services.studio import Studio
 from db.tables import Reward
 
 UNAUDITED = "unaudited"
+ON_POCKET, ON_OWN = "audit", "audit_own"
+"""Where a reward's figures have the report on pairs of the pocket world, and on those that the
+project's own people decided."""
 
 
 def asked(kind: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
@@ -44,10 +47,23 @@ def standing(session: Session, project_id: int, kind: str, config: dict[str, Any
         return ""
     same = select(Reward).where(Reward.project_id == project_id, Reward.kind == judge[0])
     for reward in session.scalars(same.order_by(Reward.id.desc())):
-        report = (reward.figures or {}).get("audit")
-        if report and asked(reward.kind, reward.config) == judge:
-            return "passed" if report["passed"] else f"failed: {', '.join(report['failed'])}"
+        said = _said(reward.figures or {})
+        if said and asked(reward.kind, reward.config) == judge:
+            return said
     return UNAUDITED
+
+
+def _said(figures: dict[str, Any]) -> str:
+    """What the reports come to: passed where each that there is was passed; "" without any."""
+    reports = {where: figures[where] for where in (ON_POCKET, ON_OWN) if figures.get(where)}
+    failed = [
+        name if where == ON_POCKET else f"{name} on own pairs"
+        for where, report in reports.items()
+        for name in report["failed"]
+    ]
+    if failed:
+        return f"failed: {', '.join(failed)}"
+    return "passed" if reports else ""
 
 
 def of_terms(session: Session, project_id: int, terms: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -64,8 +80,19 @@ def of_terms(session: Session, project_id: int, terms: Sequence[dict[str, Any]])
     return found
 
 
-def ask(studio: Studio, reward_id: int, *, pairs: int = 200, groups: int = 32) -> int:
-    """Ask the workers to audit a stored judge; returns the job's id."""
+def ask(
+    studio: Studio,
+    reward_id: int,
+    *,
+    pairs: int = 200,
+    groups: int = 32,
+    own: bool = False,
+    simulated: bool = False,
+) -> int:
+    """Ask the workers to audit a stored judge; returns the job's id.
+
+    `own`: on pairs that the project's people decided, `simulated` ones among them where it says so.
+    """
     with studio.read() as session:
         reward = session.get(Reward, reward_id)
         if reward is None:
@@ -76,16 +103,21 @@ def ask(studio: Studio, reward_id: int, *, pairs: int = 200, groups: int = 32) -
                 f"'{reward.name}' is no judge of its own: nothing was taught to judge. Audits are "
                 "for judges; a win rate is as good as its judge."
             )
-    return jobs.create(studio, "audit", {"reward_id": reward_id, "pairs": pairs, "groups": groups})
+        project_id = reward.project_id
+    if own:
+        own_pairs.decided(studio, project_id, pairs, simulated=simulated)
+    args = {"reward_id": reward_id, "pairs": pairs, "groups": groups}
+    return jobs.create(studio, "audit", {**args, "own": own, "simulated": simulated})
 
 
 def record(studio: Studio, reward_id: int, report: dict[str, Any]) -> None:
-    """Keep a report with the reward it is about; the newest stands."""
+    """Keep a report with the reward it is about; of either material the newest stands."""
     with studio.write() as session:
         reward = session.get(Reward, reward_id)
         if reward is None:
             raise NotFound(f"There is no reward {reward_id}.")
-        reward.figures = {**(reward.figures or {}), "audit": {**report, "at": time.time()}}
+        where = ON_OWN if report.get("own") else ON_POCKET
+        reward.figures = {**(reward.figures or {}), where: {**report, "at": time.time()}}
 
 
 def named(studio: Studio, name: str) -> int:

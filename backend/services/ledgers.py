@@ -24,7 +24,19 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from backend.preferences.followed import Ask, Followed
-from backend.preferences.ledger import NONE, TIE, A, B, Codes, Ints, Labels, Ledger, Pairs, code
+from backend.preferences.ledger import (
+    NONE,
+    TIE,
+    A,
+    Answers,
+    B,
+    Codes,
+    Ints,
+    Labels,
+    Ledger,
+    Pairs,
+    code,
+)
 from backend.services.studio import Studio
 from db import ledgers as queries
 from db.session import Store
@@ -230,3 +242,17 @@ def _said(pair_ids: Ints, reward_id: int, choice: Codes) -> Labels:
         retracts=none,
         aspects={},
     )
+
+
+def answers_of(warm: Warm, aspect: str, study_id: int | None, simulated: bool) -> Answers:
+    """What stands of people's answers to one question, of one study or of all."""
+    kinds = [PEOPLE, SIMULATED] if simulated else [PEOPLE]
+    who = [user for kind in kinds for user in warm.ids(kind)]
+    groups = None if study_id is None else [group_of(study_id, None)]
+    return warm.ledger.answers(aspect, groups=groups, annotators=who, barred=warm.barred)
+
+
+def toward(answers: Answers) -> Ints:
+    """1 for the first picture, −1 for the second, 0 for neither. (M,)"""
+    chose = answers.choice
+    return np.asarray((chose == A).astype(np.int64) - (chose == B).astype(np.int64))

@@ -20,9 +20,7 @@ from backend.errors import InputError, PalateError
 from backend.preferences import agreement as people
 from backend.preferences import clustered
 from backend.preferences.intervals import wilson
-from backend.preferences.ledger import OVERALL, Answers, Ledger
-from backend.preferences.ledger import A as CHOSE_A
-from backend.preferences.ledger import B as CHOSE_B
+from backend.preferences.ledger import OVERALL, Answers
 from backend.rewards._prompt_kinds import KINDS, kinds_of
 from backend.services import ledgers, reward_sets, rewards, samples
 from backend.services.ledgers import Warm
@@ -75,7 +73,7 @@ def points(
     texts: dict[str, int] = {}
     at = [texts.setdefault(one.prompt, len(texts)) for one in shown]
     with ledgers.opened(studio, project_id) as warm:
-        verdicts = _verdicts(warm, _answers(warm, warm.ledger, OVERALL, None, simulated))
+        verdicts = _verdicts(warm, ledgers.answers_of(warm, OVERALL, None, simulated))
     return {
         "ids": ids,
         "prompts": list(texts),
@@ -110,7 +108,7 @@ def agreement(
         asked += [(name, name) for name in warm.ledger.aspects]
         given = []
         for title, aspect in asked:
-            answers = _answers(warm, warm.ledger, aspect, study_id, simulated)
+            answers = ledgers.answers_of(warm, aspect, study_id, simulated)
             given.append((title, _verdicts(warm, answers), _peers(warm, answers)))
     wanted = np.unique(np.concatenate([np.r_[v.sample_a, v.sample_b] for _, v, _ in given]))
     values = {i: reward_sets.values(studio, i, wanted.tolist()).values for i in ids}
@@ -135,25 +133,10 @@ def agreement(
 # --- people -------------------------------------------------------------------------------------
 
 
-def _answers(
-    warm: Warm, ledger: Ledger, aspect: str, study_id: int | None, simulated: bool
-) -> Answers:
-    kinds = [ledgers.PEOPLE, ledgers.SIMULATED] if simulated else [ledgers.PEOPLE]
-    who = [user for kind in kinds for user in warm.ids(kind)]
-    groups = None if study_id is None else [ledgers.group_of(study_id, None)]
-    return ledger.answers(aspect, groups=groups, annotators=who, barred=warm.barred)
-
-
-def _toward(answers: Answers) -> Ints:
-    """1 for the first picture, −1 for the second, 0 for neither. (M,)"""
-    chose = answers.choice
-    return np.asarray((chose == CHOSE_A).astype(np.int64) - (chose == CHOSE_B).astype(np.int64))
-
-
 def _verdicts(warm: Warm, answers: Answers) -> Verdicts:
     starts = people.starts(answers.pair)
     slot = np.cumsum(starts) - 1
-    lead = np.bincount(slot, weights=_toward(answers), minlength=int(starts.sum()))
+    lead = np.bincount(slot, weights=ledgers.toward(answers), minlength=int(starts.sum()))
     decided = lead != 0
     pair_ids = answers.pair_ids[answers.pair[starts]][decided]
     rows = warm.pairs[np.searchsorted(warm.pairs[:, 0], pair_ids)]

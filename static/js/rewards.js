@@ -67,13 +67,13 @@ class RewardsView {
     this.drawList();
     return drawReward(this.detail, row, {
       kind: this.kinds.get(row.kind), versions: this.rows.filter((other) => other.name === row.name), others: this.shown.filter((other) => other.name !== row.name),
-      onVersion: (other) => this.open(other), onScore: () => this.score(row), onAudit: () => this.audit(row),
+      onVersion: (other) => this.open(other), onScore: () => this.score(row), onAudit: (body) => this.audit(row, body),
     });
   }
 
-  async audit(row) {
+  async audit(row, body) {
     try {
-      const { job_id: id } = await api(`rewards/${row.id}/audit`, { body: {} });
+      const { job_id: id } = await api(`rewards/${row.id}/audit`, { body });
       await this.train.watch(id, `${row.name} is being audited`);
       live(`The audit of ${row.name} is done`);
       await this.load(row.id);

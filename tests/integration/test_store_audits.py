@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 import pytest
 
 from backend.errors import InputError, NotFound
 from backend.rewards import _judge_price
 from backend.rewards._judge_answers import Ended, Question
+from backend.rewards.interface import Verdicts
 from backend.rl import cost
 from backend.rl.recipe import RewardTerm, RunConfig
-from backend.services import glances, jobs, judge_audits, judgements, preflight, rewards, runs
+from backend.services import (
+    glances,
+    jobs,
+    judge_audits,
+    judgements,
+    labels,
+    own_pairs,
+    preflight,
+    rewards,
+    runs,
+    users,
+)
 from backend.services.studio import Studio
+from db.tables import Pair, Sample
 from tests import factory
+from workers.frame import JobFrame
+from workers.jobs import audit
 
 TWIN = {"weights_of": "biased"}
 
@@ -134,3 +152,70 @@ def test_the_preflight_says_what_a_judge_on_a_server_will_cost(services: Studio)
     known = lines(timeout_s=9.0)["Price of wins"]
     assert known["value"].endswith(f"{2 * money:,.2f} in money")
     assert "From the 1 answers" in known["reason"]
+
+
+# --- a project's own pairs ----------------------------------------------------------------------
+
+
+def test_own_pairs_are_those_that_people_decided_with_what_each_of_them_said(
+    services: Studio,
+) -> None:
+    made = factory.project(services, num_prompts=24, per_prompt=2, pairs_per_prompt=1)
+    one, other = (users.create(services, name)["id"] for name in ("one", "other"))
+    for pair in made.pairs[:-1]:
+        labels.store(services, one, factory.label(pair, "left", left="a"))
+    for pair in made.pairs[:2]:
+        labels.store(services, other, factory.label(pair, "left", left="a"))
+    labels.store(services, other, factory.label(made.pairs[2], "left", left="b"))  # undecided now
+    labels.store(services, other, factory.label(made.pairs[3], "tie", left="a"))
+    some = own_pairs.decided(services, made.project)
+    assert len(some.prompts) == len(some.better) == len(some.worse) == 22
+    assert (some.ties.value, some.ties.num) == (1 / 27, 27)
+    votes = np.array(some.votes)
+    assert votes.shape == (2, 22)
+    # those with two answers come first, whichever order they have among themselves
+    assert sorted(np.nan_to_num(votes[:, :3], nan=-1).T.tolist()) == [[1, 0.5], [1, 1], [1, 1]]
+    assert np.isnan(votes[1, 3:]).all() and (votes[0] == 1).all()
+    with services.read() as session:
+        first = session.get_one(Pair, made.pairs[5])
+        a, b = (session.get_one(Sample, i) for i in (first.sample_a_id, first.sample_b_id))
+        assert (a.media, b.media) in zip(some.better, some.worse, strict=True)
+    few = own_pairs.decided(services, made.project, 20)
+    assert len(few.prompts) == 20
+
+
+def test_an_audit_on_own_pairs_is_the_same_job_and_has_its_own_report(
+    services: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = factory.project(services, num_prompts=20, per_prompt=2, pairs_per_prompt=1)
+    judge = rewards.create(services, made.project, "twin", "pocket-judge", TWIN)["id"]
+    with pytest.raises(InputError, match="have decided 0 pairs"):
+        judge_audits.ask(services, judge, own=True)
+    robot = users.simulated(services, "robot")["id"]
+    for pair in made.pairs:
+        labels.store(services, robot, factory.label(pair, "left", left="a"))
+    with pytest.raises(InputError, match="count simulated annotators too"):
+        judge_audits.ask(services, judge, own=True)
+    job = judge_audits.ask(services, judge, own=True, simulated=True)
+    monkeypatch.setattr(rewards, "load", lambda studio, reward_id: First())
+    frame = SimpleNamespace(studio=services, args=jobs.get(services, job)["args"])
+    told = audit.work(cast(JobFrame, frame))
+    figures = rewards.get(services, judge)["figures"]
+    assert "audit" not in figures and figures["audit_own"]["own"]
+    assert told["failed"] == figures["audit_own"]["failed"]
+    assert "order flips" in told["failed"] and figures["audit_own"]["flips"] == 1.0
+    said = rewards.get(services, judge)["audit"]
+    assert said.startswith("failed: order flips on own pairs")
+    judge_audits.record(services, judge, report())
+    assert rewards.get(services, judge)["audit"] == said  # both must be passed
+    judge_audits.record(services, judge, {**report(), "own": True})
+    assert rewards.get(services, judge)["audit"] == "passed"
+
+
+class First:
+    """Whatever stands first is better."""
+
+    shape = "pairwise"
+
+    def compare(self, a: np.ndarray, b: np.ndarray, prompts: list[str]) -> Verdicts:
+        return Verdicts(np.ones(len(prompts)), ["ok"] * len(prompts))

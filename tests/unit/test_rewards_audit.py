@@ -9,8 +9,9 @@ import pytest
 
 from backend.pocket import verifier
 from backend.pocket.audit_material import material
-from backend.rewards import _edits
-from backend.rewards._audit import MARKS, audit
+from backend.preferences.intervals import wilson
+from backend.rewards import _edits, _own_material
+from backend.rewards._audit import MARKS, Material, audit
 from backend.rewards.interface import Verdicts, checked
 
 MATERIAL = material(num_pairs=40, num_groups=8)
@@ -116,3 +117,70 @@ def test_edits_change_the_looks_and_only_tiling_what_is_shown(name: str) -> None
     prompts = MATERIAL.prompts[:8]
     before, after = (verifier.score(x, prompts)["total"].mean() for x in (pictures, edited))
     assert (after < 0.6 * before) == (name == "tiling")
+
+
+# ---------------------------------------------------------------- a project's own pairs
+
+OWN = ("order flips", "consistency", "agreement", "ties", "master keys", "blindness")
+NUM = len(MATERIAL.prompts)
+SAID = np.stack([np.ones(NUM), np.ones(NUM), np.full(NUM, np.nan)])
+SAID[1, :4], SAID[2, :10], SAID[2, 3] = 0, 1, 0.5
+"""Three people: the second takes the other picture of four pairs, the third answers ten."""
+
+
+def own(votes: np.ndarray = SAID, side: int = 64) -> Material:
+    """The same pairs, of which only answers are known; 4 of 80 answers were ties."""
+    grown = (side // 64, side // 64, 1)
+    better, worse = (
+        np.kron(x, np.ones((1, *grown), np.uint8)) for x in (MATERIAL.better, MATERIAL.worse)
+    )
+    ties = wilson(4, 80)
+    return _own_material.material(MATERIAL.prompts, better, worse, votes.tolist(), ties)
+
+
+def of(found: dict, name: str) -> dict:
+    return next(test for test in found["tests"] if test["name"] == name)
+
+
+def test_own_pairs_are_tested_by_what_people_answered_and_nothing_else() -> None:
+    found = audit(checked(Judge(knows), "judge"), own())
+    assert [test["name"] for test in found["tests"]] == list(OWN)
+    assert found["passed"], found["tests"]
+    # two of three decided alike: 36 of 40, 9 of 9, and 6 of 9 where the first four were turned
+    among = wilson(36 + 9 + 6, 40 + 9 + 9)
+    agreement = of(found, "agreement")
+    assert agreement["threshold"] == round(among.low, 4)
+    assert f"people with one another {among.value:.0%}" in agreement["detail"]
+
+
+def test_a_judge_that_cannot_decide_fails_on_ties() -> None:
+    totals = [
+        verifier.score(x, MATERIAL.prompts)["total"] for x in (MATERIAL.better, MATERIAL.worse)
+    ]
+    near = float(np.quantile(abs(totals[0] - totals[1]), 0.4))
+
+    def unsure(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.where(abs(a - b) <= near, 0.5, knows(a, b))
+
+    found = audit(checked(Judge(unsure), "judge"), own())
+    ties = of(found, "ties")
+    assert ties["value"] == pytest.approx((abs(totals[0] - totals[1]) <= near).mean(), abs=1e-4)
+    assert not ties["pass"] and ties["threshold"] == round(max(0.1, wilson(4, 80).high), 4)
+    assert "order flips" not in found["failed"]
+
+
+def test_one_persons_answers_stand_beside_guessing() -> None:
+    found = audit(checked(Judge(knows), "judge"), own(SAID[:1]))
+    agreement = of(found, "agreement")
+    assert agreement["pass"] and agreement["threshold"] == 0.5
+    rng = np.random.default_rng(2)
+    guessing = audit(checked(Judge(lambda a, b: rng.random(len(a))), "judge"), own(SAID[:1]))
+    assert "agreement" in guessing["failed"]
+
+
+def test_keys_are_of_the_pictures_own_size() -> None:
+    made = own(side=128)
+    assert {keys.shape[1:] for keys in made.keys.values()} == {(128, 128, 3)}
+    blank, caption = made.keys["blank"][0], made.keys["caption"][0]
+    assert len(np.unique(blank.reshape(-1, 3), axis=0)) == 1
+    assert len(np.unique(caption.reshape(-1, 3), axis=0)) > 1

@@ -33,8 +33,8 @@ class Plan:
 def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     """Ask about every pair both ways round; the figures, told and written."""
     file = read(plan.file, plan.pictures, plan.limit)
-    with auditing.loaded(plan.judge, plan.settings, plan.home) as (scorer, _keep):
-        judge = checked(scorer, plan.judge)
+    with auditing.loaded(plan.judge, plan.settings, plan.home) as loaded:
+        judge = checked(loaded.scorer, plan.judge)
         one, other = ask(judge, file.pairs)
     found = {
         "judge": plan.judge,

@@ -1,25 +1,35 @@
-"""Puts a stored judge through the eight tests of its audit and keeps the report with it."""
+"""Puts a stored judge through the tests of its audit and keeps the report with it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from backend.services import judge_audits, rewards
+from backend.services import rewards
 from workers import auditing
 from workers.frame import JobFrame, run_job
 
 
 def run(job_id: int, attempt: int) -> None:
-    """Args: reward_id, pairs, groups."""
+    """Args: reward_id, pairs, groups, own, simulated."""
     run_job(job_id, attempt, work)
 
 
 def work(frame: JobFrame) -> dict[str, Any]:
     """Audit; what a judge on a server does not answer is counted, and no test is passed by it."""
-    reward = rewards.get(frame.studio, frame.args["reward_id"])
+    args = frame.args
+    reward = rewards.get(frame.studio, args["reward_id"])
+    sizes = (args["pairs"], args["groups"])
     plan = auditing.Plan(
-        reward["name"], (), frame.args["pairs"], frame.args["groups"], 0, None, None
+        reward["name"],
+        (),
+        *sizes,
+        seed=0,
+        json=None,
+        home=None,
+        own=args.get("own", False),
+        simulated=args.get("simulated", False),
     )
-    report = auditing.examine(rewards.load(frame.studio, reward["id"]), reward["name"], plan)
-    judge_audits.record(frame.studio, reward["id"], report)
+    judge = auditing.stored(frame.studio, reward["id"])
+    report = auditing.examine(judge, plan)
+    judge.keep(report)
     return {"passed": report["passed"], "failed": report["failed"], "calls": report["calls"]}
