@@ -48,7 +48,7 @@ export async function openPair(id) {
   const aspects = [...new Set(pair.answers.flatMap((answer) => Object.keys(answer.aspects)))];
   await dialog(pair.prompt, () => [el("div", { class: "stage item-large n2" }, pair.samples.map((sample, i) => el("figure", null, sample.url ? el("img", { src: sample.url, alt: "", class: sample.width <= 256 ? "px" : null }) : el("p", { class: "words", translate: "no" }, sample.text),
     el("figcaption", { class: "meta" }, el("b", null, ["First", "Second"][i]), ` ${sample.policy}`, el("span", { class: "mono faint" }, ` seed ${sample.seed}`))))),
-  el("div", { class: "tbl-x" }, el("table", { class: "tbl", "data-testid": "answers", style: "margin-top:12px" }, el("thead", null, el("tr", null, el("th", null, "person"), el("th", null, "chose"), aspects.map((aspect) => el("th", null, aspect)), el("th", { class: "num" }, "took"), el("th", { class: "num" }, "when"), el("th", null, "said"))),
+  el("div", { class: "tbl-x", tabindex: 0 }, el("table", { class: "tbl", "data-testid": "answers", style: "margin-top:12px" }, el("thead", null, el("tr", null, el("th", null, "person"), el("th", null, "chose"), aspects.map((aspect) => el("th", null, aspect)), el("th", { class: "num" }, "took"), el("th", { class: "num" }, "when"), el("th", null, "said"))),
     el("tbody", null, pair.answers.map((answer) => el("tr", { class: answer.excluded ? "is-out" : null }, el("td", null, answer.name, answer.kind === "simulated" && [" ", el("span", { class: "badge" }, "simulated")], answer.excluded && [" ", el("span", { class: "badge warn" }, "excluded")]), el("td", null, el("b", { class: "strong" }, chose(answer.choice)), ["a", "b"].includes(answer.choice) && el("span", { class: "faint" }, answer.choice === answer.shown_left ? " on the left" : " on the right")),
       aspects.map((aspect) => el("td", { class: "muted" }, answer.aspects[aspect] ? chose(answer.aspects[aspect]) : "–")), el("td", { class: "num" }, fmt.span(answer.seconds)), el("td", { class: "num muted" }, fmt.ago(answer.at)), el("td", { class: "wrap" }, [...answer.reasons, answer.comment].filter(Boolean).join(", ")))),
     pair.judges.map((judge) => judgeRow(judge, aspects.length)), !pair.answers.length && !pair.judges.length && el("tr", null, el("td", { class: "muted" }, "nobody yet"))))),
@@ -59,7 +59,7 @@ export async function openPair(id) {
 function judgeRow(judge, aspects) {
   return el("tr", { "data-testid": "judge-answer" }, el("td", null, el("span", { translate: "no" }, judge.name), " ", el("span", { class: "badge" }, "judge")),
     el("td", null, judge.choice ? el("b", { class: "strong" }, chose(judge.choice)) : el("span", { class: "faint" }, "no verdict"), ["a", "b"].includes(judge.choice) && el("span", { class: "faint" }, judge.choice === judge.shown_left ? " shown first" : " shown second")),
-    [...Array(aspects)].map(() => el("td", { class: "muted" }, "–")), el("td", { class: "num" }, fmt.span(judge.seconds)), el("td", { class: "num muted" }, fmt.ago(judge.at)), el("td", { class: "wrap" }, judge.reason));
+    [...Array(aspects)].map(() => el("td", { class: "muted" }, "–")), el("td", { class: "num" }, fmt.span(judge.seconds)), el("td", { class: "num muted" }, fmt.ago(judge.at)), el("td", { class: "wrap" }, el("span", { class: "muted", translate: "no" }, judge.criterion), judge.reason && el("span", { class: "faint", style: "display:block" }, judge.reason)));
 }
 
 const chose = (choice) => ({ a: "first", b: "second", ...WORDS })[choice] ?? choice;

@@ -4,7 +4,8 @@ import { api, button, dialog, el, fill, icon, live, toast } from "/static/js/lib
 import { watchJob } from "/static/js/jobs.js";
 import { sheetTile } from "/static/js/run_parts.js";
 
-const SIDE = 224;
+/** Pocket pictures at whole multiples; two beside each other on a phone too. */
+const side = () => (innerWidth > 640 ? 192 : 128);
 
 /** Where pairs can go: the queue, and open studies of pictures. */
 async function places() {
@@ -27,7 +28,7 @@ export function choosePlace(usual = "the queue of Label") {
 export async function askAboutPair(group, pair, page) {
   const shot = (idx) => {
     const leaf = group.leaves.find((one) => one.idx === idx);
-    return el("span", { class: "stage pair-side" }, sheetTile(String(group.sheet_url), group.tiles, Number(leaf?.tile), SIDE, ""));
+    return el("span", { class: "stage pair-side" }, sheetTile(String(group.sheet_url), group.tiles, Number(leaf?.tile), side(), ""));
   };
   const sent = await dialog("Ask people which is better", (close) => {
     const place = choosePlace();
