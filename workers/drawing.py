@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from backend.services import policies, runs, samples
 from backend.services.policies import PolicySpec
@@ -27,6 +28,13 @@ class Wish:
     prompt_id: int
     prompt: str
     seed: int
+    request: str = ""
+    """What the generator is asked, where it is not the prompt."""
+
+    @property
+    def key(self) -> tuple[int, int, str]:
+        """By what the store knows the picture, under a policy and its settings."""
+        return self.prompt_id, self.seed, self.request
 
     @classmethod
     def of(cls, prompt: tuple[int, str], seed: int, number: int) -> Wish:
@@ -51,17 +59,14 @@ class Drawing:
         from backend.rl.sampler import Field, draw
 
         studio = self.frame.studio
-        settings = {"num_steps": self.num_steps, "guidance": self.guidance}
-        known = samples.drawn_before(
-            studio, policy.id, sorted({wish.prompt_id for wish in wishes}), settings
-        )
-        missing = [wish for wish in wishes if (wish.prompt_id, wish.seed) not in known]
+        known = self.known(policy, wishes)
+        missing = [wish for wish in wishes if wish.key not in known]
         self._told(len(wishes) - len(missing), policy)
         for start in range(0, len(missing), BATCH):
             part = missing[start : start + BATCH]
             model = models.policy(policy.family, policy.config, policy.adapter)
             velocity = Field(model, self.guidance)
-            texts, seeds = [wish.prompt for wish in part], [wish.seed for wish in part]
+            texts, seeds = [wish.request or wish.prompt for wish in part], [w.seed for w in part]
             pictures = draw(velocity, texts, seeds, model.schedule(self.num_steps))
             self.nfe += velocity.nfe.total()
             height, width = pictures.shape[1:3]
@@ -72,14 +77,24 @@ class Drawing:
                     studio.media.put(png(picture)),
                     width,
                     height,
-                    settings,
+                    samples.asked_with(self.settings, wish.request),
                 )
                 for wish, picture in zip(part, pictures, strict=True)
             ]
             ids = samples.add(studio, policy.project_id, policy.id, rows)
-            known |= {(row.prompt_id, row.seed): i for row, i in zip(rows, ids, strict=True)}
+            known |= {wish.key: i for wish, i in zip(part, ids, strict=True)}
             self._told(len(part), policy)
-        return [known[wish.prompt_id, wish.seed] for wish in wishes]
+        return [known[wish.key] for wish in wishes]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As the store keeps them with a picture."""
+        return {"num_steps": self.num_steps, "guidance": self.guidance}
+
+    def known(self, policy: PolicySpec, wishes: Sequence[Wish]) -> dict[tuple[int, int, str], int]:
+        """Those that the policy has drawn already, with others of the same prompts."""
+        of_prompts = sorted({wish.prompt_id for wish in wishes})
+        return samples.drawn_before(self.frame.studio, policy.id, of_prompts, self.settings)
 
     def _told(self, more: int, policy: PolicySpec) -> None:
         self.done += more

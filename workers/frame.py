@@ -93,7 +93,8 @@ def run_job(job_id: int, attempt: int, work: Callable[[JobFrame], dict[str, Any]
     """Claim the job, do `work` and write its end; nothing it raises leaves the process.
 
     `work` returns the job's result. A result with {"ended": "paused"} or {"ended": "stopped"} says
-    that the work broke off because it was asked to.
+    that the work broke off because it was asked to, one with {"ended": "moved", "queue": ...} that
+    it goes on with workers of another queue.
     """
     studio = models.studio()
     claimed = jobs.claim(studio, job_id, attempt, worker_name())
@@ -129,6 +130,8 @@ def _finish(frame: JobFrame, result: dict[str, Any]) -> None:
         return
     if ended == "done":
         jobs.finish(studio, job_id, attempt, result)
+    elif ended == "moved":
+        jobs.hand_back(studio, job_id, attempt, result["queue"])
     elif ended == "paused" and jobs.wanted(studio, job_id, attempt) == "run":
         jobs.hand_back(studio, job_id, attempt)  # not people, but this process must end
     else:

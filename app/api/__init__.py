@@ -31,6 +31,7 @@ from app.api import (
     sign_in,
     steering,
     studies,
+    untrained,
 )
 
 PREFIX = "/api/v1"
@@ -51,6 +52,7 @@ NOUNS = (
     comparisons,
     boards,
     best_of_n,
+    untrained,
     studies,
     quality,
     jobs,

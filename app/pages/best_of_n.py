@@ -1,4 +1,5 @@
-"""Best of N: what drawing N pictures and keeping the best one gains."""
+"""Best of N: what drawing N pictures and keeping the best one gains, and other ways without
+training."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from pydantic import Field
 from app.forms import form
 from app.shell import page
 from backend.config import Config
+from backend.recipes.untrained import UntrainedConfig
 
 TITLE = "Best of N"
 PATH = "/best-of-n"
@@ -27,6 +29,5 @@ class Drawing(Config):
 
 def build() -> None:
     """Draw the frame; static/js/best_of_n.js does the rest."""
-    page(
-        TITLE, PATH, "best_of_n", crumbs=[("Compare", "/compare")], props={"drawing": form(Drawing)}
-    )
+    props = {"drawing": form(Drawing), "untrained": form(UntrainedConfig)}
+    page(TITLE, PATH, "best_of_n", crumbs=[("Compare", "/compare")], props=props)

@@ -31,6 +31,8 @@ class Said:
     reason: str = ""
     abstains: bool = False
     parts: dict[str, float] = field(default_factory=dict)
+    request: str = ""
+    """Of a critique, what to ask of the generator instead."""
 
 
 Reader = Callable[[dict[str, Any]], Said]

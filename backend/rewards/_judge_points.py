@@ -213,11 +213,12 @@ def read_rational(text: str) -> Said:
         if not 1 <= score <= 4:
             return Said(None, f"gave {aspect.lower()} a score of {score:g}, which is not 1 to 4")
         parts[aspect.lower()] = (score - 1) / 3
-    if not section(text, REFINED):
+    request = section(text, REFINED)
+    if not request:
         return Said(None, "ended before its refined request")
     if not parts:
         return Said(None, "found that no aspect applies", abstains=True)
-    return Said(sum(parts.values()) / len(parts), parts=parts)
+    return Said(sum(parts.values()) / len(parts), parts=parts, request=request)
 
 
 def section(text: str, heading: str) -> str | None:

@@ -37,6 +37,9 @@ TRAITS = Traits(
 )
 SHAPE: Shape = "pointwise"
 JUDGE = True
+GOOD = (3 - 1) / 3
+"""What faithfulness and physics must be of a picture that is not to be drawn again: 3 of 1 to 4, as
+RationalRewards has it."""
 
 
 class Config(Server):
@@ -70,6 +73,8 @@ class Judge:
         self.asking = asking.Asking(config, "judge", files)
         self.format = points.format_of(config.ask, config.items, config.worst, bool(self._where))
         self._references = _read_references(self._where, files)
+        self.unanswered = 0
+        """Critiques that failed."""
 
     @property
     def _where(self) -> str:
@@ -102,6 +107,18 @@ class Judge:
             [reason for _value, _status, reason in known],
         )
 
+    def next_requests(
+        self, prompts: Sequence[str], requests: Sequence[str], pictures: Images
+    ) -> list[str | None]:
+        """See `backend.rl.refining.Critic`; a critique that failed asks for nothing."""
+        asked = [
+            [self._asked(prompt, [picture], 0)]
+            for prompt, picture in zip(prompts, pictures, strict=True)
+        ]
+        said = [votes[0] for votes in self.asking.answers(asked, self._reader())]
+        self.unanswered += sum(not one.request for one in said)
+        return [None if _is_good(one) else " ".join(one.request.split()) for one in said]
+
     def _shown(self, image: Images, prompt: str) -> list[list[Images]]:
         """The pictures of each question about one picture; none where its reference is missing."""
         if not self._where:
@@ -129,6 +146,17 @@ class Judge:
         if self.config.server == "systemone":
             return partial(formats.read_typed, kind="noul")
         return self.format.read
+
+
+def _is_good(said: Said) -> bool:
+    """Whether a critique leaves nothing to ask for: no request, or both main aspects are right."""
+    main = [said.parts.get(name, 1.0) for name in ("faithfulness", "physics")]
+    return not said.request or min(main) >= GOOD - 1e-9
+
+
+def critiques(config: Config) -> bool:
+    """Whether this judge says what to ask of the generator next."""
+    return config.ask == "rational"
 
 
 _ALONE = Said(None, "there is no reference picture of this prompt")

@@ -47,6 +47,20 @@ class PocketJudge:
         model = _loaded(self.config.weights_of == "biased")
         return Verdicts(model.prefer(prompts, a, b), ["ok"] * len(prompts))
 
+    def next_requests(
+        self, prompts: Sequence[str], requests: Sequence[str], pictures: Images
+    ) -> list[str | None]:
+        """See `backend.rl.refining.Critic`; prompts must be of the pocket language."""
+        from backend.pocket.critic import PocketCritic
+
+        model = _loaded(self.config.weights_of == "biased")
+        return PocketCritic(model).next_requests(prompts, requests, pictures)
+
+
+def critiques(config: Config) -> bool:
+    """It describes a picture, from which follows what to ask next."""
+    return True
+
 
 @lru_cache(maxsize=2)
 def _loaded(twin: bool) -> Model:

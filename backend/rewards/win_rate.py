@@ -52,6 +52,7 @@ SOURCE = "Wang et al. 2025, Pref-GRPO (arXiv 2508.20751)"
 RANGE = (0.0, 1.0)
 SMALLEST = 4
 """Groups of fewer cannot be told from a coin: even a perfect order of three spreads no wider."""
+SHAPE: Shape = "groupwise"
 TRAITS = Traits(latency=5, deterministic=False, comparable=False, licence="of the judge")
 
 

@@ -15,6 +15,7 @@ RL has to beat.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,6 +67,11 @@ class ByValue:
         self._value = value
         self._known: dict[int, float] = {}
 
+    @property
+    def num_known(self) -> int:
+        """Pictures that were asked about."""
+        return len(self._known)
+
     def values(self, prompts: Sequence[str], pictures: Sequence[int]) -> Floats:
         """(B,), NaN where the reward has none."""
         new = {n: p for n, p in zip(pictures, prompts, strict=True) if n not in self._known}
@@ -89,7 +95,9 @@ class ByPairs:
 
     def __init__(self, prefer: Prefer, *, both_ways: bool = True) -> None:
         self._prefer, self._both_ways = prefer, both_ways
+        self._known: dict[tuple[int, int], float] = {}
         self.bouts = 0
+        """Questions so far; the same two pictures are compared once."""
 
     def better(self, prompts: Sequence[str], held: Sequence[int], new: Sequence[int]) -> Bools:
         """Preferred to the one held by more than a half."""
@@ -99,17 +107,27 @@ class ByPairs:
         """How likely the kept picture beats the first, less a half; 0 for the first itself."""
         gain = np.zeros(len(first))
         other = [i for i, (a, b) in enumerate(zip(first, kept, strict=True)) if a != b]
-        asked = [[row[i] for i in other] for row in (prompts, kept, first)]
         if other:
-            gain[other] = self._chance(asked[0], asked[1], asked[2]) - 0.5
+            asked = ([row[i] for i in other] for row in (kept, first))
+            gain[other] = self._chance([prompts[i] for i in other], *asked) - 0.5
         return gain
 
     def _chance(self, prompts: Sequence[str], one: Sequence[int], other: Sequence[int]) -> Floats:
-        self.bouts += len(prompts) * (2 if self._both_ways else 1)
-        said = self._prefer(prompts, one, other)
-        if not self._both_ways:
-            return said
-        return (said + 1 - self._prefer(prompts, other, one)) / 2
+        pairs = list(zip(one, other, strict=True))
+        new = {
+            pair: prompt
+            for pair, prompt in zip(pairs, prompts, strict=True)
+            if pair not in self._known
+        }
+        if new:
+            words, (first, second) = list(new.values()), zip(*new, strict=True)
+            said = self._prefer(words, first, second)
+            if self._both_ways:
+                said = (said + 1 - self._prefer(words, second, first)) / 2
+            self.bouts += len(new) * (2 if self._both_ways else 1)
+            for (a, b), chance in zip(new, said.tolist(), strict=True):
+                self._known |= {(a, b): chance, (b, a): 1 - chance}
+        return np.array([self._known[pair] for pair in pairs], dtype=np.float64)
 
 
 def always(prompts: Sequence[str], requests: Sequence[str], pictures: Sequence[int]) -> list[str]:
@@ -145,7 +163,7 @@ class Refined:
     @property
     def calls(self) -> list[int]:
         """After each round, pictures drawn so far."""
-        return np.cumsum([len(row) for row in self.drawn]).tolist()
+        return list(itertools.accumulate(len(row) for row in self.drawn))
 
 
 def refine(

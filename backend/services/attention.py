@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, func
 from sqlalchemy.orm import Session
 
 from backend.preferences.studies import StudyConfig
-from backend.services import pairs, policies
+from backend.services import pairs, policies, samples
 from backend.services.comparisons import UNLIMITED
 from backend.services.studio import Studio
 from db import queries
@@ -128,5 +128,7 @@ def _png(image: Image.Image) -> bytes:
 
 
 def is_no_twin() -> ColumnElement[bool]:
-    """Samples that somebody drew or brought, not those made for attention checks alone."""
-    return func.coalesce(Sample.settings["source"].as_string(), "") != TWIN
+    """Samples that somebody drew of their prompt or brought, not those made for attention checks
+    alone, nor those asked for in other words than the prompt's."""
+    source = func.coalesce(Sample.settings["source"].as_string(), "")
+    return source.not_in((TWIN, samples.REWRITTEN))

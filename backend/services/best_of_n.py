@@ -9,21 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from backend.errors import InputError
 from backend.preferences import best_of_n as estimator
-from backend.preferences import intervals
-from backend.services import policies, prompts, rewards
+from backend.services import policies, prompts, rewards, run_gains, samples
 from backend.services.samples import url
 from backend.services.studio import Studio
 from db import queries
-from db.tables import Evaluation, Iteration, Label, Pair, Prompt, Reward, Run, Sample, Score, User
+from db.tables import Label, Pair, Prompt, Reward, Sample, Score, User
 
 MOST_SAMPLES = 40_000
 SHOWN_PROMPTS = 60
-SHOWN_RUNS = 20
 DECIDED = {"a": (1.0, 0.0), "b": (0.0, 1.0), "tie": (0.5, 0.5)}
 
 
@@ -64,7 +62,8 @@ def report(
         drawn, settings, others = _drawn(session, policy_id, prompt_set_id)
         scores = _scores(session, policy_id, [reward_id, *([gold_id] if gold_id else [])])
         people, verdicts = _people(session, policy_id)
-        runs = _runs(session, project_id, policy_id, select_by, gold_by)
+        by = {"selecting": select_by, "gold": gold_by}
+        runs = run_gains.of_policy(session, project_id, policy_id, by)
     chosen = scores.get(reward_id, {})
     ranked = [_ranked(one, chosen) for one in drawn.values()]
     counts = [len(one.rows) for one in ranked if one.rows]
@@ -130,6 +129,7 @@ def _drawn(
                 Sample.policy_id == policy_id,
                 Prompt.prompt_set_id == prompt_set_id,
                 Sample.text.is_(None),
+                samples.is_of_its_prompt(),
             )
             .order_by(Prompt.position, Sample.id)
             .limit(MOST_SAMPLES)
@@ -254,69 +254,3 @@ def _calls(settings: dict[str, Any]) -> int:
     """Network evaluations of one picture: a guided step takes two."""
     steps = int(settings["num_steps"] or 1)
     return steps * (1 if float(settings["guidance"] or 1.0) == 1.0 else 2)
-
-
-def _runs(
-    session: Session, project_id: int, policy_id: int, chosen: Reward, gold: Reward | None
-) -> list[dict[str, Any]]:
-    """Runs that began from this policy: their calls, and their held-out gain by these rewards."""
-    found = list(
-        session.scalars(
-            select(Run)
-            .where(Run.project_id == project_id, Run.policy_id == policy_id, Run.step > 0)
-            .order_by(Run.id.desc())
-            .limit(SHOWN_RUNS)
-        )
-    )
-    ids = [run.id for run in found]
-    calls = {
-        run_id: int(nfe)
-        for run_id, nfe in session.execute(
-            select(Iteration.run_id, func.sum(Iteration.nfe))
-            .where(Iteration.run_id.in_(ids))
-            .group_by(Iteration.run_id)
-        )
-    }
-    newest = (
-        select(Evaluation.run_id, func.max(Evaluation.step).label("step"))
-        .where(Evaluation.run_id.in_(ids))
-        .group_by(Evaluation.run_id)
-        .subquery()
-    )
-    evaluated = {
-        row.run_id: row
-        for row in session.scalars(
-            select(Evaluation).join(
-                newest,
-                (newest.c.run_id == Evaluation.run_id) & (newest.c.step == Evaluation.step),
-            )
-        )
-    }
-    return [
-        {
-            "id": run.id,
-            "name": run.name,
-            "step": evaluated[run.id].step,
-            "calls": calls.get(run.id, 0),
-            "selecting": _gain(run, evaluated[run.id], chosen),
-            "gold": _gain(run, evaluated[run.id], gold) if gold else None,
-        }
-        for run in found
-        if run.id in evaluated
-    ]
-
-
-def _gain(run: Run, evaluation: Evaluation, reward: Reward) -> dict[str, float] | None:
-    """What a run has gained by a reward on its held-out prompts; None where it did not watch it."""
-    terms = [*run.config.get("rewards", []), *run.config.get("watch", [])]
-    for term in terms:
-        if term["kind"] == reward.kind and term.get("config", {}) == reward.config:
-            gain = evaluation.metrics.get(f"gain/{term['name']}")
-            if gain is not None:
-                se = evaluation.metrics.get(f"gain_se/{term['name']}") or 0.0
-                return {
-                    "gain": gain,
-                    "low": gain - intervals.Z95 * se,
-                    "high": gain + intervals.Z95 * se,
-                }
-    return None

@@ -29,6 +29,7 @@ QUEUES = {
     "cells": "generate",
     "latents": "generate",
     "study": "generate",
+    "untrained": "generate",
     "choose": "score",
     "score": "score",
     "score_set": "score",
@@ -320,21 +321,24 @@ def release(studio: Studio, job_id: int, attempt: int) -> str:
     return status
 
 
-def hand_back(studio: Studio, job_id: int, attempt: int) -> bool:
-    """The worker was asked to end: the job is due again, and this attempt is not held against
-    it."""
+def hand_back(studio: Studio, job_id: int, attempt: int, queue: str = "") -> bool:
+    """The worker was asked to end, or the next part is for workers of another `queue`: the job is
+    due again, and this attempt is not held against it."""
     with studio.write() as session:
         job = session.get(Job, job_id, with_for_update=True)
         if job is None or job.attempt != attempt or job.status != "running":
             return False
         job.status, job.worker, job.max_attempts = "due", None, job.max_attempts + 1
         mirror(session, job)
-        events.write(
-            session,
-            "The studio was stopped; the job goes on when it starts again.",
-            job_id=job_id,
-            run_id=job.args.get("run_id"),
-        )
+        if queue:
+            job.queue = queue
+        else:
+            events.write(
+                session,
+                "The studio was stopped; the job goes on when it starts again.",
+                job_id=job_id,
+                run_id=job.args.get("run_id"),
+            )
     return enqueue(studio, job_id)
 
 

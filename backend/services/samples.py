@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, func, insert, select
 
 from backend.errors import NotFound
 from backend.rl.randomness import seed_of
@@ -14,6 +14,13 @@ from backend.services import addresses, jobs, policies, prompts
 from backend.services.studio import Studio
 from db import queries
 from db.tables import Job, Policy, Prompt, Reward, Sample
+
+REWRITTEN = "rewritten"
+"""`source` in the settings of a picture for which the generator was asked in other words than the
+prompt's; the words are its `request`."""
+
+MOST_NAMED = 500
+"""Samples named in one statement."""
 
 
 @dataclass(frozen=True)
@@ -107,21 +114,32 @@ def add(studio: Studio, project_id: int, policy_id: int, drawn: Sequence[NewSamp
 
 def drawn_before(
     studio: Studio, policy_id: int, prompt_ids: Sequence[int], settings: dict[str, Any]
-) -> dict[tuple[int, int], int]:
-    """(prompt id, seed) → id of the samples a policy has drawn of these prompts with these
-    settings.
+) -> dict[tuple[int, int, str], int]:
+    """(prompt id, seed, request) → id of the samples a policy has drawn of these prompts with these
+    settings; the request is empty where the generator was asked in the words of the prompt.
 
     A job that is done again after its worker died, or asked for twice, finds its pictures here.
     """
     query = select(Sample.prompt_id, Sample.seed, Sample.id, Sample.settings).where(
         Sample.policy_id == policy_id, Sample.prompt_id.in_(list(prompt_ids))
     )
+    found = {}
     with studio.read() as session:
-        return {
-            (prompt_id, seed): sample_id
-            for prompt_id, seed, sample_id, drawn_with in session.execute(query)
-            if drawn_with == settings
-        }
+        for prompt_id, seed, sample_id, drawn_with in session.execute(query):
+            request = drawn_with.get("request", "")
+            if drawn_with == asked_with(settings, request):
+                found[prompt_id, seed, request] = sample_id
+    return found
+
+
+def asked_with(settings: dict[str, Any], request: str) -> dict[str, Any]:
+    """The settings of a picture for which the generator was asked in other words, if in any."""
+    return {**settings, "source": REWRITTEN, "request": request} if request else settings
+
+
+def is_of_its_prompt() -> ColumnElement[bool]:
+    """Samples for which the generator was asked in the words of their prompt."""
+    return func.coalesce(Sample.settings["source"].as_string(), "") != REWRITTEN
 
 
 def page(
@@ -210,6 +228,18 @@ def files(
         query = query.where(Sample.policy_id == policy_id)
     with studio.read() as session:
         return [SampleFile(*found) for found in session.execute(query)]
+
+
+def files_of(studio: Studio, ids: Sequence[int]) -> list[SampleFile]:
+    """These pictures with their prompts, in their order."""
+    query = select(Sample.id, Prompt.text, Sample.media).join(Prompt, Prompt.id == Sample.prompt_id)
+    with studio.read() as session:
+        found = {
+            row.id: SampleFile(*row)
+            for at in range(0, len(ids), MOST_NAMED)
+            for row in session.execute(query.where(Sample.id.in_(ids[at : at + MOST_NAMED])))
+        }
+    return [found[sample_id] for sample_id in ids]
 
 
 def at(studio: Studio, sample_id: int) -> dict[str, Any]:

@@ -7,18 +7,38 @@ import { lineChart } from "/static/js/charts.js";
 import { form } from "/static/js/form.js";
 import { watchJob } from "/static/js/jobs.js";
 import { rewardColour } from "/static/js/svg.js";
+import { mountUntrained } from "/static/js/untrained.js";
 
 const CURVES = [["selecting", 0], ["gold", 1], ["people", 2]];
 
+const VIEWS = { curve: "Stored pictures", untrained: "Without training" };
+
 /** @param {HTMLElement} main @param {any} page */
 export async function mount(main, page) {
-  const ui = { charts: el("div", { class: "bon-charts" }), slide: el("div", { class: "bon-n" }), picks: el("div", { class: "bon-picks", "data-testid": "picks" }), left: el("section", { class: "pane scroll", "aria-label": "Curve and picks" }), side: el("aside", { class: "pane scroll", "aria-label": "What is drawn" }) };
-  fill(main, el("div", { class: "panes cmp" }, ui.left, ui.side));
-  const [policies, sets, all] = await Promise.all([api("policies"), api("prompt-sets"), api("rewards")]);
-  if (!policies.length || !sets.length || !all.length) {
-    fill(ui.left, empty({ title: "Nothing to choose from yet", text: "Best of N needs a model, prompts and a reward that chooses.", actions: [el("a", { class: "btn primary lg", href: "/" }, "To Today")] }));
+  const known = await Promise.all([api("policies"), api("prompt-sets"), api("rewards")]);
+  if (known.some((rows) => !rows.length)) {
+    fill(main, empty({ title: "Nothing to choose from yet", text: "Best of N needs a model, prompts and a reward that chooses.", actions: [el("a", { class: "btn primary lg", href: "/" }, "To Today")] }));
     return () => {};
   }
+  const [policies, sets, rewards] = known;
+  const [bar, host] = [el("div", { class: "bar" }), el("div", { class: "bon-view" })];
+  fill(main, bar, host);
+  let close = () => {};
+  await show(page.query.get("view") === "untrained" ? "untrained" : "curve");
+  return () => close();
+
+  async function show(view) {
+    close();
+    fill(bar, el("div", { class: "seg", role: "group", "aria-label": "What to look at" }, Object.entries(VIEWS).map(([name, word]) => el("button", { type: "button", "aria-pressed": String(name === view), "data-testid": `view-${name}`, onclick: () => { if (name !== view) show(name); } }, word))));
+    setQuery({ view: view === "curve" ? null : view });
+    close = view === "curve" ? await mountCurve(host, page, known) : await mountUntrained(host, page, { policies, sets, rewards });
+  }
+}
+
+/** The curve of what is stored. @param {HTMLElement} main @param {any} page @param {any[][]} known */
+async function mountCurve(main, page, [policies, sets, all]) {
+  const ui = { charts: el("div", { class: "bon-charts" }), slide: el("div", { class: "bon-n" }), picks: el("div", { class: "bon-picks", "data-testid": "picks" }), left: el("section", { class: "pane scroll", "aria-label": "Curve and picks" }), side: el("aside", { class: "pane scroll", "aria-label": "What is drawn" }) };
+  fill(main, el("div", { class: "panes cmp" }, ui.left, ui.side));
   const q = (name) => Number(page.query.get(name)) || 0;
   const among = (rows, id, usual) => (rows.find((row) => row.id === id) || usual || rows[0]).id;
   const state = { policy: among(policies, q("policy"), policies.find((p) => !p.run_id)), set: among(sets, q("set"), sets.find((s) => s.split === "heldout")), reward: among(all, q("reward"), all.find((r) => r.kind === "learned")), gold: all.some((r) => r.id === q("gold")) ? q("gold") : 0, n: q("n"), depth: q("depth"), pictures: q("pictures") || 1000 };
@@ -77,7 +97,8 @@ export async function mount(main, page) {
 
   function facts() {
     const { settings } = data;
-    return [`${fmt.count(data.prompts_used, "prompt")}, ${fmt.int(data.depth)} pictures each, ${settings.num_steps ?? "?"} steps`, settings.guidance > 1 ? `, guidance ${settings.guidance}` : "", ". Averaged over every choice of N; bands are 95 % over prompts.",
+    const drawn = fmt.count(data.prompts_used, "prompt");
+    return [settings.num_steps ? `${drawn}, ${fmt.int(data.depth)} pictures each, ${settings.num_steps} steps` : `${drawn}, ${fmt.int(data.depth)} pictures each`, settings.guidance > 1 ? `, guidance ${settings.guidance}` : "", ". Averaged over every choice of N; bands are 95 % over prompts.",
       data.left_out ? ` ${fmt.count(data.left_out, "prompt")} with fewer pictures left out.` : "", data.other_settings ? ` ${fmt.count(data.other_settings, "picture")} drawn with other settings left out.` : ""].join("");
   }
 

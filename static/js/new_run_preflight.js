@@ -11,6 +11,13 @@ const SIGNS = { pass: ["check", "ok", "pass"], warn: ["warn", "warn", "wrn"], fa
 /** Why the same run is made again. */
 const WHYS = ["To see how much of it is chance", "To check that it comes out the same", "The code or the machine has changed"];
 
+/** One check with what helps it. @param {any} line @param {HTMLElement|null|undefined|false} fix */
+export function lineNode(line, fix) {
+  const [sign, tone, cls] = SIGNS[line.status] ?? SIGNS.warn;
+  return el("div", { class: `pf ${line.stale ? "stale" : cls}`, title: line.stale ? "As it was before the value that cannot be" : null, "data-testid": "preflight-line", "data-status": line.status, "data-name": line.name }, icon(sign, tone), el("b", null, line.name),
+    el("span", { class: "v" }, line.value === null || line.value === undefined ? "" : String(line.value)), line.reason && el("span", { class: "d" }, line.reason), fix);
+}
+
 export class Preflight {
   /** @param {HTMLElement} host @param {{onFix: (changes: Record<string, any>) => void, onStart: () => void,
    *   onFault: (path: string, text: string) => string, onMade: () => Promise<void>, base: (path: string) => any,
@@ -102,11 +109,7 @@ export class Preflight {
     if (focused) /** @type {HTMLElement|null} */ (this.body.querySelector(`[data-name="${CSS.escape(focused)}"] button`))?.focus({ preventScroll: true });
   }
 
-  line(line) {
-    const [sign, tone, cls] = SIGNS[line.status] ?? SIGNS.warn;
-    return el("div", { class: `pf ${line.stale ? "stale" : cls}`, title: line.stale ? "As it was before the value that cannot be" : null, "data-testid": "preflight-line", "data-status": line.status, "data-name": line.name }, icon(sign, tone), el("b", null, line.name),
-      el("span", { class: "v" }, line.value === null || line.value === undefined ? "" : String(line.value)), line.reason && el("span", { class: "d" }, line.reason), line.fix && el("div", { class: "fix" }, this.action(line)));
-  }
+  line(line) { return lineNode(line, line.fix && el("div", { class: "fix" }, this.action(line))); }
 
   /** What a fix does: lay changes over the form, make what is missing, try a step, or lead somewhere. */
   action(line) {

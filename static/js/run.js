@@ -5,6 +5,8 @@ import { lineChart, moveCursor } from "/static/js/charts.js";
 import { enlarge } from "/static/js/enlarge.js";
 import { cell, chartsOf, drawAll, gains, heldOut, heroSpec, mainReward } from "/static/js/run_charts.js";
 import { isLive, methodName, statusPill } from "/static/js/run_parts.js";
+import { besideRun } from "/static/js/run_beside.js";
+import { soon } from "/static/js/idle.js";
 import { drawSamples } from "/static/js/run_samples.js";
 import { drawAlarms } from "/static/js/run_alarms.js";
 import { RunLog } from "/static/js/run_log.js";
@@ -18,6 +20,7 @@ const WINDOWS = [1, 9, 25, 101];
 const USUAL = 9;
 const SMALL_HEIGHT = 132;
 const HERO_HEIGHT = 282;
+const BESIDE_HEIGHT = 20;
 
 /** @param {HTMLElement} main @param {any} page */
 export async function mount(main, page) {
@@ -61,10 +64,16 @@ class RunView {
     this.tab = page.query.get("tab") === "log" || page.query.get("show") === "log" ? "log" : "now";
     state.zoom = readZoom(page.query.get("zoom"));
     state.window = WINDOWS.includes(Number(page.query.get("smooth"))) ? Number(page.query.get("smooth")) : USUAL;
-    page.title(state.run.name, [["Runs", "/runs"]]);
+    page.title(state.run.name, [["Runs", "/runs"]], true);
     this.pick = (/** @type {number} */ step) => page.go(`/runs/${state.id}/rollouts?step=${step}`);
     this.over = (/** @type {number} */ from, /** @type {number} */ to) => this.zoomTo([from, to]);
     this.charts = [];
+    /** @type {any[]} what was measured without training */
+    this.beside = [];
+    soon(async () => {
+      try { this.beside = await api(`best-of-n/untrained/beside/${state.id}`); } catch { return; } // the run itself says what is wrong
+      if (this.beside.length) this.drawHero();
+    });
     this.chosen = "";
     this.slider = scrubber({ onChoose: (step) => this.choose(step) });
     this.log = new RunLog(state, page.query);
@@ -249,11 +258,13 @@ class RunView {
     const names = heldOut(state);
     const shown = gains(state, this.hero).filter((g) => g.step <= state.step && g.value !== null).at(-1);
     const spec = state.once(`hero:${this.hero}`, () => heroSpec(state, this.hero));
+    const beside = besideRun(this.beside, this.hero);
+    const height = HERO_HEIGHT - (beside ? BESIDE_HEIGHT : 0);
     const wide = Math.max(280, Math.min(this.part.hero.clientWidth - 24, 760));
     const choice = names.length > 1
       ? el("select", { class: "sel sm-sel", "aria-label": "Reward of the large chart", "data-testid": "hero-reward", onchange: (e) => this.chooseReward(e.target.value) },
-        names.map((name) => el("option", { value: name, selected: name === this.hero }, name)))
-      : el("b", null, this.hero);
+        names.map((name) => el("option", { value: name, selected: name === this.hero, translate: "no" }, name)))
+      : el("b", { translate: "no" }, this.hero);
     const open = button("", { kind: "quiet", size: "sm icon", icon: "zoom", title: "Enlarge", onclick: () => enlarge(`${this.hero} on held-out prompts`, heroSpec(state, this.hero)) });
     open.setAttribute("aria-label", "Enlarge the held-out chart");
     const prompts = state.run.config?.evaluation?.num_prompts;
@@ -261,8 +272,8 @@ class RunView {
     fill(this.part.hero,
       el("figcaption", { class: "chart-h tall" }, choice, el("span", { class: "muted clip" }, `on ${prompts ?? ""} held-out prompts, change from the base`), el("span", { class: "grow" }),
         el("span", { class: "figure", "data-testid": "hero-gain" }, num(shown?.value, 3, { sign: true })),
-        shown?.se ? el("span", { class: "muted nowrap" }, `± ${num(1.96 * shown.se, 3)}`) : null, open),
-      this.state.once(`hero:${this.hero}:${wide}`, () => lineChart({ ...spec, width: wide, height: HERO_HEIGHT, xMax: state.reach, cursor: state.step, zoom: state.zoom, marks: state.marks, onPick: this.pick, onZoom: this.over })));
+        shown?.se ? el("span", { class: "muted nowrap" }, `± ${num(1.96 * shown.se, 3)}`) : null, open), beside,
+      this.state.once(`hero:${this.hero}:${wide}:${height}`, () => lineChart({ ...spec, width: wide, height, xMax: state.reach, cursor: state.step, zoom: state.zoom, marks: state.marks, onPick: this.pick, onZoom: this.over })));
     moveCursor(/** @type {SVGElement} */ (this.part.hero.lastElementChild), state.step);
   }
 

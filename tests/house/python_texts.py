@@ -24,6 +24,8 @@ from backend import recipes
 from backend.config import Config
 from backend.preferences import formats
 from backend.preferences.studies import TEMPLATES, StudyConfig
+from backend.recipes import untrained
+from backend.recipes.untrained import UntrainedConfig
 from backend.registry import choosers, methods, policies, rewards
 from backend.rewards._audit import MARKS
 from backend.rewards._prompt_kinds import KINDS
@@ -51,7 +53,7 @@ def configs() -> list[type[Config]]:
     """Every Config that a page draws a form from."""
     entries = [r.get(name).Config for r in (methods, policies, rewards) for name in r.names()]
     drawn = [compare.Comparing, best_of_n.Drawing, prompts.Drawing, prompts.Simulation]
-    return [RunConfig, RewardTerm, *entries, *drawn, StudyConfig]
+    return [RunConfig, RewardTerm, UntrainedConfig, *entries, *drawn, StudyConfig]
 
 
 def of_forms() -> Iterator[str]:
@@ -89,6 +91,8 @@ def of_registries() -> Iterator[str]:
     for name in recipes.names():
         card = recipes.card(name)
         yield from (card["title"], card["source"], card["hardware"], card["cost"], card["reward"])
+    for one in untrained.cards():
+        yield from (one["title"], one["summary"], one["source"])
     for name in formats.REGISTRY.names():
         module = formats.REGISTRY.get(name)
         yield from (module.TITLE, module.SUMMARY)

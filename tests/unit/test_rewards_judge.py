@@ -401,6 +401,22 @@ def test_yes_against_a_reference_is_asked_both_ways_and_is_nought_for_the_same(s
     assert urls[0] == urls[1][::-1] and len(urls[0]) == 2
 
 
+def test_a_critic_asks_for_what_it_finds_wanting_and_failing_asks_for_nothing(serve: Any) -> None:
+    def critique(faithful: str, request: str) -> dict[str, Any]:
+        return chat(
+            f"## Faithfulness\nx\nScore: {faithful}\n## Physics\nx\nScore: 4\n"
+            f"## Text\nx\nScore: N/A\n## Refined request\n{request}\n"
+        )
+
+    says = {"a": critique("2.5", "a,\nbut red"), "b": critique("3", "b, but red"), "c": chat("?")}
+    judge = one_judge(serve(lambda prompt, _times: says[prompt]).address, ask="rational").scorer
+    assert judge.next_requests(["a", "b", "c"], ["a"] * 3, shades(3)) == ["a, but red", None, None]
+    assert judge.unanswered == 1
+    module = registry.rewards.get("judge")
+    asks = [module.Config(address="http://x/v1", model="m", ask=ask) for ask in ("rational", "yes")]
+    assert [module.critiques(config) for config in asks] == [True, False]
+
+
 def test_differences_are_from_a_stored_reference_and_without_one_nothing_is_asked(
     serve: Any, tmp_path: Any
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -22,16 +23,23 @@ SCORED_TWICE = 2
 def audit_lines(studio: Studio, project_id: int, config: RunConfig) -> Iterator[Line]:
     """A warning for each judge whose audit is missing or was not passed."""
     for term in [*config.rewards, *config.watch]:
-        with studio.read() as session:
-            said = judge_audits.standing(session, project_id, term.kind, term.config)
-        if said == judge_audits.UNAUDITED:
-            reason = "Nobody has tested this judge: audit it on the Rewards page before it teaches."
-            yield Line(f"Judge of {term.name}", "unaudited", "warn", reason)
-        elif said.startswith("failed"):
-            reason = "It did not pass its audit; what it likes may be its own habit."
-            yield Line(f"Judge of {term.name}", said, "warn", reason)
-        elif said:
-            yield Line(f"Judge of {term.name}", "audited and passed")
+        yield from audit_line(studio, project_id, term.name, term.kind, term.config)
+
+
+def audit_line(
+    studio: Studio, project_id: int, name: str, kind: str, config: dict[str, Any]
+) -> Iterator[Line]:
+    """What the audit of a judge says; nothing for what is no judge."""
+    with studio.read() as session:
+        said = judge_audits.standing(session, project_id, kind, config)
+    if said == judge_audits.UNAUDITED:
+        reason = "Nobody has tested this judge: audit it on the Rewards page before it teaches."
+        yield Line(f"Judge of {name}", "unaudited", "warn", reason)
+    elif said.startswith("failed"):
+        reason = "It did not pass its audit; what it likes may be its own habit."
+        yield Line(f"Judge of {name}", said, "warn", reason)
+    elif said:
+        yield Line(f"Judge of {name}", "audited and passed")
 
 
 def price_lines(studio: Studio, config: RunConfig) -> Iterator[Line]:
@@ -50,10 +58,11 @@ def price_lines(studio: Studio, config: RunConfig) -> Iterator[Line]:
             held = np.full(config.evaluation.num_prompts, 1)
             each = _judge_price.calls(term.kind, term.config, held) * SCORED_TWICE
             num = update * config.num_steps + each * evaluations
-            yield _price_line(studio, term.name, judge, num)
+            yield price_line(studio, term.name, judge, num)
 
 
-def _price_line(studio: Studio, name: str, judge: _judge_price.Asked, num: int) -> Line:
+def price_line(studio: Studio, name: str, judge: _judge_price.Asked, num: int) -> Line:
+    """What so many questions to a judge on a server take in tokens and money."""
     read, wrote = judge.tokens()
     tokens, money = float(read + wrote), judge.money(read, wrote)
     told = "Estimated: this judge has not been asked yet."
