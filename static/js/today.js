@@ -3,6 +3,8 @@ import { api, button, el, empty, fill, fmt, icon, kbd, keys, live, note, poll, w
 import { progress as studyProgress } from "/static/js/study_parts.js";
 import { gainText, jobWord, methodName, runPill, share, stepMeter, whenText } from "/static/js/views.js";
 
+/** Answers of people after which a reward can be tried while pairs still wait. */
+const ENOUGH = 30;
 const LOOP = [["stack", "Draw"], ["label", "Label"], ["sliders", "Reward"], ["runs", "Train"], ["compare", "Compare"]];
 
 /** @param {HTMLElement} main @param {any} page */
@@ -58,7 +60,8 @@ function nextStep({ pairs, labels, rewards, runs, comparisons, drawing }) {
   if (pairs.open > 0) {
     const begun = pairs.done_mine > 0;
     return { title: "Which of the two is better?", label: begun ? "Continue labelling" : "Start labelling", href: "/label", testid: "continue-labelling",
-      text: `${fmt.int(pairs.done_mine)} of ${fmt.int(pairs.done_mine + pairs.open)} pairs are judged. One key each; you can stop at any time.`, progress: pairs.done_mine / Math.max(1, pairs.done_mine + pairs.open) };
+      text: `${fmt.int(pairs.done_mine)} of ${fmt.int(pairs.done_mine + pairs.open)} pairs are judged. One key each; you can stop at any time.`, progress: pairs.done_mine / Math.max(1, pairs.done_mine + pairs.open),
+      also: !learned && labels.people >= ENOUGH && { label: "Learn a reward", href: "/rewards", testid: "learn-reward" } };
   }
   if (drawing) return { title: pairs.total ? "More pairs are being drawn" : "The first pairs are being drawn", label: "See how far it is", href: "/workers", testid: "see-drawing", text: "Two pictures of each prompt, by the model as it is now. They can be judged as soon as they are there; this page shows them by itself.", progress: drawing.progress };
   if (!pairs.total) return { title: "Draw the first pairs", label: "Draw pairs", href: "/prompts?generate=1", testid: "generate-pairs", text: "Two pictures of each prompt, drawn by the model as it is now. Then say which is better." };
@@ -100,7 +103,8 @@ function next(data) {
       : [0, 1].map(() => el("span", { class: "skel" }))),
     el("div", { class: "tx" }, el("span", { class: "meta muted" }, pair && step.href === "/label" ? pair.prompt : "Next"), el("h2", null, step.title), el("p", { class: "muted" }, step.text),
       step.progress !== undefined && el("span", { class: "meter go" }, el("b", { style: `width:${(100 * step.progress).toFixed(1)}%` })), el("span", { class: "grow" }),
-      el("div", { class: "row" }, el("a", { class: "btn lg primary", href: step.href, "data-testid": step.testid }, step.label, " ", kbd("Enter")))),
+      el("div", { class: "row" }, el("a", { class: "btn lg primary", href: step.href, "data-testid": step.testid }, step.label, " ", kbd("Enter")),
+        step.also && el("a", { class: "btn lg", href: step.also.href, "data-testid": step.also.testid }, step.also.label))),
     el("dl", { class: "kv" }, row("judged today", fmt.int(labels.today)), row("by people", fmt.int(labels.people)),
       labels.simulated > 0 && row("simulated, kept apart", fmt.int(labels.simulated)),
       labels.people > 0 && row("ties", fmt.pct(labels.ties / Math.max(1, labels.people))),
@@ -136,7 +140,7 @@ function runsLine(runs) {
 function runTable(runs) {
   return el("table", { class: "tbl pad" },
     el("thead", null, el("tr", null, ["status", "run", "method", "step"].map((word, i) => el("th", { class: i === 2 ? "opt" : null }, word)), el("th", { class: "opt spark" }, "reward"), el("th", { class: "num" }, "held-out, vs base"), el("th", { class: "num opt" }, "left or ended"))),
-    el("tbody", null, runs.slice(0, 6).map((run) => el("tr", null, el("td", null, runPill(run)), el("td", null, el("a", { class: "strong", href: `/runs/${run.id}` }, run.name)),
+    el("tbody", null, runs.slice(0, 6).map((run) => el("tr", null, el("td", null, runPill(run)), el("td", null, el("a", { class: "strong", translate: "no", href: `/runs/${run.id}` }, run.name)),
       el("td", { class: "muted opt" }, methodName(run)), el("td", null, stepMeter(run)), el("td", { class: "opt spark" }, spark(run.spark)), el("td", { class: "num" }, gainText(run.gain)), el("td", { class: "num opt" }, whenText(run))))));
 }
 
