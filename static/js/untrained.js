@@ -23,7 +23,7 @@ const gainOf = (gain) => (gain && Number.isFinite(gain.gain) ? pm(fmt.signed(gai
 export async function mountUntrained(host, page, { policies, sets, rewards }) {
   const ui = { left: el("section", { class: "pane scroll", "aria-label": "What was gained" }), side: el("aside", { class: "pane unt-side", "aria-label": "What is measured" }), lines: el("div", { class: "unt-lines", "aria-live": "polite", "data-testid": "untrained-lines" }), foot: el("div", { class: "start-foot" }), job: el("div", { class: "jobhost", "data-testid": "untrained-job" }) };
   fill(host, el("div", { class: "panes cmp" }, ui.left, ui.side));
-  let options = await api("best-of-n/untrained");
+  let [options, sources] = await Promise.all([api("best-of-n/untrained"), api("boards/sources")]);
   const q = (name) => Number(page.query.get(name)) || 0;
   const among = (rows, id, usual) => (rows.find((row) => row.id === id) || usual || rows[0])?.id ?? 0;
   const picker = among(rewards, q("reward"), rewards.find((r) => r.kind === "learned"));
@@ -52,13 +52,27 @@ export async function mountUntrained(host, page, { policies, sets, rewards }) {
     const select = (key, label, rows, blank = "") => el("div", { class: "field" }, el("label", { for: `unt-${key}` }, label), el("select", { class: "sel", id: `unt-${key}`, "data-testid": `untrained-${key}`, onchange: (e) => { state[key] = Number(e.target.value); drawSide(); } },
       blank && el("option", { value: 0 }, blank), rows.map((row) => el("option", { value: row.id, selected: row.id === state[key], translate: "no" }, row.name))));
     const pick = (recipe) => { state.recipe = recipe; settings = recipeForm({}); drawSide(); };
+    const checkpoints = sources.runs.map((run) => ({ ...run, checkpoints: run.checkpoints.filter((step) => !policies.some((p) => p.run_id === run.id && p.step === step)) })).filter((run) => run.checkpoints.length);
+    const model = el("div", { class: "field" }, el("label", { for: "unt-policy" }, "Model"), el("select", { class: "sel", id: "unt-policy", "data-testid": "untrained-policy", onchange: (e) => choose(e.target.value) },
+      policies.map((row) => el("option", { value: row.id, selected: row.id === state.policy, translate: "no" }, row.name)),
+      checkpoints.map((run) => el("optgroup", { label: run.name, translate: "no" }, run.checkpoints.map((step) => el("option", { value: `run:${run.id}@${step}` }, `${run.name} @ ${step}`))))));
     fill(ui.side, el("div", { class: "unt-scroll" },
       el("div", { class: "sec" }, el("div", { class: "seg", role: "group", "aria-label": "Recipe" }, options.recipes.map((recipe) => el("button", { type: "button", "aria-pressed": String(recipe === state.recipe), "data-testid": `recipe-${recipe.name}`, onclick: () => pick(recipe) }, recipe.title))),
         el("p", { class: "meta muted", style: "margin-top:8px" }, state.recipe.summary)),
-      el("div", { class: "sec stack" }, select("policy", "Model", policies), select("set", "Prompts", sets), select("picker", "Keeps the best by", rewards), select("gold", "Judged by", rewards.filter((r) => r.id !== state.picker), "nobody else"),
+      el("div", { class: "sec stack" }, model, select("set", "Prompts", sets), select("picker", "Keeps the best by", rewards), select("gold", "Judged by", rewards.filter((r) => r.id !== state.picker), "nobody else"),
         refines && select("critic", "Critic", rewards.filter((r) => options.critics.includes(r.id)), "none"), el("div", { class: "two" }, settings.node)),
       el("div", { class: "pane-h b" }, el("h2", null, "Preflight")), ui.lines), ui.foot);
     check();
+  }
+
+  /** A policy, or what a run had learned at a checkpoint, which becomes one. @param {string} value */
+  async function choose(value) {
+    try {
+      const made = value.startsWith("run:") ? await api("boards/policy", { body: { source: value } }) : null;
+      if (made && !policies.some((p) => p.id === made.id)) policies.push(made);
+      state.policy = made ? made.id : Number(value);
+      drawSide();
+    } catch (error) { drawFoot(error.message); }
   }
 
   function check() {

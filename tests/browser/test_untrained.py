@@ -67,9 +67,11 @@ def test_what_is_gained_without_training_stands_beside_runs(
     expect(lines.locator("[data-name='Critic']")).to_have_attribute("data-status", "fail")
     expect(page.get_by_test_id("untrained-start")).to_be_disabled()
     page.get_by_test_id("recipe-best-of-n").click()
-    for name, value in (("rounds", "2"), ("num_prompts", "2"), ("num_steps", "1")):
+    for name, value in (("rounds", "32"), ("num_steps", "1")):
         page.get_by_test_id(f"field-{name}").fill(value)
-    expect(lines.locator("[data-name='Pictures']")).to_contain_text("4 to draw, 4 evaluations")
+    expect(lines.locator("[data-name='Pictures']")).to_contain_text(
+        "2,048 to draw, 2,048 evaluations"
+    )
     page.get_by_test_id("untrained-start").click()
     job = page.get_by_test_id("untrained-job").get_by_test_id("job")
     job.get_by_role("button", name="Stop").click()
@@ -87,6 +89,11 @@ def test_what_is_gained_without_training_stands_beside_runs(
     expect(told).to_contain_text("'g2rpo-pocket-02' gains")
     expect(told).to_contain_text("as much, within the errors")
     assert serious(page) == []
+    page.get_by_test_id("untrained-policy").select_option(f"run:{run}@50")
+    expect(page.get_by_test_id("untrained-policy")).not_to_have_value(f"run:{run}@50")
+    policy = page.get_by_test_id("untrained-policy").locator("option:checked")
+    expect(policy).to_have_text("g2rpo-pocket-02, step 50")
+    expect(lines.locator("[data-name='Beside runs']")).to_contain_text("began from this policy")
     page.get_by_test_id("view-curve").click()
     expect(page.get_by_test_id("bon-policy")).to_have_value(str(base))
     page = visitor.go(f"/runs/{run}?reward=verifier")

@@ -151,7 +151,7 @@ def _critic_lines(
             "Nobody says what to ask for instead. Choose the pocket judge, or a judge on a server "
             "whose question is 'rational'."
         )
-        yield Line("Critic", "none", "fail", reason)
+        yield Line("Critic", "none", "fail", reason, {"text": "See the rewards", "url": "/rewards"})
         return
     if not untrained.can_critique(critic.kind, critic.config):
         reason = f"'{critic.name}' scores, but does not say what to ask for instead."
