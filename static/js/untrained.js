@@ -196,12 +196,12 @@ export async function mountUntrained(host, page, { policies, sets, rewards }) {
       !rows.length ? el("p", { class: "meta muted" }, "No run that began from this model is over yet.") : [
         el("p", { class: "unt-verdict" }, sentence(strongest(rows))),
         el("div", { class: "tbl-x" }, el("table", { class: "tbl" },
-          el("thead", null, el("tr", null, el("th", null, "Run"), el("th", { class: "num", title: "pictures a prompt" }, "pictures"), shown.map((name) => el("th", { class: "num", translate: "no" }, report.names[name])), el("th", { class: "num", title: "Network evaluations of training" }, "training's calls"), el("th", null, "Against it"))),
+          el("thead", null, el("tr", null, el("th", null, "Run"), el("th", null, "Against it"), el("th", { class: "num", title: "pictures a prompt" }, "pictures"), shown.map((name) => el("th", { class: "num", translate: "no" }, report.names[name])), el("th", { class: "num", title: "Network evaluations of training" }, "training's calls"))),
           el("tbody", null, rows.map((run) => {
             const verdict = run.verdict[by(run)];
-            return el("tr", { "data-run": run.id, "data-verdict": verdict }, el("td", null, el("a", { class: "link", href: `/runs/${run.id}`, translate: "no" }, run.name), " ", el("span", { class: "meta faint" }, `step ${run.step}`), run.status === "done" ? null : [" ", runPill(run)]), el("td", { class: "num" }, "1"),
-              shown.map((name) => el("td", { class: "num" }, gainOf(run[name]))), el("td", { class: "num" }, count(run.calls)),
-              el("td", null, verdict ? el("span", { class: VERDICTS[verdict][0] }, VERDICTS[verdict][1]) : el("span", { class: "faint" }, "not measured by these rewards"), verdict && !run.same && el("span", { class: "meta faint" }, " ", "on other prompts or steps")));
+            return el("tr", { "data-run": run.id, "data-verdict": verdict }, el("td", null, el("a", { class: "link", href: `/runs/${run.id}`, translate: "no" }, run.name), " ", el("span", { class: "meta faint" }, `step ${run.step}`), run.status === "done" ? null : [" ", runPill(run)]),
+              el("td", null, verdict ? el("span", { class: VERDICTS[verdict][0] }, VERDICTS[verdict][1]) : el("span", { class: "faint" }, "not measured by these rewards"), verdict && !run.same && el("span", { class: "meta faint" }, " ", "on other prompts or steps")),
+              el("td", { class: "num" }, "1"), shown.map((name) => el("td", { class: "num" }, gainOf(run[name]))), el("td", { class: "num" }, count(run.calls)));
           }))))]);
   }
 
