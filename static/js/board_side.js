@@ -1,5 +1,5 @@
 /** Beside a board: its sources, seeds and settings, what the rewards say of the prompt, the job that draws, and the blind vote. */
-import { api, button, el, fill, fmt, icon, note } from "/static/js/lib.js";
+import { api, button, el, fill, fmt, icon, kept, note } from "/static/js/lib.js";
 import { AXES } from "/static/js/board_grid.js";
 import { letter } from "/static/js/board_view.js";
 import { watchJob } from "/static/js/jobs.js";
@@ -23,13 +23,13 @@ export function boardSide({ state, known, sets, page, reload, redraw, current, o
 
   function sources() {
     return el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h2", { class: "grow" }, "Sources"), el("span", { class: "meta muted" }, `${state.sources.length} of ${MOST}`)),
-      state.sources.map((key, i) => el("div", { class: "src mid" }, el("b", { class: "k" }, letter(i)), el("div", { class: "row" }, el("span", { class: "grow clip", title: nameOf(key) }, nameOf(key)),
-        pairMark(i), el("button", { type: "button", class: "btn quiet sm icon", "aria-label": `Remove ${nameOf(key)}`, onclick: () => { state.sources.splice(i, 1); state.pair = [0, Math.min(1, Math.max(0, state.sources.length - 1))]; reload(); } }, icon("x"))))),
+      state.sources.map((key, i) => el("div", { class: "src mid" }, el("b", { class: "k" }, letter(i)), el("div", { class: "row" }, el("span", { class: "grow clip", translate: "no", title: nameOf(key) }, nameOf(key)),
+        pairMark(i), el("button", { type: "button", class: "btn quiet sm icon", "aria-label": `Remove ${kept(nameOf(key))}`, onclick: () => { state.sources.splice(i, 1); state.pair = [0, Math.min(1, Math.max(0, state.sources.length - 1))]; reload(); } }, icon("x"))))),
       state.sources.length < MOST && el("select", { class: "sel", style: "width:100%;margin-top:6px", "aria-label": "Add a source", "data-testid": "add-source", onchange: (e) => { if (!e.target.value) return;
         state.sources.push(e.target.value);
         if (state.pair[0] === state.pair[1]) state.pair[1] = state.sources.length - 1;
         reload(); } },
-        el("option", { value: "" }, "Add a source"), options.map(([value, text]) => el("option", { value }, text))));
+        el("option", { value: "" }, "Add a source"), options.map(([value, text]) => el("option", { value, translate: "no" }, text))));
   }
 
   /** Of more than two sources, which lie under the wipe. */

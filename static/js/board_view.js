@@ -56,7 +56,7 @@ export class BoardView {
     const node = el("div", { class: "bframe", "data-testid": `frame-${i}`, "data-source": cell.source },
       picture ? el("img", { src: picture.url, alt: `${letter(i)}: ${name}`, draggable: "false", "data-testid": `picture-${i}` })
         : missing(cell, waits, () => this.ondraw([cell])),
-      el("span", { class: "bname" }, el("b", null, letter(i)), ` ${name}`));
+      el("span", { class: "bname" }, el("b", null, letter(i)), " ", el("span", { translate: "no" }, name)));
     this.lens.listen(node, i);
     return node;
   }

@@ -207,14 +207,14 @@ export function linePath(points, x, y) {
 function drawLabels(root, series, x, y, area) {
   const ends = series.filter((s) => s.label && s.points.some(([, v]) => v !== null)).map((s) => {
     const last = s.points.filter(([, v]) => v !== null).at(-1);
-    return { text: s.label, x: x(last[0]) + 8, at: y(last[1]) };
+    return { text: s.label, isName: s.isName, x: x(last[0]) + 8, at: y(last[1]) };
   }).sort((a, b) => a.at - b.at);
   const pitch = Math.min(13, (area.y1 - area.y0) / Math.max(1, ends.length - 1));
   for (let i = 1; i < ends.length; i += 1) ends[i].at = Math.max(ends[i].at, ends[i - 1].at + pitch);
   if (ends.length) ends[ends.length - 1].at = Math.min(ends[ends.length - 1].at, area.y1);
   for (let i = ends.length - 2; i >= 0; i -= 1) ends[i].at = Math.min(ends[i].at, ends[i + 1].at - pitch);
   for (const end of ends) {
-    root.append(svg("text", { class: "lab", x: end.x, y: end.at + 4 }, end.text));
+    root.append(svg("text", { class: "lab", x: end.x, y: end.at + 4, translate: end.isName ? "no" : null }, end.text));
   }
 }
 

@@ -46,7 +46,7 @@ function comparisons(rows) {
       const people = row.by?.people || row;
       const simulated = row.by?.simulated || {};
       const open = (people.pairs ?? 0) >= BLIND_VOTES;
-      return el("tr", null, el("td", null, el("a", { class: "strong", href: `/compare?id=${row.id}` }, row.name)),
+      return el("tr", null, el("td", null, el("a", { class: "strong", translate: "no", href: `/compare?id=${row.id}` }, row.name)),
         el("td", null, row.status === "drawing" ? el("span", { class: "pill muted" }, icon("clock"), `drawing ${Math.floor((row.progress || 0) * 100)} %`) : jobPill(row.status)),
         el("td", { class: "num opt" }, fmt.int(row.num_prompts)), el("td", { class: "num opt" }, fmt.int(count(people.votes))),
         el("td", { class: "num" }, open ? share(people.win_rate, people.low, people.high) : el("span", { class: "faint", title: `Shown after ${BLIND_VOTES} votes` }, "hidden")),
@@ -70,7 +70,7 @@ function create(page, policies, sets) {
   const tuned = policies.filter((policy) => policy.run_id);
   if (!policies.length || !sets.length) return el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h2", null, "New comparison")), el("p", { class: "muted" }, "It needs a model and prompts. ", el("a", { class: "link", href: "/" }, "Load the demo"), "."));
   if (!tuned.length) return el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h2", null, "New comparison")), el("p", { class: "muted" }, "There is no tuned model yet. ", el("a", { class: "link", href: "/runs/new" }, "Set up a run"), " and come back when it is done."));
-  const select = (key, label, options, value) => el("div", { class: "field" }, el("label", { for: `c-${key}` }, label), el("select", { class: "sel", id: `c-${key}`, "data-testid": key }, options.map(([v, text]) => el("option", { value: v, selected: v === value }, text))));
+  const select = (key, label, options, value) => el("div", { class: "field" }, el("label", { for: `c-${key}` }, label), el("select", { class: "sel", id: `c-${key}`, "data-testid": key }, options.map(([v, text]) => el("option", { value: v, selected: v === value, translate: "no" }, text))));
   const wanted = Number(page.query.get("tuned")) || tuned[0].id;
   const held = sets.find((set) => set.split === "heldout") || sets[0];
   const fields = form(page.props.settings);

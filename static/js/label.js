@@ -41,7 +41,7 @@ export async function mount(main, page) {
 /** A study that is closed, or whose pictures are not there yet; it is begun by itself. @param {HTMLElement} main @param {any} page @param {any} asked */
 function waiting(main, page, asked) {
   const isClosed = asked.status === "closed";
-  page.title(asked.name);
+  page.title(asked.name, undefined, true);
   fill(main, empty({ title: isClosed ? "This study is closed" : "Its pictures are being drawn", text: isClosed ? "What was judged is kept. Nothing more is asked." : "They can be judged as soon as they are there; this page shows them by itself.",
     actions: [el("a", { class: "btn lg", href: "/label" }, "What else there is to label")] }));
   return poll(async () => { if ((await api(`studies/${asked.id}/asked`)).status === "open") page.go(location.pathname); }, 3);
@@ -67,7 +67,7 @@ async function judging(main, page, asked, studies) {
   judge.addEventListener("pair", () => { place(); setDraft(draft.read(judge.current?.pair.pair_id)); measure(); });
   judge.addEventListener("state", drawState);
   judge.addEventListener("restored", (e) => setDraft(/** @type {CustomEvent} */ (e).detail));
-  if (asked.id) page.title(asked.name);
+  if (asked.id) page.title(asked.name, undefined, true);
   keys.drawHints(ui.lab);
   drawState();
   await judge.start();

@@ -3,7 +3,7 @@
  *
  * A catalogue maps an English text to its translation; `{0}`, `{1}` stand for what a page filled in. A text is looked up as it
  * stands, then by the patterns that share a word with it, most literal letters first; what a pattern caught is translated in its
- * turn unless quotation marks stand around it (a name). Failing that it is looked up with its
+ * turn unless quotation marks stand around it or `kept` marked it (a name). Failing that it is looked up with its
  * first letter small or large, taken apart into sentences or at signs that stand between parts, and without its full stop. One observer sees every text that comes, before it is painted. It leaves alone what is marked translate="no", code, keys
  * and what people type. In English this module is not even loaded. backend/languages.py does the same for texts that leave the
  * studio by other ways than a page; tests hold the two together.
@@ -21,6 +21,8 @@ const NAMED = ["title", "aria-label", "placeholder", "alt", "aria-valuetext", "a
 const HAN = /[\u3400-\u9fff]/;
 const LATIN = /[A-Za-z\d%.+−±≈≤≥<>~σηψα]/;
 const SENTENCE = /(?<=[.!?]) (?=[A-Z\d"'“])/;
+/** Before a name that was filled in (`kept` of lib.js); it is never shown. */
+const NAME = "\u2060";
 const REMEMBERED = 4000;
 
 /** @typedef {{rank: number, key: string, shown: string, strength: number, test: RegExp | null}} Pattern */
@@ -96,7 +98,7 @@ export function translator(catalogue) {
     const before = key.split(/\{\d+\}/).map((part) => part.at(-1) || " ");
     const last = !isOpen && key.endsWith("}") ? caught.length - 1 : caught.length;
     return caught.every((part, i) => {
-      if (QUOTES.includes(before[i])) return true;
+      if (QUOTES.includes(before[i]) || part.startsWith(NAME)) return true;
       const told = say(part);
       if (SENTENCE.test(part)) return false;
       if (i === last) return own > 1 || !/[a-z] \{\d+\}$/i.test(key) || !/^[a-z]+ /.test(part) || !LETTERS.test(told);
@@ -112,7 +114,8 @@ export function translator(catalogue) {
     let i = 0;
     for (const hole of key.matchAll(HOLE)) {
       i += 1;
-      values[hole[1]] = QUOTES.includes(key[hole.index - 1] || " ") ? caught[i] : say(caught[i]);
+      const isName = QUOTES.includes(key[hole.index - 1] || " ") || caught[i].startsWith(NAME);
+      values[hole[1]] = isName ? caught[i].replace(NAME, "") : say(caught[i]);
     }
     return shown.replace(HOLE, (hole, name, at) => {
       const value = values[name] ?? "";
@@ -181,14 +184,14 @@ export function begin(catalogue) {
 
   /** @param {Text} node */
   function word(node) {
-    const told = say(node.data);
+    const told = say(node.data).replaceAll(NAME, "");
     if (told !== node.data) node.data = told;
   }
 
   /** @param {Element} node @param {string} name */
   function named(node, name) {
     const text = node.getAttribute(name);
-    const told = text && say(text);
+    const told = text && say(text).replaceAll(NAME, "");
     if (told && told !== text) node.setAttribute(name, told);
   }
 

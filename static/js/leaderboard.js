@@ -2,7 +2,7 @@
  * Leaderboard: which policy is better, by whose votes, and where nobody can say yet. A rank leads to the pairs behind it, a cell of the
  * win matrix to the pairs of those two.
  */
-import { api, button, el, empty, fill, fmt, icon, keys, note, poll, setQuery } from "/static/js/lib.js";
+import { api, button, el, empty, fill, fmt, icon, kept, keys, note, poll, setQuery } from "/static/js/lib.js";
 import { intervalLine } from "/static/js/plots.js";
 import { matrixTable } from "/static/js/share_matrix.js";
 import { pairsGrid, policyWord } from "/static/js/pairs_behind.js";
@@ -70,14 +70,14 @@ export async function mount(main, page) {
 
   function drawForm() {
     const focused = document.activeElement?.getAttribute("data-testid");
-    const votes = [["people", `People, ${fmt.count(choices.votes.people, "vote")}`], ["simulated", `Simulated, ${fmt.count(choices.votes.simulated, "vote")}`], ...choices.rewards.map((reward) => [`reward:${reward.id}`, `Reward ${reward.name}`])];
-    const where = [["", "All votes"], ...choices.studies.map((study) => [`study:${study.id}`, study.name]), ...choices.comparisons.map((one) => [`comparison:${one.id}`, `Compare: ${one.name}`])];
+    const votes = [["people", `People, ${fmt.count(choices.votes.people, "vote")}`], ["simulated", `Simulated, ${fmt.count(choices.votes.simulated, "vote")}`], ...choices.rewards.map((reward) => [`reward:${reward.id}`, `Reward ${kept(reward.name)}`])];
+    const where = [["", "All votes"], ...choices.studies.map((study) => [`study:${study.id}`, study.name, true]), ...choices.comparisons.map((one) => [`comparison:${one.id}`, `Compare: ${kept(one.name)}`])];
     const aspects = state.study ? choices.studies.find((study) => String(study.id) === state.study)?.aspects ?? [] : choices.aspects;
     fill(ui.form, el("div", { class: "pane-h" }, el("h2", null, "Votes")), el("div", { class: "sec stack" },
       select("votes", "Whose", votes, state.reward ? `reward:${state.reward}` : state.by || "people", (value) => change(value.startsWith("reward:") ? { by: "", reward: value.slice(7), aspect: "", since: "", until: "" } : { by: value === "people" ? "" : value, reward: "" })),
       select("where", "From", where, state.study ? `study:${state.study}` : state.comparison ? `comparison:${state.comparison}` : "", (value) => change({ study: value.startsWith("study:") ? value.slice(6) : "", comparison: value.startsWith("comparison:") ? value.slice(11) : "", aspect: "" })),
       !state.reward && aspects.length > 0 && select("aspect", "About", [["", "the question"], ...aspects.map((aspect) => [aspect, aspect])], state.aspect, (aspect) => change({ aspect })),
-      select("prompts", "Prompts", [["", "All prompts"], ...choices.prompt_sets.map((set) => [set.id, set.name])], state.prompts, (prompts) => change({ prompts })),
+      select("prompts", "Prompts", [["", "All prompts"], ...choices.prompt_sets.map((set) => [set.id, set.name, true])], state.prompts, (prompts) => change({ prompts })),
       !state.reward && el("div", { class: "two-dates" }, date("since", "From day"), date("until", "To day"))),
     el("div", { class: "sec stack" }, el("div", { class: "field" }, el("span", { class: "lab-like", id: "b-method" }, "Method"), el("div", { class: "choices", role: "radiogroup", "aria-labelledby": "b-method" }, Object.entries(METHODS).map(([method, word], i) => el("label", { class: "check" }, el("input", { type: "radio", name: "method", value: method, checked: state.method === method, "data-testid": `method-${method}`, onchange: () => change({ method }) }), el("span", { class: "grow" }, word), el("kbd", { "aria-hidden": "true" }, i + 1))))),
       el("p", { class: "meta muted" }, ABOUT[state.method]),
@@ -86,7 +86,7 @@ export async function mount(main, page) {
   }
 
   function select(testid, word, options, value, onchange) {
-    return el("div", { class: "field" }, el("label", { for: `b-${testid}` }, word), el("select", { class: "sel", id: `b-${testid}`, "data-testid": testid, onchange: (e) => onchange(e.target.value) }, options.map(([v, text]) => el("option", { value: v, selected: String(v) === String(value) }, text))));
+    return el("div", { class: "field" }, el("label", { for: `b-${testid}` }, word), el("select", { class: "sel", id: `b-${testid}`, "data-testid": testid, onchange: (e) => onchange(e.target.value) }, options.map(([v, text, isName]) => el("option", { value: v, selected: String(v) === String(value), translate: isName ? "no" : null }, text))));
   }
 
   function date(key, word) {

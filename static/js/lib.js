@@ -151,6 +151,9 @@ export const pm = (value, spread) => [value, spread ? el("span", { class: "pm" }
  * What is shown is translated by itself. @param {string} text @returns {string} */
 export const said = (text) => globalThis.palateSay?.(text) ?? text;
 
+/** A name inside a text of the studio: it stays as it was written, even if it is a word of the catalogue. @param {string} name @returns {string} */
+export const kept = (name) => (globalThis.palateSay ? `\u2060${name}` : name);
+
 /** Tell screen readers, in the one live line of the page. @param {string} text */
 export function live(text) {
   const node = document.getElementById("live");

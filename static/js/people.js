@@ -80,7 +80,7 @@ export async function mount(main, page) {
   function studyChoice(data, chosen) {
     const boxes = data.studies.map((study) => [study.id, el("input", { type: "checkbox", checked: chosen.includes(study.id) })]);
     const node = el("fieldset", { class: "group" }, el("legend", null, "May judge"), el("p", { class: "meta muted" }, data.studies.length ? "None marked: whatever everybody may." : "Whatever everybody may. When there are studies, single ones can be chosen."),
-      data.studies.length ? el("div", { class: "choices" }, data.studies.map((study, i) => el("label", { class: "check" }, boxes[i][1], study.name))) : null);
+      data.studies.length ? el("div", { class: "choices" }, data.studies.map((study, i) => el("label", { class: "check" }, boxes[i][1], el("span", { translate: "no" }, study.name)))) : null);
     return { node, read: () => boxes.filter(([, box]) => box.checked).map(([id]) => id) };
   }
 

@@ -1,11 +1,13 @@
 /** Plots: is a reward's confidence earned, where do two rewards part, how sure is a share, how a share moves with something. */
 
+import { kept } from "/static/js/lib.js";
 import { num, svg, ticks } from "/static/js/svg.js";
 
 const PAD = { left: 38, right: 12, top: 10, bottom: 34 };
 
 /** The empty frame of a plot with both axes. */
-export function frame({ width, height, x: [x0, x1], y: [y0, y1], label, xWord, yWord }) {
+export function frame({ width, height, x: [x0, x1], y: [y0, y1], label, xWord, yWord, isNamed = false }) {
+  const translate = isNamed ? "no" : null;
   const area = { left: PAD.left, right: width - PAD.right, top: PAD.top, bottom: height - PAD.bottom };
   const x = (/** @type {number} */ v) => area.left + ((v - x0) / (x1 - x0 || 1)) * (area.right - area.left);
   const y = (/** @type {number} */ v) => area.bottom - ((v - y0) / (y1 - y0 || 1)) * (area.bottom - area.top);
@@ -20,8 +22,8 @@ export function frame({ width, height, x: [x0, x1], y: [y0, y1], label, xWord, y
     root.append(svg("path", { class: "grid", d: `M${area.left} ${y(v).toFixed(1)}H${area.right}` }),
       svg("text", { x: area.left - 6, y: y(v) + 4, "text-anchor": "end" }, Math.abs(v) < 1e-12 ? "0" : num(v, up.digits)));
   }
-  root.append(svg("text", { x: area.right, y: height - 2, "text-anchor": "end", class: "lab" }, xWord),
-    svg("text", { x: area.left + 6, y: area.top + 10, class: "lab" }, yWord));
+  root.append(svg("text", { x: area.right, y: height - 2, "text-anchor": "end", class: "lab", translate }, xWord),
+    svg("text", { x: area.left + 6, y: area.top + 10, class: "lab", translate }, yWord));
   return { root, x, y, area };
 }
 
@@ -69,7 +71,7 @@ export function scatterPlot(points, { xWord, yWord, width = 660, height = 300, o
     const air = (high - low || 1) * 0.05;
     return /** @type {[number, number]} */ ([low - air, high + air]);
   };
-  const { root, x, y } = frame({ width, height, x: range(points.map((p) => p.x)), y: range(points.map((p) => p.y)), label: `${xWord} against ${yWord}, ${points.length} samples, rank correlation ${num(spearman(points))}`, xWord, yWord });
+  const { root, x, y } = frame({ width, height, x: range(points.map((p) => p.x)), y: range(points.map((p) => p.y)), label: `${kept(xWord)} against ${kept(yWord)}, ${points.length} samples, rank correlation ${num(spearman(points))}`, xWord, yWord, isNamed: true });
   for (const point of points) {
     root.append(svg("circle", {
       cx: x(point.x).toFixed(1), cy: y(point.y).toFixed(1), r: 3.5, class: "pt", style: "fill:var(--text);opacity:.45;cursor:pointer", onclick: () => onPick(point),

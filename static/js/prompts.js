@@ -53,7 +53,7 @@ export async function mount(main, page) {
       el("tbody", null, sets.map((set) => el("tr", { "aria-selected": String(set.id === chosen), onclick: () => choose(set.id) },
         el("td", null, el("button", { class: "plain strong", onclick: () => choose(set.id), translate: "no" }, set.name)), el("td", { class: "muted" }, SPLITS[set.split] || set.split),
         el("td", { class: "num" }, fmt.int(set.num_prompts)), el("td", { class: "num muted opt" }, fmt.ago(set.created_at)))))),
-    el("div", { class: "bar", style: "border-top:1px solid var(--line)" }, el("h2", null, sets.find((set) => set.id === chosen)?.name), el("span", { class: "meta muted", "data-testid": "prompt-count" }), el("span", { class: "grow" }), search), body);
+    el("div", { class: "bar", style: "border-top:1px solid var(--line)" }, el("h2", { translate: "no" }, sets.find((set) => set.id === chosen)?.name), el("span", { class: "meta muted", "data-testid": "prompt-count" }), el("span", { class: "grow" }), search), body);
     drawPrompts(body);
   }
 
@@ -175,4 +175,4 @@ export async function mount(main, page) {
 const section = (title, ...children) => el("section", { class: "sec" }, el("div", { class: "sec-h" }, el("h2", null, title)), el("div", { class: "stack" }, children));
 const field = (id, label, control, help) => el("div", { class: "field" }, el("label", { for: id }, label), control, help && el("span", { class: "help" }, help));
 const select = (name, label, options, value) => el("div", { class: "field" }, el("label", { for: `s-${name}` }, label),
-    el("select", { class: "sel", id: `s-${name}`, name, "data-testid": name }, options.map(([id, text]) => el("option", { value: id, selected: id === value }, text))));
+    el("select", { class: "sel", id: `s-${name}`, name, "data-testid": name }, options.map(([id, text]) => el("option", { value: id, selected: id === value, translate: "no" }, text))));

@@ -39,7 +39,7 @@ function granularities(group, leaf, full, names) {
   const share = (l, name) => l.rewards[name]?.share;
   const cell = (value, text) => el("td", { class: `num ${Number.isFinite(value) ? "" : "faint"}` }, Number.isFinite(value) ? text(value) : "–");
   return el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h3", null, "By granularity")),
-    el("table", { class: "tbl dt", "data-testid": "granularity-table" }, el("thead", null, el("tr", null, el("th", null, "stride"), names.map((name) => el("th", { class: "num" }, el("span", { class: "clip", title: name }, name))), el("th", { class: "num" }, "advantage"))),
+    el("table", { class: "tbl dt", "data-testid": "granularity-table" }, el("thead", null, el("tr", null, el("th", null, "stride"), names.map((name) => el("th", { class: "num" }, el("span", { class: "clip", translate: "no", title: name }, name))), el("th", { class: "num" }, "advantage"))),
       el("tbody", null, ends.map((l) => el("tr", { "aria-selected": l.idx === leaf.idx ? "true" : null }, el("td", null, String(l.stride)), names.map((name) => cell(share(l, name), advantage)), cell(l.advantage, advantage)))),
       el("tfoot", null, el("tr", null, el("td", { colspan: String(names.length + 1) }, "the edge"), el("td", { class: "num" }, advantage(edge.advantage))))));
 }
@@ -113,7 +113,7 @@ function table(leaf, shown, names, gains) {
       const trained = names.indexOf(name);
       const bad = part?.status && part.status !== "ok";
       return el("tr", { "data-reward": name }, el("td", null, el("span", { class: "row", style: "gap:6px" },
-        el("i", { class: "sw", style: trained >= 0 ? `background:${rewardColour(trained)}` : "background:none;border:1px solid var(--line-control)" }), el("span", { class: "clip", title: name }, name),
+        el("i", { class: "sw", style: trained >= 0 ? `background:${rewardColour(trained)}` : "background:none;border:1px solid var(--line-control)" }), el("span", { class: "clip", translate: "no", title: name }, name),
         bad && el("span", { class: "badge warn", title: cause(part) }, "no value"))),
       cellOf(part, "raw", (v) => figure(v)), cellOf(part, "shaped", (v) => figure(v)), cellOf(part, "z", advantage), cellOf(part, "weight", (v) => num(v, 2)), cellOf(part, "share", advantage));
     })),
@@ -144,12 +144,12 @@ function waterfall(leaf, all, kept) {
   const height = (names.length + 1) * WATERFALL.pitch + 4;
   const root = svg("svg", { class: "ch", width: WATERFALL.width, height, role: "img", "aria-label": `Shares ${names.map((n, i) => `${n} ${advantage(shares[i])}`).join(", ")} make ${advantage(end)}`, "data-testid": "waterfall" });
   root.append(svg("path", { class: "axis", d: `M${x(0).toFixed(1)} 0V${height - 4}` }));
-  const bar = (from, to, row, colour, label, strong) => {
+  const bar = (from, to, row, colour, label, strong) => { // the strong one is the sum, the others are names
     const y = 3 + row * WATERFALL.pitch;
     const style = strong ? "font-weight:600" : null;
     root.append(
       svg("rect", { x: Math.min(x(from), x(to)).toFixed(1), y, width: Math.max(1, Math.abs(x(to) - x(from))).toFixed(1), height: 11, style: `fill:${colour}` }),
-      svg("text", { x: 0, y: y + 10, class: strong ? "lab" : null, style }, label.length > 13 ? `${label.slice(0, 12)}…` : label),
+      svg("text", { x: 0, y: y + 10, class: strong ? "lab" : null, translate: strong ? null : "no", style }, label.length > 13 ? `${label.slice(0, 12)}…` : label),
       svg("text", { x: (Math.max(x(from), x(to)) + 5).toFixed(1), y: y + 10, class: "lab", style }, advantage(to - from)));
   };
   names.forEach((name, i) => {

@@ -1,6 +1,6 @@
 /** One group of rollouts as a row of tiles by falling advantage, each with what its rewards added. */
 
-import { el } from "/static/js/lib.js";
+import { el, kept } from "/static/js/lib.js";
 import { sheetTile } from "/static/js/run_parts.js";
 import { advantage, advantageClass, num, rewardColour, svg } from "/static/js/svg.js";
 
@@ -63,7 +63,7 @@ export function disagree(group, names) {
     for (let j = i + 1; j < names.length; j += 1) {
       const pairs = group.leaves.map((leaf) => [leaf.rewards[names[i]]?.z, leaf.rewards[names[j]]?.z])
         .filter(([a, b]) => Number.isFinite(a) && Number.isFinite(b));
-      if (pairs.length > 3 && correlation(pairs) < -0.5) return `${names[i]} and ${names[j]} pull apart here`;
+      if (pairs.length > 3 && correlation(pairs) < -0.5) return `${kept(names[i])} and ${kept(names[j])} pull apart here`;
     }
   }
   return "";

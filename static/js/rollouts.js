@@ -100,7 +100,7 @@ class RolloutsView {
 
   /** Names and colours of the rewards whose shares the bars draw. */
   drawKey() {
-    fill(this.key, this.names.map((name, i) => el("span", { class: "row meta nowrap", style: "gap:5px" }, el("i", { class: "sw", style: `background:${rewardColour(i)}` }), name)));
+    fill(this.key, this.names.map((name, i) => el("span", { class: "row meta nowrap", style: "gap:5px" }, el("i", { class: "sw", style: `background:${rewardColour(i)}` }), el("span", { translate: "no" }, name))));
   }
 
   drawCount() {

@@ -1,6 +1,6 @@
 /** Which groups of rollouts are meant: the state of the filter, its bars, and its way into the address and the API. */
 
-import { button, el, empty, fill, icon } from "/static/js/lib.js";
+import { button, el, empty, fill, icon, kept } from "/static/js/lib.js";
 
 /** Every key of the filter with what it is when it does not restrict. */
 const USUAL = { step_min: "", step_max: "", prompt: "", kept: "", reward: "", low: "", high: "", far: "", flat: "", up: "", down: "", judge: "", missing: "", seen: "", sort: "newest" };
@@ -95,7 +95,7 @@ export class FilterBar {
   }
 
   order() {
-    const more = this.names().flatMap((name) => [[`mean:${name}`, `Highest ${name} first`], [`sd:${name}`, `Widest ${name} first`]]);
+    const more = this.names().flatMap((name) => [[`mean:${name}`, `Highest ${kept(name)} first`], [`sd:${name}`, `Widest ${kept(name)} first`]]);
     return this.choice("sort", "Order", [...ORDERS, ...(more.length > 2 ? more : [])], (value) => this.onChange({ sort: value }));
   }
 

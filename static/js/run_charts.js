@@ -1,7 +1,7 @@
 /** Which charts a run has, and what each draws from the state. The chosen step is the cursor in all of them. */
 
 import { soon } from "/static/js/idle.js";
-import { button, el, fill } from "/static/js/lib.js";
+import { button, el, fill, kept } from "/static/js/lib.js";
 import { areaChart, at, heatChart, lineChart, moveCursor, smooth } from "/static/js/charts.js";
 import { known, shown } from "/static/js/series.js";
 import { enlarge } from "/static/js/enlarge.js";
@@ -64,7 +64,7 @@ export function heroSpec(state, name) {
   const off = raw.map((v) => v - base);
   const train = smooth(off, null, state.window).mean;
   return {
-    label: `${name} on held-out prompts, change from the base by step`, signed: true,
+    label: `${kept(name)} on held-out prompts, change from the base by step`, signed: true,
     series: [
       { name: "train, each iteration", points: state.drawn(off), width: 0.75, opacity: 0.3, quiet: true },
       { name: "train", label: held.length > 1 ? "train" : undefined, points: state.drawn(train), colour: "var(--muted)", dash: "3 2", width: 1.25, quiet: true },
@@ -98,7 +98,7 @@ function rewardsSpec(state) {
       const unit = single ? 1 : (state.values(`reward_se/${name}`).find((v) => v) ?? 1);
       const points = places.map((j) => [state.steps[j], known((mean[j] - zero) / unit)]);
       return {
-        name, label: single ? undefined : name, points, colour: rewardColour(i), dash: rewardDash(i), width: 1.75,
+        name, isName: true, label: single ? undefined : name, points, colour: rewardColour(i), dash: rewardDash(i), width: 1.75,
         band: points.flatMap(([s, v], k) => { const half = known(se[places[k]]); return v === null || half === null ? [] : [[s, v - (Z95 * half) / unit, v + (Z95 * half) / unit]]; }),
       };
     }),

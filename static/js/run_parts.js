@@ -1,6 +1,6 @@
 /** How a run looks wherever it stands in a line: status, recipe, step, gain, time. */
 
-import { el, fmt, icon, pm } from "/static/js/lib.js";
+import { el, fmt, icon, kept, pm } from "/static/js/lib.js";
 import { duration, num } from "/static/js/svg.js";
 
 /**
@@ -79,7 +79,7 @@ export function stepMeter(run) {
 export function gainText(gain) {
   if (!gain || !Number.isFinite(gain.value)) return el("span", { class: "faint", title: "Not evaluated on held-out prompts yet." }, "–");
   const half = Number.isFinite(gain.se) ? num(fmt.ci(gain.se), 3) : null;
-  return el("span", { title: `${gain.name} on held-out prompts, against step 0, 95 % interval` }, pm(num(gain.value, 3, { sign: true }), half));
+  return el("span", { title: `${kept(gain.name)} on held-out prompts, against step 0, 95 % interval` }, pm(num(gain.value, 3, { sign: true }), half));
 }
 
 /** "6 min left", "14:02", "waiting". @param {RunRow} run */

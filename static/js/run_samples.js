@@ -1,6 +1,6 @@
 /** Samples on fixed prompts from step 0: rows are prompts, columns are evaluated steps, the chosen one outlined. */
 
-import { el, fill } from "/static/js/lib.js";
+import { el, fill, kept } from "/static/js/lib.js";
 import { mainReward } from "/static/js/run_charts.js";
 import { advantageClass, num } from "/static/js/svg.js";
 
@@ -45,7 +45,7 @@ export function drawSamples(state, host, onChoose, reward) {
     const gain = from === null || to === null ? null : to - from;
     return el("tr", null,
       el("th", { scope: "row" }, el("span", { translate: "no" }, sample.prompt), el("span", { class: "faint" }, `seed ${sample.seed} · `,
-        el("b", { class: advantageClass(gain), title: `${name}, change from step 0` }, num(gain, 2, { sign: true })))),
+        el("b", { class: advantageClass(gain), title: `${kept(name)}, change from step 0` }, num(gain, 2, { sign: true })))),
       steps.map((step) => picture(byStep.get(step)?.samples[row], step, step === chosen, value(step), name, onChoose)));
   });
   return fill(host, el("table", { class: "smp", "data-testid": "sample-grid" }, el("thead", null, head), el("tbody", null, rows)));
@@ -59,6 +59,6 @@ function picture(sample, step, now, value, name, onChoose) {
   });
   return el("td", { class: now ? "now" : "" }, el("button", {
     class: "shot-button", onclick: () => onChoose(step), "data-step": step, "aria-pressed": String(now), title: `Show step ${step}`,
-  }, image, el("span", { class: "micro faint", title: value === null ? `${name} said nothing about this picture.` : name }, num(value, 2))));
+  }, image, el("span", { class: "micro faint", translate: value === null ? null : "no", title: value === null ? `${kept(name)} said nothing about this picture.` : name }, num(value, 2))));
 }
 

@@ -4,7 +4,7 @@
  * A module exports `mount(main, page)` and may return (a promise of) a function that takes it down again; only then can the
  * next page be put in its place without loading the document anew.
  * @typedef {{api: typeof import("/static/js/lib.js").api, params: Record<string, string>, query: URLSearchParams, props: any,
- *   title: (text: string, crumbs?: [string, string][]) => void, subtitle: (text: string) => void, status: (...nodes: any[]) => void,
+ *   title: (text: string, crumbs?: [string, string][], isName?: boolean) => void, subtitle: (text: string) => void, status: (...nodes: any[]) => void,
  *   go: (address: string) => void}} Page
  */
 import { api, button, el, fill, fmt, icon, keys, note, poll, toast, who } from "/static/js/lib.js";
@@ -127,11 +127,13 @@ function paramsOf(template) {
   return Object.fromEntries(template.split("/").map((part, i) => [part.match(/^\{(\w+)(:\w+)?\}$/)?.[1], parts[i]]).filter(([name]) => name));
 }
 
-function setTitle(text, crumbs) {
+/** A name stays as it was written; a crumb is one where its address is of one thing. */
+function setTitle(text, crumbs, isName = false) {
   const heading = document.querySelector("#palate h1");
+  for (const node of [heading, document.querySelector("title")]) if (node && isName) node.setAttribute("translate", "no"); else node?.removeAttribute("translate");
   if (heading) heading.textContent = text;
   document.title = `${text} · Palate`;
-  if (crumbs) fill($("trail"), crumbs.map(([word, href]) => [el("a", { href }, word), el("span", { class: "sep" }, "/")]));
+  if (crumbs) fill($("trail"), crumbs.map(([word, href]) => [el("a", { href, translate: /\d/.test(href) ? "no" : null }, word), el("span", { class: "sep" }, "/")]));
 }
 
 /** Mount the module that `<main>` names. */

@@ -1,5 +1,5 @@
 /** Studies: the list with how far each is, and a new one beside it in four clicks. */
-import { api, button, el, empty, fill, fmt, keys, note, poll } from "/static/js/lib.js";
+import { api, button, el, empty, fill, fmt, kept, keys, note, poll } from "/static/js/lib.js";
 import { newStudy } from "/static/js/study_new.js";
 import { KINDS, overlapText, progress, studyPill } from "/static/js/study_parts.js";
 
@@ -44,5 +44,5 @@ function table(rows) {
       el("td", { class: "clip" }, el("a", { class: "strong", href: `/studies/${row.id}`, title: row.question, "data-id": `open-${row.id}` }, el("span", { translate: "no" }, row.name))),
       el("td", { class: "muted opt" }, KINDS[row.kind]), el("td", null, studyPill(row)), el("td", { class: "num opt" }, fmt.int(row.settled), el("span", { class: "faint" }, ` of ${fmt.int(row.items)}`)),
       el("td", null, progress(row)), el("td", { class: "num opt" }, overlapText(row)), el("td", { class: "num muted opt" }, fmt.ago(row.created_at)),
-      el("td", { class: "num opt" }, row.status === "open" && el("a", { class: "btn sm", href: `/label/${row.id}`, "aria-label": `Label ${row.name}`, "data-id": `label-${row.id}` }, "Label"))))));
+      el("td", { class: "num opt" }, row.status === "open" && el("a", { class: "btn sm", href: `/label/${row.id}`, "aria-label": `Label ${kept(row.name)}`, "data-id": `label-${row.id}` }, "Label"))))));
 }

@@ -37,7 +37,7 @@ export async function mount(main, page) {
   fill(main, bar, trouble, el("div", { class: "panes study" }, form.node,
     el("section", { class: "pane scroll study-mid", "aria-label": "As people see it" }, view.node, items.node),
     el("aside", { class: "pane scroll", "aria-label": "How far it is, and its data" }, far, sources(), data.nodes)));
-  page.title(study.name, [["Studies", "/studies"]]);
+  page.title(study.name, [["Studies", "/studies"]], true);
   view.ask(study.config);
   draw();
   await items.load();
@@ -93,7 +93,7 @@ export async function mount(main, page) {
 
   function saved(now) {
     study = now;
-    page.title(study.name, [["Studies", "/studies"]]);
+    page.title(study.name, [["Studies", "/studies"]], true);
     seen = "";
     draw();
     items.load();
