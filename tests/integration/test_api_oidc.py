@@ -8,15 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from joserfc.jwk import ECKey
 
-from app import api, entrance
+from app import entrance
 from app.door import Door
 from backend.errors import ConfigError
 from backend.services import accounts, invites, users
 from backend.services.studio import Studio
 from backend.settings import read_settings
+from tests.integration.conftest import api_of
 from tests.oidc_provider import CLIENT, SECRET, Provider, running
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -47,9 +47,7 @@ def trip(studio: Studio, start: str = "", spoil: Any = None) -> tuple[str, dict[
 
     `spoil` changes the address with which the browser comes back.
     """
-    app = FastAPI()
-    app.state.studio = studio
-    api.install(app)
+    app = api_of(studio)
     app.include_router(entrance.router)
     app.add_middleware(Door, studio=studio)
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from redis import Redis
 
-from app import access, api, door
+from app import access, door
 from app.api.guard import Guard
 from app.api.live import Live
 from app.door import Door
@@ -35,6 +35,7 @@ from backend.services.studio import Studio
 from backend.settings import read_settings
 from db.tables import Account, Invite, SignIn, Study
 from tests import factory
+from tests.integration.conftest import api_of
 from workers.redis_server import RedisServer
 
 V1 = "/api/v1"
@@ -82,10 +83,7 @@ class Person:
 @pytest.fixture
 def app(services: Studio) -> FastAPI:
     """The API behind its door and guard, without the pages."""
-    made = FastAPI(openapi_url=f"{V1}/openapi.json")
-    made.state.studio = services
-    made.state.live = Live(services)
-    api.install(made)
+    made = api_of(services)
     made.add_middleware(Door, studio=services)
     made.add_middleware(Guard, settings=services.settings)
     return made
