@@ -12,11 +12,19 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from backend.errors import Conflict, InputError, NotFound
+from backend.errors import Conflict, InputError
 from backend.services import events, tickets
+from backend.services.job_rows import abandoned as abandoned
+from backend.services.job_rows import due as due
+from backend.services.job_rows import find as find
+from backend.services.job_rows import get as get
+from backend.services.job_rows import of_kind as of_kind
+from backend.services.job_rows import ordered_by as ordered_by
+from backend.services.job_rows import recent as recent
+from backend.services.job_rows import row_of
 from backend.services.studio import Studio
 from backend.types import HALT
 from db.tables import Job, Run
@@ -240,7 +248,7 @@ def want(studio: Studio, job_id: int, wish: str) -> dict[str, Any]:
         if job.status in OVER:
             raise Conflict(f"Job {job_id} is {job.status} already.")
         ask(session, job, wish)
-        return _row(job)
+        return row_of(job)
 
 
 def ask(session: Session, job: Job, wish: str) -> None:
@@ -267,27 +275,6 @@ def mirror(session: Session, job: Job) -> None:
         run.status = status
         text, data = f"The run is {status}.", {"status": status, "wanted": job.wanted}
         events.write(session, text, run_id=run.id, kind="status", data=data)
-
-
-def due(studio: Studio) -> list[dict[str, Any]]:
-    """Jobs that wait for a worker, oldest first."""
-    with studio.read() as session:
-        found = session.scalars(select(Job).where(Job.status == "due").order_by(Job.id))
-        return [_row(job) for job in found]
-
-
-def abandoned(studio: Studio, dead_s: float = 20.0) -> list[dict[str, Any]]:
-    """Jobs said to run whose worker has not been heard of for `dead_s` seconds."""
-    limit = time.time() - dead_s
-    with studio.read() as session:
-        found = session.scalars(
-            select(Job)
-            .where(
-                Job.status == "running", or_(Job.heartbeat_at < limit, Job.heartbeat_at.is_(None))
-            )
-            .order_by(Job.id)
-        )
-        return [_row(job) for job in found]
 
 
 def release(studio: Studio, job_id: int, attempt: int) -> str:
@@ -342,19 +329,6 @@ def hand_back(studio: Studio, job_id: int, attempt: int, queue: str = "") -> boo
     return enqueue(studio, job_id)
 
 
-def get(studio: Studio, job_id: int) -> dict[str, Any]:
-    """One job."""
-    with studio.read() as session:
-        return _row(find(session, job_id))
-
-
-def recent(studio: Studio, limit: int = 50) -> list[dict[str, Any]]:
-    """The latest jobs, newest first."""
-    with studio.read() as session:
-        found = session.scalars(select(Job).order_by(Job.id.desc()).limit(limit))
-        return [_row(job) for job in found]
-
-
 def forget(studio: Studio, job_id: int) -> None:
     """Empty a job whose answer was taken; a worker that is still at it changes nothing any more.
 
@@ -368,30 +342,6 @@ def forget(studio: Studio, job_id: int) -> None:
         job.args, job.result, job.message = {}, {}, TAKEN
         older = (Job.kind == job.kind, Job.message == TAKEN, Job.id < job_id)
         session.execute(delete(Job).where(*older))
-
-
-def ordered_by(studio: Studio, run_id: int, kind: str) -> list[dict[str, Any]]:
-    """Jobs of a kind that a run has ordered for itself."""
-    with studio.read() as session:
-        found = session.scalars(select(Job).where(Job.kind == kind).order_by(Job.id))
-        return [_row(job) for job in found if job.args.get("run_id") == run_id]
-
-
-def of_kind(studio: Studio, kind: str, limit: int = 200) -> list[dict[str, Any]]:
-    """The latest jobs of a kind, newest first."""
-    with studio.read() as session:
-        found = session.scalars(
-            select(Job).where(Job.kind == kind).order_by(Job.id.desc()).limit(limit)
-        )
-        return [_row(job) for job in found]
-
-
-def find(session: Session, job_id: int, *, lock: bool = False) -> Job:
-    """The row of a job, or NotFound."""
-    job = session.get(Job, job_id, with_for_update=lock)
-    if job is None:
-        raise NotFound(f"There is no job {job_id}.")
-    return job
 
 
 def _died(session: Session, job: Job) -> str:
@@ -427,26 +377,3 @@ def _mine(studio: Studio, job_id: int, attempt: int, **values: Any) -> bool:
             .returning(Job.id)
         )
         return changed.one_or_none() is not None
-
-
-def _row(job: Job) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "kind": job.kind,
-        "queue": job.queue,
-        "args": job.args,
-        "status": job.status,
-        "wanted": job.wanted,
-        "progress": job.progress,
-        "message": job.message,
-        "result": job.result,
-        "error": job.error,
-        "attempt": job.attempt,
-        "max_attempts": job.max_attempts,
-        "priority": job.priority,
-        "worker": job.worker,
-        "heartbeat_at": job.heartbeat_at,
-        "created_at": job.created_at,
-        "started_at": job.started_at,
-        "ended_at": job.ended_at,
-    }
