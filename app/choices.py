@@ -85,6 +85,7 @@ WORDS: dict[str, dict[str, str]] = {
         "muted": "muted pictures",
     },
     "ratio": {"plain": "plain ratio", "guard": "guard: bias and noise removed"},
+    "reduce": {"mean": "mean of all words", "least": "the least of all words"},
     "respect": {
         "mean": "mean of all three",
         "alignment": "fits the prompt",

@@ -159,6 +159,7 @@ def as_json(said: Scores) -> dict[str, Any]:
         "parts": {name: _plain(part) for name, part in said.parts.items()},
         "reasons": list(said.reasons),
         "bouts": [list(bout) for bout in said.bouts],
+        "spans": [[list(span) for span in spans] for spans in said.spans],
     }
 
 
@@ -166,7 +167,8 @@ def from_json(said: dict[str, Any]) -> Scores:
     """The inverse of `as_json`."""
     parts = {name: _floats(part) for name, part in said["parts"].items()}
     bouts = [(one, other, value) for one, other, value in said.get("bouts", [])]
-    return Scores(_floats(said["values"]), said["status"], parts, said["reasons"], bouts)
+    spans = [[(word, value) for word, value in row] for row in said.get("spans", [])]
+    return Scores(_floats(said["values"]), said["status"], parts, said["reasons"], bouts, spans)
 
 
 def _plain(values: Any) -> list[float | str]:

@@ -36,7 +36,7 @@ IMAGE: Final = "<image>"
 MODEL_TYPE: Final = "clip_t5"
 TOKENS: Final = "google/flan-t5-xl"
 """All sizes of Flan-T5 have the same tokeniser."""
-FRAME: Final = "USER: <image>\n{question} ASSISTANT: "
+BEFORE, AFTER = f"USER: {IMAGE}\n", " ASSISTANT: "
 """What the authors put around a question, without their sentence before it."""
 
 
@@ -49,7 +49,7 @@ def described(name: str) -> dict[str, Any] | None:
 
 def framed(question: str) -> str:
     """A question with its place for the picture; one that names the place itself stays as it is."""
-    return question if IMAGE in question else FRAME.replace("{question}", question)
+    return question if IMAGE in question else "".join((BEFORE, question, AFTER))
 
 
 def plain(prompt: str) -> str:

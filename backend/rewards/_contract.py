@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backend.errors import RewardError
 
 if TYPE_CHECKING:
-    from backend.rewards.interface import Images, Scores
+    from backend.rewards.interface import Images, Scores, Span
 
 
 def check_batch(name: str, images: Images, prompts: Sequence[str]) -> None:
@@ -44,6 +44,8 @@ def clean(name: str, scores: Scores, num: int) -> Scores:
     check_length(name, len(values), num, "scores", "samples")
     for part, array in scores.parts.items():
         check_length(name, len(array), num, f"values of its part '{part}'", "samples")
+    if scores.spans:
+        check_length(name, len(scores.spans), num, "lists of words", "samples")
     status = list(scores.status) or ["ok"] * num
     check_length(name, len(status), num, "statuses", "samples")
     wrong = ~np.isfinite(values) | (np.array(status) != "ok")
@@ -64,3 +66,16 @@ def explained(
         new_status.append(("error" if said == "ok" else said) if bad else "ok")
         new_reasons.append((reason or "not a number") if bad else "")
     return new_status, new_reasons
+
+
+def spans_of(parts: Sequence[Scores]) -> list[list[Span]]:
+    """The spans of several batches one after the other; empty where none of them has any."""
+    if not any(part.spans for part in parts):
+        return []
+    return [spans for part in parts for spans in part.spans or [[] for _ in range(len(part))]]
+
+
+def spans_at(said: Scores, rows: Sequence[int], num: int) -> list[list[Span]]:
+    """The spans of some rows of a batch of `num`, at their places."""
+    told = dict(zip(rows, said.spans, strict=True)) if said.spans else {}
+    return [told.get(row, []) for row in range(num)] if told else []

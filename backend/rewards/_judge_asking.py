@@ -30,6 +30,8 @@ class Asked:
 
     call: Call
     pictures: Sequence[Images] = ()
+    read: Reader | None = None
+    """Reads its answer, where that hangs on the question."""
 
 
 class Asking:
@@ -77,7 +79,7 @@ class Asking:
             replies = self.client.ask([one.call for one in turns.values()])
             readings, going = [], {}
             for (at, one), reply in zip(turns.items(), replies, strict=True):
-                step = self._step(one, reply, read, last=turn == self.looks.most)
+                step = self._step(one, reply, one.read or read, last=turn == self.looks.most)
                 if isinstance(step, Asked):
                     going[at] = step
                     reading = Reading(reply.key, None, "n/a", "asked for a closer look")

@@ -27,7 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import RewardError
-from backend.rewards._contract import check_batch, check_length, clean, explained
+from backend.rewards._contract import (
+    check_batch,
+    check_length,
+    clean,
+    explained,
+    spans_at,
+    spans_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +50,8 @@ Status = Literal["ok", "abstain", "n/a", "refused", "parse_error", "timeout", "o
 Bout = tuple[int, int, float]
 """Two samples of a batch in the order in which they were shown, and how likely the first of them is
 the better one."""
+Span = tuple[str, float]
+"""Words of a prompt, and how right the picture shows them, 0 to 1."""
 Files = Callable[[str], Path]
 """Resolves the hash of a stored file to a local path."""
 
@@ -61,6 +70,9 @@ class Scores:
     """Why a value is missing, empty where it is not; the whole list may be empty."""
     bouts: list[Bout] = field(default_factory=list)
     """Of a win rate under a judge of pairs: who met whom, and what the judge said."""
+    spans: list[list[Span]] = field(default_factory=list)
+    """Of a reward of spans: what each value was made of by its declared reduction; the whole list
+    is empty for any other."""
 
     @classmethod
     def of(
@@ -298,6 +310,7 @@ class Checked:
             status=[single.status[0] for single in singles],
             parts={n: np.concatenate([s.parts.get(n, nothing) for s in singles]) for n in names},
             reasons=[single.reasons[0] for single in singles],
+            spans=spans_of(singles),
         )
 
 
@@ -364,6 +377,7 @@ def routed(
         whole.parts[name] = np.full(num, np.nan)
         whole.parts[name][asked] = part
     whole.bouts.extend((asked[one], asked[other], said_) for one, other, said_ in said.bouts)
+    whole.spans.extend(spans_at(said, asked, num))
     return whole
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from backend.errors import InputError, MethodError
+from backend.rewards._contract import spans_of
 from backend.rewards.interface import Checked, Scores, calls_made, routed
 from backend.rl.credit import Credit, Group, siblings
 from backend.rl.kernels import Coefficients, compile_kernel
@@ -292,6 +293,7 @@ def _joined(parts: Sequence[Scores]) -> Scores:
             for at, part in zip(_starts(parts), parts, strict=True)
             for one, other, said in part.bouts
         ],
+        spans_of(parts),
     )
 
 

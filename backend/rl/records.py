@@ -305,11 +305,14 @@ def _leaf_rewards(it: Iteration, leaf: int, node: int) -> dict[str, dict[str, An
         columns["share"] = stage.share
         if stage.factor is not None:
             columns["factor"] = stage.factor
-        found[name] = {
+        told: dict[str, Any] = {
             "raw": _or_none(it.scores[name].values[leaf]),
             **{key: _or_none(c[item]) if item >= 0 else None for key, c in columns.items()},
             "status": _status(it, name, leaf, item),
         }
+        if it.scores[name].spans:
+            told["spans"] = [list(span) for span in it.scores[name].spans[leaf]]
+        found[name] = told
     return found
 
 

@@ -11,8 +11,9 @@ import { advantage, advantageClass, advantageColour, figure, num, rewardColour, 
 const WATERFALL = { width: 296, label: 84, pitch: 18 };
 
 /** @param {HTMLElement} host @param {Group} group @param {Leaf} leaf @param {any} full the group with nodes, when it has come @param {string[]} names
- * @param {(group: number) => void} [onOpen] another group of the same prompt is wanted @param {Record<string, any>} [byIndex] win rates of the run by place */
-export function drawDetail(host, group, leaf, full, names, onOpen = () => {}, byIndex = {}) {
+ * @param {(group: number) => void} [onOpen] another group of the same prompt is wanted @param {Record<string, any>} [byIndex] win rates of the run by place
+ * @param {Record<string, string>} [audits] what the audits of its judges say */
+export function drawDetail(host, group, leaf, full, names, onOpen = () => {}, byIndex = {}, audits = {}) {
   const siblings = comparedWith(group, leaf, full);
   const rank = siblings.indexOf(leaf) + 1;
   const edge = edgeOf(full, leaf);
@@ -25,7 +26,16 @@ export function drawDetail(host, group, leaf, full, names, onOpen = () => {}, by
     trunkStrip(full)),
     el("div", { class: "sec" }, el("div", { class: "sec-h" }, el("h3", null, bySteps(group) ? "From gain to advantage" : group.given ? "From verdict to advantage" : "From raw reward to advantage")),
       table(leaf, shown, names, bySteps(group)), footline(full, leaf, names), names.some((name) => Number.isFinite(leaf.rewards[name]?.share)) ? waterfall(leaf, names, group.kept) : null),
-    granularities(group, leaf, full, names), rankingSection(group, byIndex), neighbourStrip(group, onOpen));
+    wordByWord(leaf, shown), granularities(group, leaf, full, names), rankingSection(group, byIndex, audits), neighbourStrip(group, onOpen));
+}
+
+/** What rewards of spans said of each word, before their mean or least became the value. */
+function wordByWord(leaf, names) {
+  const told = names.filter((name) => leaf.rewards[name]?.spans?.length);
+  if (!told.length) return null;
+  const word = ([text, right]) => el("span", { class: right < 0.5 ? "badge warn" : "badge", title: "0: missing or wrong, 1: right" }, el("span", { translate: "no" }, text), " ", num(right, 2));
+  return el("div", { class: "sec", "data-testid": "words" }, el("div", { class: "sec-h" }, el("h3", null, "Word by word")),
+    told.map((name) => el("div", { class: "row", style: "gap:4px;flex-wrap:wrap;margin-bottom:6px", "data-reward": name }, told.length > 1 && el("span", { class: "micro faint", translate: "no" }, name), leaf.rewards[name].spans.map(word))));
 }
 
 /** The same path finished with every stride: what each said of the edge, and their sum, its advantage. */

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend.rewards import word_scores
 from backend.rewards.interface import Scores, checked
 from backend.rl import trainer
 from backend.services import rollouts
@@ -58,6 +59,19 @@ class Slow:
         return Scores.of(images[..., 0].std(axis=(1, 2)))
 
 
+class Worded:
+    """Two words each, the worse one counts."""
+
+    shape = "pointwise"
+
+    def score(self, images: np.ndarray, prompts: Sequence[str]) -> Scores:
+        means = images.mean(axis=(1, 2)) / 255
+        spans = [[("red", float(row[0])), ("circle", float(row[1]))] for row in means]
+        scores = Scores.of([word_scores.reduced(row, "least") for row in spans])
+        scores.spans.extend(spans)
+        return scores
+
+
 @pytest.mark.parametrize("combine", ["each", "sum"])
 def test_the_bars_of_every_sample_add_up_to_what_the_optimiser_was_given(
     services: Studio,
@@ -73,8 +87,8 @@ def test_the_bars_of_every_sample_add_up_to_what_the_optimiser_was_given(
         return prepare(field, parts, advantage_N, *more)
 
     monkeypatch.setattr(trainer, "prepare", heard)
-    mix = {"shade": 1.0, "shaky": 0.7, "shy": -0.4, "slow": 0.5}
-    asked = {"shaky": Shaky(), "shy": Shy(), "slow": Slow()}
+    mix = {"shade": 1.0, "shaky": 0.7, "shy": -0.4, "slow": 0.5, "words": 0.6}
+    asked = {"shaky": Shaky(), "shy": Shy(), "slow": Slow(), "words": Worded()}
     config = tiny_runs.settings(
         tiny_sd3,
         "flow-grpo",
@@ -96,6 +110,9 @@ def test_the_bars_of_every_sample_add_up_to_what_the_optimiser_was_given(
         assert all(part["share"] is None for part in silent), "what is missing has no bar"
         whole = sum(share for share in shares if share is not None)
         assert leaf["advantage"] == pytest.approx(whole, abs=1e-6)
+        words = leaf["rewards"]["words"]
+        assert min(value for _word, value in words["spans"]) == pytest.approx(words["raw"])
+        assert "spans" not in leaf["rewards"]["shade"]
     shown = np.unique(np.round([leaf["advantage"] for leaf in leaves], 9))
     learned = np.unique(np.round(np.concatenate(given), 9))
     assert learned == pytest.approx(shown, abs=1e-6), "every path learns from its leaf's advantage"
