@@ -2,6 +2,7 @@
 
 import { button, el, fill, fmt } from "/static/js/lib.js";
 import { about, newestVersions } from "/static/js/new_run_mix.js";
+import { auditMark } from "/static/js/reward_audit.js";
 import { readList } from "/static/js/reward_shapes.js";
 import { num, rewardColour } from "/static/js/svg.js";
 
@@ -134,7 +135,7 @@ export class MixPanel {
     const remove = button("", { kind: "quiet", size: "sm icon", icon: "x", title: `Take ${row.name} out`, disabled: this.lab.mix.terms.length < 2, onclick: () => { this.lab.mix.terms = this.lab.mix.terms.filter((one) => one !== term); this.lab.choose(); } });
     remove.setAttribute("aria-label", `Take ${row.name} out`);
     return el("div", { class: `sec lab-term ${term.on ? "" : "off"}`, "data-testid": "lab-term", "data-reward": row.name },
-      el("div", { class: "row" }, el("i", { class: "sw", style: `background:${rewardColour(i)}` }), el("b", { class: "strong clip", title: row.name, translate: "no" }, row.name), el("span", { class: "meta faint clip grow" }, about(row)), on, remove),
+      el("div", { class: "row" }, el("i", { class: "sw", style: `background:${rewardColour(i)}` }), el("b", { class: "strong clip", title: row.name, translate: "no" }, row.name), el("span", { class: "meta faint clip grow" }, about(row)), on, remove), auditMark(row.audit),
       el("div", { class: "row" }, slider, number),
       el("div", { class: "row" }, this.way(term), influence),
       this.numberOf(term),

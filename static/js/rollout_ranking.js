@@ -2,6 +2,7 @@
 
 import { el, fmt } from "/static/js/lib.js";
 import { frame, intervalLine } from "/static/js/plots.js";
+import { auditMark } from "/static/js/reward_audit.js";
 import { sheetTile } from "/static/js/run_parts.js";
 import { num, svg } from "/static/js/svg.js";
 
@@ -9,22 +10,23 @@ const WIDTH = 296;
 const HEIGHT = 130;
 const Z95 = 1.96;
 
-/** @param {any} group with `ranking`, when it has come @param {Record<string, any>} byIndex of the run, by reward */
-export function rankingSection(group, byIndex) {
+/** @param {any} group with `ranking`, when it has come @param {Record<string, any>} byIndex of the run, by reward
+ * @param {Record<string, string>} [audits] what the audit of each judge of the run says */
+export function rankingSection(group, byIndex, audits = {}) {
   const { judges = [], votes = 0 } = group.ranking ?? {};
   if (!judges.length && !Object.keys(byIndex).length) return null;
   return el("div", { class: "sec", "data-testid": "ranking" },
-    judges.map((judge) => fit(group, judge, votes)),
+    judges.map((judge) => fit(group, judge, votes, audits[judge.name])),
     Object.entries(byIndex).map(([name, told]) => places(name, told)));
 }
 
 /** Samples by falling strength, each with its deviation; what the judge alone says stands beside it. */
-function fit(group, judge, votes) {
+function fit(group, judge, votes, audit) {
   const ranked = [...judge.samples].sort((a, b) => b.both - a.both);
   const reach = Math.max(0.5, ...ranked.map((one) => Math.abs(one.both) + Z95 * one.sd));
   const counts = judge.spread === null || judge.mark === null ? null : judge.spread >= judge.mark;
   return [
-    el("div", { class: "sec-h" }, el("h3", null, "Who is better here"), el("span", { class: "meta muted clip", translate: "no" }, judge.name)),
+    el("div", { class: "sec-h" }, el("h3", null, "Who is better here"), el("span", { class: "meta muted clip", translate: "no" }, judge.name), auditMark(audit)),
     el("p", { class: "meta muted", style: "margin-bottom:6px" }, said(judge, votes)),
     el("table", { class: "tbl dt", "data-testid": "ranking-table" },
       el("thead", null, el("tr", null, el("th", null, el("span", { class: "vh" }, "picture")), el("th", { class: "num" }, "win rate"), votes > 0 && el("th", { class: "num" }, "judge"), el("th", { class: "num" }, votes ? "with people" : "strength"), el("th", null, el("span", { class: "vh" }, "interval")))),

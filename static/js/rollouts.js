@@ -69,7 +69,7 @@ class RolloutsView {
       return;
     }
     this.names = (this.run.config?.rewards ?? []).map((term) => term.name);
-    if ([...(this.run.config?.rewards ?? []), ...(this.run.config?.watch ?? [])].some((term) => term.kind === "win-rate")) api(`runs/${this.id}/win-rates`).then((found) => { this.byIndex = found; }, () => {});
+    if ([...(this.run.config?.rewards ?? []), ...(this.run.config?.watch ?? [])].some((term) => term.kind === "win-rate")) api(`runs/${this.id}/win-rates`).then((found) => { this.byIndex = found; if (this.group && this.leaf) this.drawDetailPane(this.group, this.leaf, this.full.get(this.group.id)); }, () => {});
     this.page.title("Rollouts", [["Runs", "/runs"], [this.run.name, `/runs/${this.id}`]]);
     this.layout();
     this.stops.push(this.bindKeys());
@@ -234,14 +234,14 @@ class RolloutsView {
 
   /** What the panes of a group depend on. */
   stamp(group, leaf) {
-    return [leaf?.idx, this.tree.clientWidth, this.tree.clientHeight, this.names, this.judges, Boolean(group.neighbours)].join("|");
+    return [leaf?.idx, this.tree.clientWidth, this.tree.clientHeight, this.names, this.judges, Boolean(group.neighbours), Boolean(this.byIndex), Boolean(group.ranking)].join("|");
   }
 
   /** The panes of a group as they are when it is chosen. */
   panes(group) {
     const [full, leaf, detail] = [this.full.get(group.id), first(group), document.createElement("div")];
     if (!full || !leaf) return null;
-    drawDetail(detail, group, leaf, full, this.names, (id) => this.open(id));
+    drawDetail(detail, group, leaf, full, this.names, (id) => this.open(id), this.byIndex ?? {}, this.run?.audits);
     return { stamp: this.stamp(group, leaf), detail: [...detail.childNodes], tree: this.treeParts(group, leaf, full) };
   }
 
@@ -309,7 +309,7 @@ class RolloutsView {
   }
 
   drawDetailPane(group, leaf, full) {
-    drawDetail(this.detail, group, leaf, full, this.names, (id) => this.open(id), this.byIndex ?? {});
+    drawDetail(this.detail, group, leaf, full, this.names, (id) => this.open(id), this.byIndex ?? {}, this.run?.audits);
   }
 
   /** Another group by its number, put before the others where it is not in the list. @param {number} id */

@@ -49,7 +49,10 @@ class Visitor:
         """A screenshot of what is seen now, its pictures being there."""
         SCREENSHOTS.mkdir(exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
-        self.page.wait_for_function("Array.from(document.images).every(i => i.complete)")
+        self.page.wait_for_function(
+            "Array.from(document.images).every(i => i.complete || i.loading == 'lazy'"
+            " && i.getBoundingClientRect().top > innerHeight)"
+        )
         self.page.screenshot(path=path)
         return path
 
