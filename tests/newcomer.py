@@ -179,5 +179,6 @@ def _compare(walk: Walk, votes: int) -> str:
     walk.click("reveal")
     walk.click("reveal-yes")
     walk.wait(page.get_by_test_id("result"))
+    walk.wait(page.locator(".film button").first)
     walk.done("compare blind")
     return page.get_by_test_id("result").inner_text()

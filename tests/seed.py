@@ -595,5 +595,5 @@ def _blur(picture: Pictures, noise: float, rng: np.random.Generator) -> Pictures
 
 def _put(studio: Studio, picture: Pictures) -> str:
     out = io.BytesIO()
-    Image.fromarray(picture).save(out, "PNG")
+    Image.fromarray(picture).save(out, "PNG", compress_level=1)
     return studio.media.put(out.getvalue())

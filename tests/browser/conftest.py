@@ -10,6 +10,7 @@ import io
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ FLAGS = (
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=30_000)
 """No test measures how busy the machine is."""
 
 
@@ -98,14 +99,21 @@ def visit(windows: Windows, studio: RunningStudio) -> Iterator[Opener]:
     assert not complaints
 
 
-def serious(page: Page) -> list[str]:
-    """What axe finds serious or critical, one line each."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
+AXE = """async ([within, options]) => (await axe.run(within, options)).violations
+  .filter(fault => ["serious", "critical"].includes(fault.impact))
+  .map(fault => `${fault.id}: ${fault.nodes[0].html.slice(0, 160)}`)"""
+
+
+def serious(page: Page, within: str = "html", *, colours: bool = False) -> list[str]:
+    """What axe finds serious or critical, one line each; with `colours` contrast alone, for a page
+    that was looked at in another theme."""
+    if page.evaluate("typeof axe === 'undefined'"):
+        page.evaluate(Axe().axe_script)
+    options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
+    if colours:
+        options["runOnly"] = ["color-contrast"]
+    found: list[str] = page.evaluate(AXE, [within, options])
+    return found
 
 
 def in_both_themes(page: Page) -> Iterator[str]:
@@ -127,9 +135,26 @@ def saved(page: Page) -> None:
     )
 
 
+@pytest.fixture(scope="session")
+def _seeded_once(studio: RunningStudio) -> seed.Seeded:
+    opened = studio.open()
+    me = users.local(opened)["id"]
+    projects.open_project(opened, me, projects.create(opened, "looked at")["id"])
+    made = seed.project(opened)
+    opened.close()
+    return made
+
+
+@pytest.fixture
+def shown(store: Studio, _seeded_once: seed.Seeded) -> Iterator[seed.Seeded]:
+    """The synthetic project, one for all tests that only look, open while the test runs."""
+    with _open(store, _seeded_once.project):
+        yield _seeded_once
+
+
 @pytest.fixture
 def seeded(store: Studio, project: int) -> seed.Seeded:
-    """The synthetic project, open while the test runs."""
+    """The synthetic project, for a test that changes it."""
     made = seed.project(store)
     assert made.project == project
     return made
@@ -146,11 +171,17 @@ def store(studio: RunningStudio) -> Iterator[Studio]:
 @pytest.fixture
 def project(store: Studio) -> Iterator[int]:
     """An empty project, open while the test runs."""
+    made = int(projects.create(store, f"browser {uuid.uuid4().hex[:8]}")["id"])
+    with _open(store, made):
+        yield made
+
+
+@contextmanager
+def _open(store: Studio, project_id: int) -> Iterator[None]:
     me = users.local(store)["id"]
     before = projects.current(store, me)["id"]
-    made = projects.create(store, f"browser {uuid.uuid4().hex[:8]}")
-    projects.open_project(store, me, made["id"])
-    yield int(made["id"])
+    projects.open_project(store, me, project_id)
+    yield
     projects.open_project(store, me, before)
 
 
@@ -196,7 +227,7 @@ def put_png(store: Studio, picture: np.ndarray[Any, Any], size: int) -> str:
     if size != image.width:
         image = image.resize((size, size), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, "PNG", compress_level=1)
     return store.media.put(buffer.getvalue())
 
 

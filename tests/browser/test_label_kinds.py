@@ -14,7 +14,14 @@ from backend.services.studio import Studio
 from db.queries import Scope
 from db.tables import Label, Pair, Sample
 from tests.browser.asking import POLICY, TEXTS, draw_study, items
-from tests.browser.conftest import Opener, Visitor, draw_pairs, saved, serious
+from tests.browser.conftest import (
+    Opener,
+    Visitor,
+    draw_pairs,
+    in_both_themes,
+    saved,
+    serious,
+)
 from tests.browser.test_label import rows
 
 
@@ -37,10 +44,9 @@ def answers(store: Studio, project: int) -> list[dict[str, Any]]:
 def faults(page: Page) -> list[str]:
     """What axe finds serious or critical, in both themes."""
     found = []
-    for theme in ("dark", "light"):
-        page.emulate_media(color_scheme=theme)
-        page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
-        found += [f"{theme} {fault}" for fault in serious(page)]
+    for theme in in_both_themes(page):
+        found += [f"{theme} {fault}" for fault in serious(page, colours=theme == "dark")]
+    page.emulate_media(color_scheme="light")
     return found
 
 
@@ -274,7 +280,7 @@ def test_studies_are_found_on_the_page_and_each_keeps_its_own_count_and_draft(
     page.route("**/api/v1/label", lambda route: route.abort())
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Shift+ArrowLeft")
-    expect(page.get_by_test_id("saved-state")).to_have_text("1 kept here", timeout=20_000)
+    expect(page.get_by_test_id("saved-state")).to_have_text("1 kept here")
     page.get_by_role("link", name="Label", exact=True).last.click()
     page.get_by_label("Judge Second").click()
     stands(page)

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from backend.services.studio import Studio
-from db.tables import Prompt, Run, Study
+from db.tables import Policy, Project, Prompt, PromptSet, Reward, Run, Study, User
 from tests import seed
 from tests.browser.asking import TEXTS, draw_study
 from tests.browser.conftest import Opener, Visitor, draw_comparison, serious
@@ -84,15 +84,19 @@ def places(store: Studio, seeded: seed.Seeded) -> dict[str, int]:
     }
 
 
-@pytest.fixture
-def written(store: Studio, places: dict[str, int]) -> set[str]:
-    """What people, and tests in their place, wrote."""
+WRITTEN = (
+    Prompt.text,
+    Run.error,
+    *(kind.name for kind in (Run, Study, User, Policy, Reward, PromptSet, Project)),
+)
+
+
+def written(store: Studio) -> set[str]:
+    """What people, and tests in their place, have written so far."""
     with store.read() as session:
-        prompts = set(session.scalars(select(Prompt.text)))
-        errors = set(session.scalars(select(Run.error)))
-        studies = set(session.scalars(select(Study.name)))
-    others = {*TEXTS, "secretive-model step", "tuned against pocket", "always left"}
-    return {text for text in prompts | errors | studies | others if text}
+        found = {text for column in WRITTEN for text in session.scalars(select(column))}
+    others = {*TEXTS, "secretive-model step", "tuned against pocket"}
+    return {text for text in found | others if text}
 
 
 def _english(page: Page, written: set[str]) -> Iterator[str]:
@@ -105,7 +109,8 @@ def _english(page: Page, written: set[str]) -> Iterator[str]:
             yield text
 
 
-def test_every_page_is_in_chinese(visit: Opener, places: dict[str, int], written: set[str]) -> None:
+def test_every_page_is_in_chinese(visit: Opener, store: Studio, places: dict[str, int]) -> None:
+    known = written(store)
     visitor = visit(locale="zh-CN")
     page = visitor.page
     left: list[str] = []
@@ -114,24 +119,25 @@ def test_every_page_is_in_chinese(visit: Opener, places: dict[str, int], written
         expect(page.locator("html[data-ready]"), path).to_be_attached(timeout=READY_MS)
         page.wait_for_timeout(250)  # for what the page asks for when it stands
         assert page.locator("html").get_attribute("lang") == "zh-CN"
-        left += [f"{path}: {text}" for text in _english(page, written)]
+        left += [f"{path}: {text}" for text in _english(page, known)]
     visitor.complaints = [text for text in visitor.complaints if "status of 404" not in text]
     assert not left, "\n".join(left)
 
 
 def test_dialogs_and_the_palette_are_in_chinese(
-    visit: Opener, seeded: seed.Seeded, written: set[str]
+    visit: Opener, store: Studio, shown: seed.Seeded
 ) -> None:
+    known = written(store)
     visitor = visit(locale="zh-CN")
-    page = visitor.go(f"/runs/{seeded.runs[LIVE]}/rollouts")
+    page = visitor.go(f"/runs/{shown.runs[LIVE]}/rollouts")
     page.keyboard.press("?")
     expect(page.locator("dialog h2")).to_have_text("键盘快捷键")
-    assert not list(_english(page, written))
+    assert not list(_english(page, known))
     page.keyboard.press("Escape")
     page.keyboard.press("Control+k")
     page.get_by_test_id("palette").fill("运行")
     expect(page.locator(".pal-l li").first).to_contain_text("运行")
-    assert not list(_english(page, written))
+    assert not list(_english(page, known))
     assert serious(page) == []
 
 
@@ -186,9 +192,9 @@ def test_what_comes_later_is_translated_before_it_is_painted(visit: Opener, proj
 
 
 def test_a_phone_reads_chinese_without_scrolling_sideways(
-    visit: Opener, places: dict[str, int]
+    visit: Opener, shown: seed.Seeded
 ) -> None:
     visitor: Visitor = visit(width=390, height=844, locale="zh-CN")
-    for path in ("/", "/runs", "/runs/{live}", "/you", "/sign-in"):
-        page = visitor.go(path.format(**places))
+    for path in ("/", "/runs", f"/runs/{shown.runs[LIVE]}", "/you", "/sign-in"):
+        page = visitor.go(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path

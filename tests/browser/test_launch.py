@@ -4,6 +4,7 @@ what a step takes, and why the same run is made again.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -66,18 +67,18 @@ def test_an_empty_project_becomes_a_run_in_five_clicks_and_no_typing(
     click("new-run")
     page.wait_for_url("**/runs/new*")
     start = page.get_by_test_id("start-run")
-    expect(page.get_by_test_id("start-why")).to_contain_text("prompts to train on", timeout=15_000)
+    expect(page.get_by_test_id("start-why")).to_contain_text("prompts to train on")
     for split in ("train on", "evaluate on"):
         line = page.locator(f".pf[data-name='Prompts to {split}']")
         expect(line).to_have_attribute("data-status", "fail")
         clicks += 1
         line.get_by_test_id("fix").click()
-        expect(line).to_have_attribute("data-status", "pass", timeout=15_000)
+        expect(line).to_have_attribute("data-status", "pass")
     expect(start).to_be_enabled(timeout=15_000)
     expect(page.locator(".pf[data-name='Memory']")).to_contain_text("Estimated")
     visitor.shoot("launch-first-light")
     click("start-run")
-    page.wait_for_url(re.compile(r"/runs/\d+$"), timeout=15_000)
+    page.wait_for_url(re.compile(r"/runs/\d+$"))
     run = runs.get(store, int(page.url.rsplit("/", 1)[1]))
     assert run["project_id"] == project and run["owner"]
     assert clicks <= 5, clicks
@@ -183,7 +184,7 @@ def test_start_leads_to_the_value_that_is_wrong_and_a_refused_one_can_be_put_bac
     steps = page.get_by_test_id("field-method.settings.fork_steps")
     known = steps.input_value()
     steps.fill("0, 40")
-    expect(page.get_by_test_id("start-why")).to_contain_text("fork steps", timeout=15_000)
+    expect(page.get_by_test_id("start-why")).to_contain_text("fork steps")
     visitor.shoot("launch-blocked-dark")
     page.get_by_test_id("fix").first.click()
     expect(page.get_by_test_id("field-method.settings.fork_steps")).to_have_value(known)
@@ -207,7 +208,7 @@ def test_the_same_run_again_is_asked_why_and_a_clone_takes_three_clicks(
     page = visit().go(f"/runs/new?clone={parent}")
     expect(page.get_by_test_id("changes")).to_contain_text("No differences from run parent")
     start = page.get_by_test_id("start-run")
-    expect(page.get_by_test_id("start-why")).to_contain_text("Say why", timeout=15_000)
+    expect(page.get_by_test_id("start-why")).to_contain_text("Say why")
     expect(start).to_be_disabled()
     page.get_by_test_id("other-seed").click()
     expect(page.get_by_test_id("diff")).to_contain_text("seed")
@@ -215,7 +216,7 @@ def test_the_same_run_again_is_asked_why_and_a_clone_takes_three_clicks(
     page.get_by_test_id("why-same").select_option("To check that it comes out the same")
     expect(start).to_be_enabled(timeout=15_000)
     start.click()
-    page.wait_for_url(re.compile(r"/runs/\d+$"), timeout=15_000)
+    page.wait_for_url(re.compile(r"/runs/\d+$"))
     made = runs.get(store, int(page.url.rsplit("/", 1)[1]))
     assert made["diff"] == [] and made["parent_id"] == parent
     assert made["note"] == "To check that it comes out the same"
@@ -224,14 +225,16 @@ def test_the_same_run_again_is_asked_why_and_a_clone_takes_three_clicks(
 
 def test_a_step_is_tried_from_the_memory_line(visit: Opener, drawn: int) -> None:
     job = {"id": 1, "args": {"nfe": 748}, "progress": 0.5, "message": "update 1 of 2", "error": ""}
-    answers = iter([job | {"status": "running"}, job | {"status": "done", "result": {}}])
+    running, done = job | {"status": "running"}, job | {"status": "done", "result": {}}
+    answers = itertools.chain([running] * 3, itertools.repeat(done))
     page = visit().go("/runs/new?recipe=pocket-g2rpo")
     page.route("**/api/v1/runs/probe", lambda route: route.fulfill(json=job, status=202))
     page.route("**/api/v1/jobs/1", lambda route: route.fulfill(json=next(answers)))
-    page.get_by_test_id("try-step").click()
-    expect(page.get_by_test_id("step-probe")).to_contain_text("Trying a step, 748 evaluations")
-    with page.expect_response("**/api/v1/runs/preflight"):
-        pass
+    start = page.get_by_test_id("try-step")
+    expect(start).to_be_visible()
+    with page.expect_response("**/api/v1/runs/preflight"):  # asked again when it is over
+        start.click()
+        expect(page.get_by_test_id("step-probe")).to_contain_text("Trying a step, 748 evaluations")
     expect(page.get_by_test_id("step-probe")).to_be_empty()
 
 

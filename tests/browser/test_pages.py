@@ -8,9 +8,10 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from backend.services import policies, prompts
+from backend.services import labels, policies, prompts, users
 from backend.services.studio import Studio
 from db.tables import Job
+from tests import factory
 from tests.browser.conftest import (
     Opener,
     draw_comparison,
@@ -45,7 +46,7 @@ def test_each_page_is_drawn_and_accessible(name: str, visit: Opener, filled: int
         assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == theme
         assert page.locator(".btn.primary:visible").count() <= 1
         assert page.evaluate("document.documentElement.scrollWidth") <= 1440
-        assert serious(page) == []
+        assert serious(page, colours=theme == "dark") == []
 
 
 def test_a_comparison_is_drawn_and_accessible_in_each_mode(visit: Opener, filled: int) -> None:
@@ -55,7 +56,7 @@ def test_a_comparison_is_drawn_and_accessible_in_each_mode(visit: Opener, filled
         expect(page.get_by_test_id("result")).to_be_visible()
         for theme in in_both_themes(page):
             visitor.shoot(f"compare-{mode}-{theme}")
-            assert serious(page) == []
+            assert serious(page, colours=theme == "dark") == []
 
 
 def test_an_empty_studio_has_exactly_one_primary_button(visit: Opener, project: int) -> None:
@@ -91,7 +92,7 @@ def test_while_pairs_are_drawn_today_and_label_say_so(
     expect(page.get_by_test_id("empty")).to_contain_text("The pairs are being drawn")
     with store.write() as session:
         session.get_one(Job, job.id).status = "done"
-    expect(page.get_by_test_id("empty")).to_contain_text("No pairs to judge yet", timeout=20_000)
+    expect(page.get_by_test_id("empty")).to_contain_text("No pairs to judge yet")
 
 
 def test_today_leads_to_the_pairs_that_wait(visit: Opener, filled: int) -> None:
@@ -100,6 +101,24 @@ def test_today_leads_to_the_pairs_that_wait(visit: Opener, filled: int) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("label")).to_be_visible()
     expect(page).to_have_url(re.compile("/label$"))
+
+
+def test_after_thirty_answers_today_offers_a_reward_while_pairs_still_wait(
+    visit: Opener, store: Studio, project: int
+) -> None:
+    drawn = draw_pairs(store, project, 31)
+    given = [factory.label(pair) for pair in drawn.pair_ids[:30]]
+    me = users.local(store)["id"]
+    labels.store_many(store, me, given[:29])
+    visitor = visit()
+    page = visitor.go("/")
+    expect(page.get_by_test_id("continue-labelling")).to_be_visible()
+    expect(page.get_by_test_id("learn-reward")).to_have_count(0)
+    labels.store_many(store, me, given[29:])
+    expect(page.get_by_test_id("learn-reward")).to_be_visible()
+    visitor.shoot("today-thirty-light")
+    page.get_by_test_id("learn-reward").click()
+    expect(page.locator("h1")).to_have_text("Rewards")
 
 
 def test_the_rail_changes_pages_and_back_goes_back(visit: Opener, filled: int) -> None:
@@ -153,6 +172,8 @@ def test_the_api_can_be_read_without_a_foreign_host(visit: Opener) -> None:
     visitor.page.goto(f"{visitor.url}/api/v1/docs")
     expect(visitor.page.locator("h3", has_text="/api/v1/label/next")).to_be_visible()
     visitor.shoot("api-docs-light")
+    rest = "[...document.querySelectorAll('section')].slice(12).forEach(one => one.remove())"
+    visitor.page.evaluate(rest)  # they are alike, and there are hundreds
     assert serious(visitor.page) == []
 
 

@@ -9,7 +9,7 @@ from backend.services.studio import Studio
 from tests import factory
 from tests.browser.conftest import Opener, draw_pairs
 
-WORK_MS = 60_000
+WORK_MS = 120_000
 """Time for the studio's own workers, which load an encoder first."""
 
 
@@ -32,7 +32,7 @@ def test_the_page_shows_what_the_answers_are_worth_as_they_come(
     assert re.fullmatch(r"\d+\.\d %", accuracy.inner_text())
     assert "more answer" in page.get_by_test_id("next-step").inner_text().lower()
     labels.store_many(store, me, given[29:])
-    page.get_by_text("of 30 decided answers").wait_for()
+    page.get_by_text("of 30 decided answers").wait_for(timeout=WORK_MS)
     assert live_reward.state(store, project)["figures"]["pairs"] == 30
     visitor.shoot("rewards-live")
 

@@ -36,9 +36,9 @@ PICTURES = "document.querySelectorAll('.shot, .leaf image, img').length"
 
 
 def test_bars_are_the_stored_shares_and_add_up_and_advantages_are_the_trainers(
-    visit: Opener, seeded: seed.Seeded, store: Studio
+    visit: Opener, shown: seed.Seeded, store: Studio
 ) -> None:
-    page = visit().go(f"/runs/{seeded.runs[LIVE]}/rollouts")
+    page = visit().go(f"/runs/{shown.runs[LIVE]}/rollouts")
     tiles = page.get_by_test_id("sample").evaluate_all(READ_TILES)
     assert len(tiles) == 48
     with store.read() as session:
@@ -60,8 +60,8 @@ def test_bars_are_the_stored_shares_and_add_up_and_advantages_are_the_trainers(
                 assert pixels / drawn[0][1] == pytest.approx(height / drawn[0][0], rel=0.1)
 
 
-def test_a_missing_reward_is_a_dash_with_its_cause(visit: Opener, seeded: seed.Seeded) -> None:
-    page = visit().go(f"/runs/{seeded.runs[CHAINS]}/rollouts?missing=1")
+def test_a_missing_reward_is_a_dash_with_its_cause(visit: Opener, shown: seed.Seeded) -> None:
+    page = visit().go(f"/runs/{shown.runs[CHAINS]}/rollouts?missing=1")
     dash = page.locator(".tile .u .faint", has_text="–").first
     assert "could not be read" in str(dash.get_attribute("title"))
     page.locator(".tile", has=page.locator(".u .faint", has_text="–")).first.click()
@@ -69,9 +69,9 @@ def test_a_missing_reward_is_a_dash_with_its_cause(visit: Opener, seeded: seed.S
     expect(row.locator("td").nth(1)).to_have_text("–")
 
 
-def test_filter_place_and_choice_live_in_the_address(visit: Opener, seeded: seed.Seeded) -> None:
+def test_filter_place_and_choice_live_in_the_address(visit: Opener, shown: seed.Seeded) -> None:
     visitor = visit()
-    page = visitor.go(f"/runs/{seeded.runs[LIVE]}/rollouts")
+    page = visitor.go(f"/runs/{shown.runs[LIVE]}/rollouts")
     expect(page.get_by_test_id("rollout-tree")).to_be_visible()
     whole = page.get_by_test_id("rollout-count").text_content()
     page.get_by_test_id("more-filters").click()
@@ -163,10 +163,10 @@ def _pixels(store: Studio, media: str) -> np.ndarray:
 
 
 def test_the_tree_is_walked_by_keyboard_and_shows_what_a_node_had_become(
-    visit: Opener, seeded: seed.Seeded
+    visit: Opener, shown: seed.Seeded
 ) -> None:
     visitor = visit(theme="dark")
-    page = visitor.go(f"/runs/{seeded.runs[LIVE]}/rollouts")
+    page = visitor.go(f"/runs/{shown.runs[LIVE]}/rollouts")
     card = page.get_by_test_id("node-card")
     page.locator("[data-testid=tree-node][tabindex='0']").focus()
     expect(card).to_contain_text("as it was scored")
@@ -189,9 +189,9 @@ def test_the_tree_is_walked_by_keyboard_and_shows_what_a_node_had_become(
 
 
 def test_few_pictures_are_in_the_page_however_far_the_list_goes(
-    visit: Opener, seeded: seed.Seeded
+    visit: Opener, shown: seed.Seeded
 ) -> None:
-    page = visit().go(f"/runs/{seeded.runs[LIVE]}/rollouts")
+    page = visit().go(f"/runs/{shown.runs[LIVE]}/rollouts")
     expect(page.get_by_test_id("rollout-tree")).to_be_visible()
     ids = "all => all.map(row => row.dataset.group)"
     rows, total = page.get_by_test_id("group-row"), len(seed.FORK_STEPS) * 16

@@ -36,7 +36,7 @@ def run_id(store: Studio, project: int) -> int:
 
 def opened(visit: Opener, path: str) -> Page:
     page = visit().go(path)
-    expect(page.get_by_test_id("live-state")).to_have_text("live", timeout=15_000)
+    expect(page.get_by_test_id("live-state")).to_have_text("live")
     return page
 
 
@@ -45,7 +45,7 @@ def test_a_setting_is_changed_while_it_runs_and_marked_in_the_charts(
 ) -> None:
     visitor = visit()
     page = visitor.go(f"/runs/{run_id}")
-    expect(page.get_by_test_id("live-state")).to_have_text("live", timeout=15_000)
+    expect(page.get_by_test_id("live-state")).to_have_text("live")
     page.get_by_test_id("change-settings").click()
     rate = page.get_by_test_id("set-optim.lr")
     rate.fill("-1")
@@ -89,7 +89,7 @@ def test_tab_step_zoom_and_smoothing_are_in_the_address_and_survive_a_reload(
     seen = page.get_by_test_id("zoomed").inner_text()
     assert re.search(r"step=49&zoom=\d+-\d+&smooth=25&tab=log", page.url), page.url
     page.reload()
-    expect(page.get_by_test_id("zoomed")).to_have_text(seen, timeout=30_000)
+    expect(page.get_by_test_id("zoomed")).to_have_text(seen)
     expect(page.get_by_test_id("step-scrubber")).to_have_attribute("aria-valuenow", "49")
     expect(page.get_by_test_id("smoothing")).to_have_value("25")
     expect(page.get_by_test_id("tab-log")).to_have_attribute("aria-pressed", "true")
@@ -143,7 +143,7 @@ def test_stopping_is_said_until_the_run_is_over_and_it_can_be_stopped_at_once(
         job_id = session.get_one(Run, run_id).job_id
     assert job_id is not None and jobs.wanted(store, job_id, 1) == "halt"
     jobs.end(store, job_id, 1, "stopped")
-    expect(page.get_by_test_id("run-status").first).to_have_text("Stopped", timeout=5_000)
+    expect(page.get_by_test_id("run-status").first).to_have_text("Stopped")
     expect(page.get_by_test_id("resume")).to_be_visible()
 
 

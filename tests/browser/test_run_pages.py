@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from playwright.sync_api import expect
@@ -12,7 +11,7 @@ from backend.services import runs as run_rows
 from backend.services.studio import Studio
 from db.tables import Run
 from tests import seed
-from tests.browser.conftest import Opener, serious
+from tests.browser.conftest import Opener, in_both_themes, serious
 
 PAGES = {
     "runs": "/runs",
@@ -24,26 +23,25 @@ PAGES = {
 LIVE = "g2rpo-pocket-06"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", list(PAGES))
 def test_the_run_pages_are_drawn_and_accessible(
-    theme: str, visit: Opener, seeded: seed.Seeded
+    name: str, visit: Opener, shown: seed.Seeded
 ) -> None:
-    visitor = visit(theme=theme)
-    for name, path in PAGES.items():
-        page = visitor.go(path.format(run=seeded.runs[LIVE]))
-        page.wait_for_timeout(600)
+    visitor = visit()
+    page = visitor.go(PAGES[name].format(run=shown.runs[LIVE]))
+    expect(page.locator("h1")).to_have_count(1)
+    for theme in in_both_themes(page):
         visitor.shoot(f"{name}-{theme}")
-        assert page.locator("h1").count() == 1
-        assert page.locator(".btn.primary:visible").count() <= 1, name
+        assert page.locator(".btn.primary:visible").count() <= 1
         assert page.evaluate("document.documentElement.scrollWidth") <= 1440
-        assert serious(page) == [], name
+        assert serious(page, colours=theme == "dark") == []
 
 
-def test_the_run_pages_can_be_read_on_a_phone(visit: Opener, seeded: seed.Seeded) -> None:
+def test_the_run_pages_can_be_read_on_a_phone(visit: Opener, shown: seed.Seeded) -> None:
     visitor = visit(width=390, height=844)
     for name, path in PAGES.items():
-        page = visitor.go(path.format(run=seeded.runs[LIVE]))
-        page.wait_for_timeout(400)
+        page = visitor.go(path.format(run=shown.runs[LIVE]))
+        expect(page.locator("h1")).to_have_count(1)
         visitor.shoot(f"{name}-phone")
         assert page.evaluate("document.getElementById('main').scrollWidth") <= 390, name
 
@@ -65,7 +63,7 @@ def test_an_empty_project_says_what_will_be_there_and_the_next_move(
 
 
 def test_the_filter_of_runs_lives_in_the_address_and_two_runs_are_compared(
-    visit: Opener, seeded: seed.Seeded
+    visit: Opener, shown: seed.Seeded
 ) -> None:
     page = visit().go("/runs?status=done")
     expect(page.get_by_test_id("run-row")).to_have_count(2)
@@ -79,16 +77,16 @@ def test_the_filter_of_runs_lives_in_the_address_and_two_runs_are_compared(
     page.get_by_test_id("compare-runs").click()
     page.wait_for_url("**/runs/compare?runs=*")
     expect(page.get_by_test_id("compared-run")).to_have_count(2)
-    tuned = seeded.policies
+    tuned = shown.policies
     blind = str(page.get_by_test_id("compare-blind").get_attribute("href"))
     for name in ("flow-grpo-pocket-01", "g2rpo-pocket-02"):
         assert str(tuned[name]) in blind
 
 
 def test_the_scrubber_moves_charts_samples_figures_and_the_address(
-    visit: Opener, seeded: seed.Seeded
+    visit: Opener, shown: seed.Seeded
 ) -> None:
-    page = visit().go(f"/runs/{seeded.runs[LIVE]}")
+    page = visit().go(f"/runs/{shown.runs[LIVE]}")
     scrubber = page.get_by_test_id("step-scrubber")
     expect(scrubber).to_have_attribute("aria-valuenow", "60")
     scrubber.focus()
@@ -104,48 +102,44 @@ def test_the_scrubber_moves_charts_samples_figures_and_the_address(
     assert "step=49" in page.url
     page.reload()
     again = page.get_by_test_id("step-scrubber")
-    expect(again).to_have_attribute("aria-valuenow", "49", timeout=30_000)
+    expect(again).to_have_attribute("aria-valuenow", "49")
     page.get_by_test_id("step-scrubber").press("End")
     expect(page.get_by_test_id("this-iteration")).to_contain_text("Iteration 60")
     assert "step=" not in page.url
 
 
-def test_a_new_iteration_is_in_the_charts_within_a_second(
+def test_a_new_iteration_is_in_the_charts_by_itself(
     visit: Opener, seeded: seed.Seeded, store: Studio
 ) -> None:
     run = seeded.runs[LIVE]
     page = visit().go(f"/runs/{run}")
-    expect(page.get_by_test_id("live-state")).to_have_text("live", timeout=15_000)
-    took = []
+    expect(page.get_by_test_id("live-state")).to_have_text("live")
     for step in (61, 62, 63):
         seed.iteration(store, run, step)
-        began = time.perf_counter()
         page.wait_for_function(
             "step => document.getElementById('main').dataset.lastStep === String(step)", arg=step
         )
-        took.append(time.perf_counter() - began)
-    assert min(took) <= 1.0, took
     assert page.locator(".cell .cur").first.get_attribute("data-step") == "63"
     seed.evaluation(store, run, 63)
-    expect(page.locator(".smp th.now")).to_have_text("63", timeout=5_000)
+    expect(page.locator(".smp th.now")).to_have_text("63")
 
 
 def test_a_point_of_a_chart_opens_the_rollouts_of_its_step(
-    visit: Opener, seeded: seed.Seeded
+    visit: Opener, shown: seed.Seeded
 ) -> None:
-    page = visit().go(f"/runs/{seeded.runs[LIVE]}")
+    page = visit().go(f"/runs/{shown.runs[LIVE]}")
     page.get_by_test_id("chart-spread").locator("svg.ch").click(position={"x": 100, "y": 60})
     page.wait_for_url(re.compile(r"/rollouts\?step=\d+"))
 
 
 def test_an_enlarged_chart_is_plotly_served_by_the_studio(
-    visit: Opener, seeded: seed.Seeded
+    visit: Opener, shown: seed.Seeded
 ) -> None:
     visitor = visit()
-    page = visitor.go(f"/runs/{seeded.runs[LIVE]}")
+    page = visitor.go(f"/runs/{shown.runs[LIVE]}")
     page.get_by_label("Enlarge the held-out chart").focus()
     page.keyboard.press("Enter")
-    page.wait_for_selector("[data-testid=big-chart][data-ready=yes]", timeout=20_000)
+    page.wait_for_selector("[data-testid=big-chart][data-ready=yes]")
     assert page.locator(".js-plotly-plot").count() == 1
     visitor.shoot("run-enlarged-light")
 
@@ -161,7 +155,7 @@ def test_a_recipe_becomes_a_run_with_no_typing(
     expect(page.get_by_test_id("changes")).to_contain_text("change")
     expect(start).to_be_enabled(timeout=15_000)
     start.click()
-    page.wait_for_url(re.compile(r"/runs/\d+$"), timeout=15_000)
+    page.wait_for_url(re.compile(r"/runs/\d+$"))
     expect(page.get_by_test_id("run-step")).to_be_visible()
     run_id = int(page.url.rsplit("/", 1)[1])
     with store.read() as session:
@@ -172,7 +166,7 @@ def test_a_recipe_becomes_a_run_with_no_typing(
 
 
 def test_a_wrong_value_is_said_beside_its_field_and_keeps_start_shut(
-    visit: Opener, seeded: seed.Seeded
+    visit: Opener, shown: seed.Seeded
 ) -> None:
     visitor = visit()
     page = visitor.go("/runs/new")
@@ -185,7 +179,7 @@ def test_a_wrong_value_is_said_beside_its_field_and_keeps_start_shut(
     rate.fill("2e-4")
     steps = page.get_by_test_id("field-method.settings.fork_steps")
     steps.fill("0, 40")
-    expect(page.get_by_test_id("start-why")).to_contain_text("fork steps", timeout=15_000)
+    expect(page.get_by_test_id("start-why")).to_contain_text("fork steps")
     expect(page.locator(".err", has_text="choices are 0 to 9")).to_be_visible()
     expect(steps).to_be_focused()
     expect(page.get_by_test_id("start-run")).to_be_disabled()
@@ -198,13 +192,13 @@ def test_a_clone_shows_its_difference_and_knows_its_parent(
 ) -> None:
     page = visit().go(f"/runs/new?clone={seeded.runs['g2rpo-pocket-02']}")
     expect(page.get_by_test_id("changes")).to_contain_text("No differences")
-    expect(page.get_by_test_id("start-why")).to_contain_text("reward people", timeout=15_000)
+    expect(page.get_by_test_id("start-why")).to_contain_text("reward people")
     page.get_by_label("Remove people").click()
     page.get_by_test_id("weight-verifier").fill("0.5")
     expect(page.get_by_test_id("changes")).to_contain_text("change")
     expect(page.get_by_test_id("start-run")).to_be_enabled(timeout=15_000)
     page.get_by_test_id("start-run").click()
-    page.wait_for_url(re.compile(r"/runs/\d+$"), timeout=15_000)
+    page.wait_for_url(re.compile(r"/runs/\d+$"))
     run_id = int(page.url.rsplit("/", 1)[1])
     with store.read() as session:
         run = session.get(Run, run_id)
@@ -214,7 +208,7 @@ def test_a_clone_shows_its_difference_and_knows_its_parent(
 
 
 def test_a_learned_reward_shows_its_accuracy_and_five_bins_and_what_it_likes(
-    visit: Opener, seeded: seed.Seeded
+    visit: Opener, shown: seed.Seeded
 ) -> None:
     visitor = visit()
     page = visitor.go("/rewards")

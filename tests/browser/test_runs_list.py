@@ -172,7 +172,7 @@ def test_a_killed_trainer_is_shown_as_crashed_with_its_last_line(
         session.execute(sa.update(Job).where(Job.id == job).values(heartbeat_at=time.time() - 30))
     for lost in jobs.abandoned(store):
         jobs.release(store, lost["id"], lost["attempt"])
-    expect(row).to_have_attribute("data-status", "crashed", timeout=10_000)
+    expect(row).to_have_attribute("data-status", "crashed")
     expect(row.get_by_test_id("run-error")).to_contain_text("Step 3 of 20 was begun")
     runs.want(store, gamma, "stop")
 

@@ -19,12 +19,16 @@ from backend.services.studio import Studio
 from db.queries import Scope
 from db.tables import Pair, Sample
 from tests import factory
-from tests.browser.conftest import Drawn, Opener, draw_pairs, serious
+from tests.browser.conftest import Drawn, Opener, draw_pairs, in_both_themes, serious
 from tests.browser.windows import READY_MS
 
 FAITHFUL = next(template for template in TEMPLATES if template.name == "faithful")
 NO_CHECKS = FAITHFUL.config.model_copy(update={"attention": 0.0})
 """One item in twenty handed out would be an attention check, which no count of items counts."""
+
+
+WORK_MS = 150_000
+"""Time for the studio's own workers, which may have something else to do first."""
 
 
 @dataclass
@@ -73,7 +77,7 @@ def test_a_study_from_two_checkpoints_takes_four_clicks(
     assert sorted(args["policy_ids"]) == [drawn.policy_id, tuned] and made["overlap"] == 3
     expect(page).to_have_url(re.compile(f"/studies/{made['id']}$"))
     expect(page.get_by_test_id("study-preview")).to_contain_text(FAITHFUL.config.question)
-    expect(page.get_by_text("Its pictures were not drawn")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("Its pictures were not drawn")).to_be_visible(timeout=WORK_MS)
 
 
 def test_items_are_added_and_texts_are_given_their_picture(
@@ -188,7 +192,7 @@ def test_pairs_come_in_and_a_row_that_cannot_be_read_is_listed(
     )
     page.get_by_test_id("import-go").click()
     faults = page.get_by_test_id("import-problems").locator("tbody tr")
-    expect(faults).to_have_count(1, timeout=60_000)
+    expect(faults).to_have_count(1, timeout=WORK_MS)
     expect(faults.locator("td").nth(0)).to_have_text("2")
     expect(faults.locator("td").nth(1)).to_have_text("image_b")
     expect(page.get_by_test_id("import-said")).to_contain_text("1 pair")
@@ -196,14 +200,13 @@ def test_pairs_come_in_and_a_row_that_cannot_be_read_is_listed(
     assert studies.get(store, asked.id)["items"] == 5
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_studies_are_accessible_wide_and_narrow(theme: str, visit: Opener, asked: Asked) -> None:
-    sizes = [(1440, 900), (390, 844)] if theme == "light" else [(1440, 900)]  # colours are alike
-    for width, height in sizes:
-        visitor = visit(width=width, height=height, theme=theme)
+def test_studies_are_accessible_wide_and_narrow(visit: Opener, asked: Asked) -> None:
+    for width, height in ((1440, 900), (390, 844)):
+        visitor = visit(width=width, height=height)
         for name, path in (("studies", "/studies"), ("study", f"/studies/{asked.id}")):
             page = visitor.go(path)
-            visitor.shoot(f"{name}-{theme}-{width}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.locator(".btn.primary:visible").count() <= 1
-            assert serious(page) == []
+            for theme in in_both_themes(page) if width > 390 else ("light",):  # colours are alike
+                visitor.shoot(f"{name}-{theme}-{width}")
+                assert serious(page, colours=theme == "dark") == []
