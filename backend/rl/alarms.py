@@ -166,7 +166,7 @@ RULES: dict[str, Rule] = {
         "Held-out pictures repeat themselves {value:.1f} times as much as before the run: tiles or "
         "a grid.",
         signs.grows("style/tiling"),
-        limit=2.0,
+        limit=1.2,
         shows="samples",
         chart="style",
     ),
