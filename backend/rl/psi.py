@@ -21,19 +21,18 @@ import numpy as np
 
 from backend.errors import ConfigError
 from backend.rl.credit import Credit, Floats
-from backend.rl.kernels import Kernel, NoiseSettings, compile_kernel
-from backend.rl.probe import (
+from backend.rl.growing import (
     SETTINGS,
     Grower,
-    Probe,
     ProbeCost,
-    Proposal,
     Say,
     accepts,
     check,
     cost_of,
     noise_of,
 )
+from backend.rl.kernels import Kernel, NoiseSettings, compile_kernel
+from backend.rl.probe import Probe, Proposal
 from backend.rl.recipe import RunConfig, read_method
 from backend.rl.sigma import stock_schedule
 from backend.rl.tree import Ints, TreePlan, chains
