@@ -100,7 +100,7 @@ class CompareRuns {
     fill(this.charts, specs.map(({ key, title, series, signed }) => {
       const readout = el("span", { class: "meta faint" });
       return el("div", { class: "cell", "data-testid": `over-${key}` }, el("div", { class: "row chart-h" }, el("h3", { class: "grow clip", title }, title), readout),
-        lineChart({ series, signed, width, height: 168, xMax, right: 10, cursor: this.step, label: `${title}: ${series.map((s) => s.name).join(", ")}`,
+        lineChart({ series, signed, width, height: 168, xMax, right: 10, cursor: this.step, label: title,
           onPick: (step) => this.choose(step), onHover: (step) => fill(readout, step === null ? "" : `step ${fmt.int(step)}`) }));
     }));
     if (!specs.length) fill(this.charts, el("p", { class: "sec meta muted" }, "None of these runs has a figure yet."));
