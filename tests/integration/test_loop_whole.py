@@ -35,7 +35,7 @@ def test_the_loop_goes_round_and_writes_its_figures(tmp_path: Path) -> None:
         "--tastes",
         "2",
         "--heldout",
-        "256",
+        "288",
         "--json",
         str(out),
     ]

@@ -155,7 +155,7 @@ def test_every_failing_line_has_a_fix_that_makes_it_pass(
     fixed = _fixed(config, _lines(services, made.project, config)["Reward people"])
     assert [term["name"] for term in fixed["rewards"]] == ["saturation"], "a watched one stands in"
     assert "Reward people" not in _lines(services, made.project, fixed)
-    monkeypatch.setattr(machine, "memory_of_machine", lambda: 600e6)
+    monkeypatch.setattr(machine, "memory_of_machine", lambda: 650e6)
     monkeypatch.setattr(type(services.media), "free_bytes", lambda _media: 60_000_000)
     heavy = factory.config(
         sampling={"num_steps": 4, "prompts_per_step": 2, "update_batch_size": 4096},

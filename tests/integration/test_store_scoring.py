@@ -107,7 +107,7 @@ def worker(studio: Studio, work: Callable[[JobFrame], dict[str, Any]]) -> Iterat
 @pytest.fixture
 def served(services: Studio, monkeypatch: pytest.MonkeyPatch) -> Siblings:
     scorer = Siblings()
-    monkeypatch.setattr(models, "reward", lambda kind, config: scorer)
+    monkeypatch.setattr(models, "reward", lambda kind, config, run_id=None: scorer)
     return scorer
 
 
@@ -144,10 +144,10 @@ def test_a_job_that_fails_is_missing_values_with_its_reason(
 def test_a_reward_that_cannot_be_loaded_or_learns_ends_the_run_before_it_starts(
     services: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "reward", lambda kind, config: Critic())
+    monkeypatch.setattr(models, "reward", lambda kind, config, run_id=None: Critic())
     with worker(services, judge.work), pytest.raises(ConfigError, match="learns during the run"):
         RemoteScorer(desk(services), "critic", "adversarial", {})
-    monkeypatch.setattr(models, "reward", lambda kind, config: {}["weights"])
+    monkeypatch.setattr(models, "reward", lambda kind, config, run_id=None: {}["weights"])
     with worker(services, judge.work), pytest.raises(RewardError, match="cannot be asked"):
         RemoteScorer(desk(services), "critic", "learned", {})
 
