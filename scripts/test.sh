@@ -10,6 +10,7 @@ step "ruff";   $bin/ruff check .; $bin/ruff format --check .
 step "mypy";   $bin/mypy
 step "walls";  $bin/lint-imports --no-cache
 if [ $# -gt 0 ]; then step "tests"; exec $bin/python -m pytest "$@"; fi
-# Two at a time, a file in one piece; the browser's tests by themselves, for they watch the clock.
-step "tests";   $bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/browser
-step "browser"; exec $bin/python -m pytest tests/browser
+# Two at a time, a file in one piece; the browser's tests apart, each of the two with a studio of its own.
+two="-n 2 --dist loadfile --no-loadscope-reorder"
+step "tests";   $bin/python -m pytest $two --ignore tests/browser
+step "browser"; exec $bin/python -m pytest $two tests/browser

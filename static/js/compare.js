@@ -122,7 +122,7 @@ async function one(main, page, id) {
   function open() { return state.asked || stored() >= BLIND_VOTES; }
 
   async function refreshResult() {
-    row = await api(`comparisons/${id}`).catch(() => row);
+    row = await api(`comparisons/${id}${state.asked ? "?reveal=1" : ""}`).catch(() => row);
     drawSide();
   }
 
@@ -130,6 +130,7 @@ async function one(main, page, id) {
     state.mode = mode;
     setQuery({ mode: mode === "blind" ? null : mode, prompt: mode === "blind" ? null : state.at || null });
     if (mode !== "blind" && open() && !cells) {
+      await judge.outbox.flush(); // the vote of a moment ago is in the result
       const full = await api(`comparisons/${id}?reveal=1`);
       row = full;
       cells = full.cells;
