@@ -201,14 +201,16 @@ def test_judgements_kept_when_the_window_closes_are_sent_by_the_next_one(
     visit: Opener, store: Studio, project: int
 ) -> None:
     draw_pairs(store, project, 8)
-    visitor = visit()
+    visitor = visit(fresh=True)
     page = visitor.go("/label")
-    page.route("**/api/v1/label", lambda route: route.abort())
+    page.wait_for_load_state("networkidle")
+    visitor.context.set_offline(True)
     judge(page, "ArrowLeft")
     judge(page, "ArrowUp")
     expect(page.get_by_test_id("saved-state")).to_have_text("2 kept here")
     page.close()
     assert rows(store, project) == []
+    visitor.context.set_offline(False)
     visitor.page = visitor.context.new_page()
     visitor.go("/label")
     saved(visitor.page)
