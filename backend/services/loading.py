@@ -321,7 +321,7 @@ def _contents(session: Session, given: Iterable[Judged]) -> dict[tuple[int, str]
     people = sorted({one[3] for one in given})
     a, b = aliased(Sample), aliased(Sample)
     found: dict[tuple[int, str], tuple[int, Key]] = {}
-    for some in placing.batches({one[4] for one in given}):
+    for some in queries.batches({one[4] for one in given}):
         rows = session.execute(
             select(
                 Label.user_id,

@@ -6,9 +6,9 @@ the project has go into a set of their own; pictures from outside hang on a poli
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
@@ -21,10 +21,7 @@ IMPORT, IMPLICIT = "import", "implicit"
 """Where pairs come from: judgements that were given elsewhere, or clicks that were none."""
 SET = "imported"
 """The prompt set that takes prompts which the project does not have."""
-BATCH = 500
-"""Values that are asked about in one statement."""
 
-T = TypeVar("T")
 Content = tuple[str, ...]
 """A prompt and the hashes of its pictures: two, one that stands there twice, or four."""
 Key = tuple[str, ...]
@@ -129,20 +126,13 @@ def key(prompt: str, *media: str) -> Key:
     return prompt, *sorted(media)
 
 
-def batches(values: Iterable[T]) -> Iterator[list[T]]:
-    """The values in lists short enough for one statement."""
-    every = list(values)
-    for start in range(0, len(every), BATCH):
-        yield every[start : start + BATCH]
-
-
 def _pairs(
     session: Session, project_id: int, media: Iterable[str], study_id: int | None
 ) -> dict[Key, Placed]:
     """Pairs of these pictures by their content."""
     return {
         key(prompt, *of_pair): Placed(pair_id, tuple(of_pair))
-        for some in batches(media)
+        for some in queries.batches(media)
         for pair_id, prompt, of_pair in queries.pairs_of_pictures(
             session, project_id, some, study_id
         )
@@ -155,7 +145,7 @@ def prompt_ids(
     """Ids of prompts by their texts, made when no set of the project has them."""
     wanted = list(dict.fromkeys(texts))
     found: dict[str, int] = {}
-    for some in batches(wanted):
+    for some in queries.batches(wanted):
         found |= queries.prompts_by_text(session, project_id, some)
     absent = [text for text in wanted if text not in found]
     if not absent:
@@ -183,7 +173,7 @@ def _samples(
 ) -> dict[tuple[int, str], int]:
     """(prompt id, hash) → sample id, made when the project does not have it."""
     found: dict[tuple[int, str], int] = {}
-    for some in batches({name for _prompt, name in wanted}):
+    for some in queries.batches({name for _prompt, name in wanted}):
         found |= queries.samples_of_pictures(session, project_id, some)
     absent = sorted(wanted - set(found))
     if not absent:

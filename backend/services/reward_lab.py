@@ -27,6 +27,7 @@ from backend.services.ledgers import Warm
 from backend.services.quality import finite, plain
 from backend.services.reward_sets import Said, Shown
 from backend.services.studio import Studio
+from db import queries
 from db.tables import Prompt
 
 Floats = NDArray[np.float64]
@@ -161,7 +162,7 @@ def _texts(studio: Studio, prompt_ids: Ints) -> dict[int, str]:
     found: dict[int, str] = {}
     ids = np.unique(prompt_ids).tolist()
     with studio.read() as session:
-        for some in reward_sets.batches(ids):
+        for some in queries.batches(ids, reward_sets.BATCH):
             rows = session.execute(select(Prompt.id, Prompt.text).where(Prompt.id.in_(some)))
             found |= {prompt_id: text for prompt_id, text in rows}
     return found

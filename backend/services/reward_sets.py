@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,6 @@ RUNS: Final = 40
 BATCH: Final = 2000
 SETTLED: Final = ("ok", "abstain", "n/a")
 """What is not asked again: a value, or none on purpose."""
-T = TypeVar("T")
 _KEY = re.compile(r"(?P<what>policy|study):(?P<id>\d{1,18})|run:(?P<run>\d{1,18})@(?P<step>\d+)")
 
 
@@ -189,7 +188,7 @@ def values(studio: Studio, reward_id: int, sample_ids: Sequence[int]) -> Said:
     at = {sample_id: i for i, sample_id in enumerate(sample_ids)}
     said = Said(np.full(len(at), np.nan), [""] * len(at), [""] * len(at), [""] * len(at))
     with studio.read() as session:
-        for some in batches(sample_ids):
+        for some in queries.batches(sample_ids, BATCH):
             for sample_id, value, status, detail, version in session.execute(
                 select(Score.sample_id, Score.value, Score.status, Score.detail, Score.version)
                 .where(Score.reward_id == reward_id, Score.criterion == TOTAL)
@@ -207,7 +206,7 @@ def part(studio: Studio, reward_id: int, sample_ids: Sequence[int], criterion: s
     at = {sample_id: i for i, sample_id in enumerate(sample_ids)}
     found = np.full(len(at), np.nan)
     with studio.read() as session:
-        for some in batches(sample_ids):
+        for some in queries.batches(sample_ids, BATCH):
             for sample_id, value in session.execute(
                 select(Score.sample_id, Score.value)
                 .where(Score.reward_id == reward_id, Score.criterion == criterion)
@@ -222,7 +221,7 @@ def take_over(studio: Studio, reward_id: int, version: str, wanted: Sequence[Sam
     samples or as another reward; returns how many samples have an answer by it."""
     rows: list[ScoreRow] = []
     with studio.read() as session:
-        for some in batches(wanted):
+        for some in queries.batches(wanted, BATCH):
             mine = {(file.media, file.prompt): file.id for file in some}
             seen: dict[tuple[int, str], ScoreRow] = {}
             for media, prompt, value, status, detail, criterion in session.execute(
@@ -350,11 +349,6 @@ def _size(studio: Studio, media: str) -> tuple[int, int]:
 
 def _source(key: str, title: str, kind: str, pictures: int) -> dict[str, Any]:
     return {"key": key, "title": title, "kind": kind, "pictures": pictures}
-
-
-def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Parts that fit a query."""
-    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
 
 
 def files_of(shown: Iterable[Shown]) -> list[SampleFile]:

@@ -20,7 +20,6 @@ from db import queries
 from db.tables import Pair, Prompt, Sample, Study
 
 MOST_ITEMS = 100_000
-BATCH = 500
 
 
 def of_policies(
@@ -53,7 +52,7 @@ def of_policies(
 def make(session: Session, study: Study, sample_ids: Sequence[int], seed: int) -> int:
     """Items of these samples that the study does not have; returns how many there are."""
     of_prompt: dict[int, list[tuple[int, str]]] = {}
-    for some in _batches(sample_ids):
+    for some in queries.batches(sample_ids):
         found = session.execute(
             select(Sample.id, Sample.prompt_id, Sample.media)
             .where(Sample.id.in_(some), Sample.project_id == study.project_id)
@@ -127,7 +126,7 @@ def set_subject(
 def _there(session: Session, study: Study, prompts: Iterable[int]) -> set[frozenset[int]]:
     """Items of these prompts that the study has, each by its samples."""
     there: set[frozenset[int]] = set()
-    for some in _batches(list(prompts)):
+    for some in queries.batches(prompts):
         rows = session.execute(
             select(Pair.sample_a_id, Pair.sample_b_id, Pair.detail).where(
                 Pair.study_id == study.id, Pair.prompt_id.in_(some), queries.is_no_fact()
@@ -149,7 +148,3 @@ def _items(kind: str, samples: list[tuple[int, str]], rng: random.Random) -> lis
         for one, other in itertools.combinations(samples, 2)
         if one[1] != other[1]
     ]
-
-
-def _batches(values: Sequence[int]) -> Iterable[list[int]]:
-    return (list(values[start : start + BATCH]) for start in range(0, len(values), BATCH))

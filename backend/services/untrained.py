@@ -32,7 +32,6 @@ REQUEST = "request"
 """The criterion under which a critic's word on a picture is kept: 0 with the next request as its
 detail, nothing where it asks for none."""
 MEASURES = ("picker", "gold")
-SAID_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -169,15 +168,18 @@ def beside_run(studio: Studio, run_id: int) -> list[dict[str, Any]]:
             .order_by(Evaluation.step.desc())
             .limit(1)
         )
-        same = select(Job).where(Job.kind == KIND, Job.status == "done").order_by(Job.id.desc())
+        done = select(Job).where(Job.kind == KIND, Job.status == "done").order_by(Job.id.desc())
+        measured = [
+            (job, wanted)
+            for job in session.scalars(done)
+            if (wanted := Wanted.of(job.args)).policy_id == run.policy_id
+            and job.args["project_id"] == run.project_id
+        ]
+        sizes = queries.prompt_counts(session, [wanted.prompt_set_id for _job, wanted in measured])
         heldout, told = run_gains.heldout_of(run.config), {}
-        for job in session.scalars(same):
-            wanted = Wanted.of(job.args)
-            if job.args["project_id"] != run.project_id or wanted.policy_id != run.policy_id:
-                continue
+        for job, wanted in measured:
             chosen = session.get(PromptSet, wanted.prompt_set_id)
-            size = queries.prompt_counts(session, [wanted.prompt_set_id])
-            if chosen is None or not is_same(wanted, chosen.name, size.get(chosen.id, 0), heldout):
+            if chosen is None or not is_same(wanted, chosen.name, sizes.get(chosen.id, 0), heldout):
                 continue
             for measure, reward_id in (("gold", wanted.gold_id), ("picker", wanted.picker_id)):
                 reward = session.get(Reward, reward_id) if reward_id else None
@@ -267,13 +269,13 @@ def said_before(
     """Sample → (value, detail) of those that this very version of a reward has judged."""
     told: dict[int, tuple[float | None, str]] = {}
     with studio.read() as session:
-        for at in range(0, len(sample_ids), SAID_AT_ONCE):
+        for some in queries.batches(sample_ids):
             rows = session.execute(
                 select(Score.sample_id, Score.value, Score.detail).where(
                     Score.reward_id == reward_id,
                     Score.criterion == criterion,
                     Score.version == version,
-                    Score.sample_id.in_(sample_ids[at : at + SAID_AT_ONCE]),
+                    Score.sample_id.in_(some),
                 )
             )
             told |= {sample_id: (value, detail) for sample_id, value, detail in rows}

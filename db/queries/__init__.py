@@ -3,6 +3,7 @@
 Labels of people and of simulated annotators are counted apart everywhere.
 """
 
+from db.queries.batches import batches
 from db.queries.handing import (
     Candidate,
     Counted,
@@ -92,6 +93,7 @@ __all__ = [
     "Scope",
     "StudyCounts",
     "adopt",
+    "batches",
     "by_sample",
     "candidates",
     "change_overlap",
