@@ -114,6 +114,19 @@ class Workshop:
         ]
         return int(alive[-1]["pid"]) if alive else None
 
+    @contextmanager
+    def frozen(self, queue: str) -> Iterator[None]:
+        """The process that serves a queue neither answers nor dies. It stops while SQLite's write
+        lock is held here: one that froze in the middle of a transaction would keep it."""
+        pid = self.worker_pid(queue)
+        assert pid is not None, f"no worker serves {queue}"
+        with self.studio.write():
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     def kill_worker(self, queue: str) -> None:
         """`kill -9` on the process that serves a queue."""
         pid = self.worker_pid(queue)

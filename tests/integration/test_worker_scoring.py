@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -112,18 +110,14 @@ def test_killing_the_score_worker_only_delays(workshop: Workshop, inline: dict[s
 def test_a_run_that_waits_for_a_worker_can_be_stopped_and_goes_on(
     workshop: Workshop, inline: dict[str, Any]
 ) -> None:
-    """The score worker is frozen: it neither answers nor dies."""
-    studio, pid = workshop.studio, workshop.worker_pid("score")
-    assert pid is not None
+    """The score worker neither answers nor dies."""
+    studio = workshop.studio
     run_id = start(workshop, "workers")
     until_step(workshop, run_id, 2)
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with workshop.frozen("score"):
         runs.want(studio, run_id, "pause")
         workshop.until(lambda: runs.get(studio, run_id)["status"] == "paused", 30)
         assert jobs.ordered_by(studio, run_id, "judge") == []
-    finally:
-        os.kill(pid, signal.SIGCONT)
     runs.want(studio, run_id, "run")
     assert outcome(workshop, finished(workshop, run_id)) == inline
     assert parcels(workshop) == []
