@@ -59,7 +59,7 @@ def import_labels(
         Path, typer.Argument(help="A file, a folder of Hugging Face datasets, or a ZIP.")
     ],
     form: Annotated[
-        str, typer.Option("--format", help="auto, or a name of docs/labelling.md.")
+        str, typer.Option("--format", help="auto, or a name of docs/exchange.md.")
     ] = "auto",
     pictures: Pictures = None,
     annotator: Annotated[
@@ -168,7 +168,7 @@ def export(  # noqa: PLR0913 - every argument is an option of the command
         Path | None,
         typer.Option(help="File, or folder of 'datasets'.", show_default="standard output"),
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="A name of docs/labelling.md.")] = "jsonl",
+    form: Annotated[str, typer.Option("--format", help="A name of docs/exchange.md.")] = "jsonl",
     simulated: Annotated[bool, typer.Option(help="Simulated annotators' labels too.")] = False,
     implicit: Annotated[bool, typer.Option(help="Weak ones, drawn from clicks, too.")] = False,
     study: Annotated[int | None, typer.Option(help="Those of a study alone.")] = None,
