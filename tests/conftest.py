@@ -5,6 +5,7 @@ studio.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -243,17 +244,46 @@ class RunningStudio:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             try:
-                self.process.wait(20)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
 
 
+PORTS = range(20_000, 30_000)
+"""Below those that a system gives to whoever asks for any: 32768 and more, on macOS 49152."""
+_taken: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that no other test is given while this process lives.
+
+    Between choosing a port and listening on it lies the start of a program. UDP and TCP number
+    their ports apart, so a UDP socket on the same number says that it is taken.
+    """
+    for port in random.SystemRandom().sample(PORTS, 200):
+        mark = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            mark.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            mark.close()
+            continue
+        _taken.append(mark)
+        return port
+    raise RuntimeError("Of 200 ports none was free.")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What is drawn without a seed of its own is the same in every run, whatever ran before it in
+    this process: which files that are depends on who was faster."""
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -69,7 +69,7 @@ class PostgresServer:
         """Fast shutdown; the data folder goes with it."""
         self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(10)
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -154,7 +154,7 @@ def _unprivileged(folder: Path) -> dict[str, Any]:
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
-def _wait(server: PostgresServer, seconds: float = 20.0) -> None:
+def _wait(server: PostgresServer, seconds: float = 120.0) -> None:
     import psycopg
 
     until = time.monotonic() + seconds

@@ -63,7 +63,7 @@ class RedisServer:
         self.url = f"unix://{self.socket}?db=0"
         self.process: watchdog.Watched | None = None
 
-    def start(self, seconds: float = 10.0) -> None:
+    def start(self, seconds: float = 60.0) -> None:
         """Start it, wait for its first PING and leave its address in the data folder."""
         binary = find_binary()
         if binary is None:

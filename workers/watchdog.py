@@ -71,23 +71,35 @@ def spawn(
 def watch(telling: int, command: Sequence[str]) -> int:
     """Run `command` until it ends; a signal, or the end of standard input, asks it to end.
 
-    Its process number is written to the file number `telling`, for when this process is killed.
-    Whoever has been asked and is asked again, or has not ended after `GRACE_S`, is killed.
+    Its process number is written to the file number `telling`, for when this process is killed: by
+    itself, before it becomes the program, so that nothing of it ever runs without being known.
+    Whoever has been asked and is asked again, or has not ended after `GRACE_S`, is killed. Whoever
+    is asked before it has started is ended as soon as it has.
     """
-    try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    except OSError as error:
-        sys.stderr.write(f"Could not start {command[0]}: {error.strerror}.\n")
-        return 127
-    os.write(telling, str(child.pid).encode())
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
     asked = threading.Event()
 
-    def stop(_signal: int, _frame: object) -> None:
+    def stop(number: int, _frame: object) -> None:
+        if child is None:
+            early.append(number)
+            return
         _send(child.pid, signal.SIGKILL if asked.is_set() else signal.SIGTERM)
         asked.set()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    try:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=lambda: os.write(telling, str(os.getpid()).encode()),
+        )
+    except OSError as error:
+        sys.stderr.write(f"Could not start {command[0]}: {error.strerror}.\n")
+        return 127
+    for number in early:
+        stop(number, None)
     threading.Thread(target=_end_with_parent, args=(child.pid, asked), daemon=True).start()
     code = child.wait()
     return code if code >= 0 else 128 - code

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -30,10 +29,17 @@ SLEEPER = (
     "time.sleep(600)"
 )
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
+NOTING = (
+    "import pathlib, signal, sys; note = pathlib.Path(sys.argv[1] + '.asked'); "
+    "signal.signal(signal.SIGTERM, lambda *_: note.touch()); "
+) + SLEEPER.replace("time.sleep(600)", "[time.sleep(1) for _ in range(600)]")
+"""As stubborn, and leaves a note when it is asked."""
+LONG_S = 120
+"""What a slow machine may take; a quick one is not waited for."""
 
 
 def _pid_from(path: Path) -> int:
-    wait_until(10, lambda: path.exists() and path.read_text(), "the program to start")
+    wait_until(LONG_S, lambda: path.exists() and path.read_text(), "the program to start")
     return int(path.read_text())
 
 
@@ -47,25 +53,41 @@ def test_a_program_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     child = _pid_from(note)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    wait_until(3, lambda: not is_alive(child), "the program to end after its parent")
+    wait_until(LONG_S, lambda: not is_alive(child), "the program to end after its parent")
 
 
 def test_a_program_that_ignores_the_first_signal_is_killed_by_the_second(tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    process = watchdog.spawn([sys.executable, "-c", STUBBORN, str(note)])
+    process = watchdog.spawn([sys.executable, "-c", NOTING, str(note)])
     child = _pid_from(note)
     process.terminate()
-    time.sleep(0.3)
+    wait_until(LONG_S, (tmp_path / "pid.asked").exists, "the program to be asked")
     assert is_alive(child)
     process.terminate()
-    wait_until(3, lambda: not is_alive(child), "the stubborn program to be killed")
-    assert process.wait(3) == 128 + signal.SIGKILL
+    wait_until(LONG_S, lambda: not is_alive(child), "the stubborn program to be killed")
+    assert process.wait(LONG_S) == 128 + signal.SIGKILL
+
+
+def test_a_watchdog_that_is_asked_before_its_program_runs_ends_it_all_the_same() -> None:
+    code = (
+        "import os, signal, sys; sys.path.insert(0, sys.argv[1]); from workers import watchdog\n"
+        "class Asked(watchdog.subprocess.Popen):\n"
+        "    def __init__(self, *given, **more):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        super().__init__(*given, **more)\n"
+        "watchdog.subprocess.Popen = Asked\n"
+        "sleeper = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+        "sys.exit(watchdog.watch(os.pipe()[1], sleeper))"
+    )
+    command = [sys.executable, "-c", code, str(ROOT)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        assert process.wait(LONG_S) == 128 + signal.SIGTERM
 
 
 def test_a_watchdog_hands_on_the_exit_code_and_says_what_cannot_be_started(tmp_path: Path) -> None:
-    assert watchdog.spawn([sys.executable, "-c", "raise SystemExit(7)"]).wait(10) == 7
+    assert watchdog.spawn([sys.executable, "-c", "raise SystemExit(7)"]).wait(LONG_S) == 7
     with (tmp_path / "log").open("wb") as log:
-        assert watchdog.spawn(["/nonexistent/program"], log=log).wait(10) == 127
+        assert watchdog.spawn(["/nonexistent/program"], log=log).wait(LONG_S) == 127
     assert "Could not start /nonexistent/program" in (tmp_path / "log").read_text()
 
 
@@ -74,8 +96,8 @@ def test_a_program_whose_watchdog_is_killed_is_ended_by_the_studio(tmp_path: Pat
     process = watchdog.spawn([sys.executable, "-c", STUBBORN, str(note)])
     child = _pid_from(note)
     process.kill()
-    wait_until(3, lambda: process.poll() is not None, "the watchdog to be gone")
-    wait_until(3, lambda: not is_alive(child), "its program to be gone")
+    wait_until(LONG_S, lambda: process.poll() is not None, "the watchdog to be gone")
+    wait_until(LONG_S, lambda: not is_alive(child), "its program to be gone")
 
 
 def test_redis_listens_on_a_private_socket_only_and_leaves_nothing(tmp_path: Path) -> None:
@@ -95,7 +117,7 @@ def test_redis_comes_back_at_the_same_address_after_being_killed(tmp_path: Path)
     server.start()
     pid = int(Redis.from_url(server.url).info("server")["process_id"])
     os.kill(pid, signal.SIGKILL)
-    wait_until(3, lambda: not server.is_running(), "its end to be noticed")
+    wait_until(LONG_S, lambda: not server.is_running(), "its end to be noticed")
     assert server.socket.exists() and not redis_server.answers(server.url)
     server.start()
     assert redis_server.answers(server.url)
@@ -107,7 +129,7 @@ def test_what_a_killed_studio_left_in_the_temporary_folder_is_cleared(tmp_path: 
     first.start()
     second = RedisServer(tmp_path)
     assert not first.folder.exists()
-    wait_until(3, lambda: not first.is_running(), "the first server to end")
+    wait_until(LONG_S, lambda: not first.is_running(), "the first server to end")
     second.start()
     assert redis_server.answers(second.url)
     second.stop()
@@ -201,10 +223,10 @@ def test_a_worker_alone_finds_what_waits_in_the_store(
     command = [sys.executable, "-m", "workers.cli", "worker", "generate", "score"]
     worker = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
-        wait_until(120, lambda: jobs.get(studio, job)["status"] == "failed", "the job to be found")
+        wait_until(600, lambda: jobs.get(studio, job)["status"] == "failed", "the job to be found")
     finally:
         worker.send_signal(signal.SIGTERM)
-        worker.wait(20)
+        worker.wait(LONG_S)
     assert "generate pairs first" in jobs.get(studio, job)["error"]
     assert workers.alive(studio) == []
     studio.close()
