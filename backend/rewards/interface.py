@@ -21,7 +21,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,8 @@ Images = NDArray[np.uint8]
 Shape = Literal["pointwise", "pairwise", "groupwise"]
 Status = Literal["ok", "abstain", "n/a", "refused", "parse_error", "timeout", "oom", "error"]
 """A value; none on purpose ("abstain": off its ground, "n/a": does not apply); or why it failed."""
+FAILED: Final = frozenset({"error", "refused", "parse_error", "timeout", "oom"})
+"""Statuses of a value that should be there; abstaining and not applying are answers."""
 Bout = tuple[int, int, float]
 """Two samples of a batch in the order in which they were shown, and how likely the first of them is
 the better one."""
@@ -103,6 +105,12 @@ class Scores:
     def num_not_applicable(self) -> int:
         """Samples the reward has nothing to say of, or was not asked about."""
         return self.status.count("n/a")
+
+    @property
+    def share_failed(self) -> float:
+        """Share of the values that should be there and are not, 0 to 1."""
+        owed = len(self) - self.num_not_applicable
+        return sum(said in FAILED for said in self.status) / owed if owed else 0.0
 
     def __len__(self) -> int:
         return len(self.values)

@@ -43,9 +43,10 @@ RULES: dict[str, Rule] = {
     ),
     "missing": Rule(
         "A reward is missing",
-        "a reward gives no value for more than {limit} of the pictures",
+        "a reward, trained or watched, fails on more than {limit} of the pictures it is asked "
+        "about",
         "'{about}' gave no value for {value:.0%} of the pictures.",
-        signs.holds("missing/"),
+        signs.either(signs.holds("missing/"), signs.stands("missing/")),
         limit=0.1,
         level="error",
         shows="log",

@@ -35,8 +35,6 @@ Base = Mapping[str, Sequence[float | None]]
 
 RUNNING: Final = 3
 """Updates in a row that a reward may fail before the run pauses."""
-FAILED: Final = frozenset({"error", "refused", "parse_error", "timeout", "oom"})
-"""Statuses of a value that should be there; abstaining and not applying are answers."""
 
 
 class Composition:
@@ -246,9 +244,7 @@ class Composition:
 
     def _count_failures(self, scores: Mapping[str, Scores]) -> None:
         for name, said in scores.items():
-            owed = len(said) - said.num_not_applicable
-            failed = sum(status in FAILED for status in said.status)
-            bad = owed > 0 and failed / owed > self.config.compose.missing
+            bad = said.share_failed > self.config.compose.missing
             self.failing[name] = self.failing.get(name, 0) + 1 if bad else 0
 
     def lacking(self, step: int) -> str:

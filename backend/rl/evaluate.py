@@ -71,6 +71,7 @@ def evaluate(
         if baseline is not None:
             first = np.array(baseline[name], dtype=np.float64)
             metrics |= _mean_and_error(value - first, f"gain/{name}", f"gain_se/{name}")
+    metrics |= {f"missing/{name}": said.share_failed for name, said in scores.items()}
     metrics["diversity"] = _diversity_of(field, held, sigmas)
     metrics |= style.figures(images) | hacking.dependence(rewards, values, images, held.prompts)
     metrics |= hacking.doubts(scores)

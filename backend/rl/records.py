@@ -143,7 +143,7 @@ def iteration_metrics(it: Iteration) -> dict[str, float]:
     for name, scores in it.scores.items():
         by_tree = _means(scores.values[ended], leaf_tree)
         metrics[f"reward/{name}"] = _finite_mean(scores.values[ended])
-        metrics[f"missing/{name}"] = float(np.isnan(scores.values).mean())
+        metrics[f"missing/{name}"] = scores.share_failed
         if len(by_tree) > 1:
             metrics[f"reward_se/{name}"] = float(by_tree.std(ddof=1) / math.sqrt(len(by_tree)))
     learned = credited.edge_N if it.on == "edges" else credited.leaf_N

@@ -211,6 +211,20 @@ def stands(key: str) -> Find:
     return find
 
 
+def either(*ways: Find) -> Find:
+    """What any of several ways finds; each reward or figure once, by the first that finds it."""
+
+    def find(story: Story, rule: Rule) -> Iterator[tuple[str, int, float | None]]:
+        told = set()
+        for way in ways:
+            for about, step, value in way(story, rule):
+                if about not in told:
+                    told.add(about)
+                    yield about, step, value
+
+    return find
+
+
 def parts(story: Story, rule: Rule) -> Iterator[tuple[str, int, float | None]]:
     """A trained reward goes on rising while a watched one has come down from its best.
 

@@ -104,6 +104,15 @@ def test_a_watched_reward_that_comes_down_while_the_trained_one_rises_is_cheatin
     assert fired(story(*groupwise)) == ["judge-split"], "no held-out value of its own"
 
 
+def test_a_watched_reward_that_fails_on_held_out_pictures_is_missing() -> None:
+    """From the base on; one that fails in training too is told once."""
+    lost = {**BASE, "missing/verifier": 0.4, "missing/saturation": 0.0}
+    found = look(Story([], [], evaluations=[(0, lost)]))
+    assert [(one.rule, one.about, one.step) for one in found] == [("missing", "verifier", 0)]
+    assert fired(story(lost, last={"missing/verifier": 0.9})) == ["missing"]
+    assert fired(story({**BASE, "missing/verifier": 0.1})) == []
+
+
 def test_looks_that_drift_and_pictures_that_become_alike_are_told() -> None:
     assert fired(story({**BASE, "diversity": 0.2})) == ["diversity"]
     met = {**BASE, "dependence/verifier": 0.4, "dependence/saturation": 0.0, "prompts_apart": 0.2}
