@@ -8,6 +8,13 @@ const host = /** @type {HTMLElement} */ (document.getElementById("form"));
 const query = new URLSearchParams(location.search);
 const ROLES = { annotator: "judge pictures", researcher: "judge, study and train", admin: "do everything, people included" };
 
+// who follows the system's theme goes on following it (head.html chose the first)
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ({ matches }) => {
+  if ((localStorage.getItem("palate.theme") || "system") !== "system") return;
+  document.documentElement.dataset.theme = matches ? "dark" : "light";
+  document.body.classList.toggle("dark", matches);
+});
+
 /** Only addresses of this studio. */
 function next() {
   const address = query.get("next") || "/";

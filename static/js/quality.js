@@ -57,7 +57,7 @@ export async function mount(main, page) {
   function drawBar() {
     const counted = found.people.filter((person) => !person.excluded && person.answers).length;
     fill(ui.bar, el("div", { class: "seg", role: "group", "aria-label": "Whose answers" }, [[false, "People"], [true, "Simulated"]].map(([simulated, word]) => el("button", { type: "button", "aria-pressed": String(state.simulated === simulated), "data-id": `by-${word}`, onclick: () => { state.simulated = simulated; setQuery({ by: simulated ? "simulated" : null }); refresh(); } }, word))),
-      el("span", { class: "meta muted not-phone", "data-testid": "quality-count" }, `${fmt.count(found.answers, "answer")} about ${fmt.count(found.pairs, isOdd() ? "item" : "pair")} by ${fmt.int(counted)}`), el("span", { class: "grow" }),
+      el("span", { class: "meta muted not-phone", "data-testid": "quality-count" }, found.answers ? `${fmt.count(found.answers, "answer")} about ${fmt.count(found.pairs, isOdd() ? "item" : "pair")} by ${fmt.int(counted)}` : "nothing judged yet"), el("span", { class: "grow" }),
       done.length > 0 && el("button", { type: "button", class: "btn quiet", "data-testid": "undo", onclick: undo }, icon("undo"), "Undo", keys.hint("quality.undo")),
       el("a", { class: "btn quiet", href: `/studies/${id}` }, "Study"), el("a", { class: "btn quiet", href: `/leaderboard?study=${id}${state.simulated ? "&by=simulated" : ""}` }, "Leaderboard"));
   }

@@ -34,7 +34,7 @@ function table(report) {
   const { accuracy } = report;
   return el("div", { style: "overflow-x:auto" },
     el("table", { class: "tbl audit tests" },
-      el("thead", null, el("tr", null, el("th", null, el("span", { class: "vh" }, "passed or failed")), el("th", null, "Test"), el("th", { class: "num" }, "Value"), el("th", { class: "num" }, "Mark"), el("th", null, "What lies behind it"))),
+      el("thead", null, el("tr", null, el("th", null, el("span", { class: "vh" }, "passed or failed")), el("th", null, "test"), el("th", { class: "num" }, "value"), el("th", { class: "num" }, "pass mark"), el("th", null, "what lies behind it"))),
       el("tbody", null, report.tests.map((test) => el("tr", { "data-testid": "audit-test", "data-pass": String(test.pass) },
         el("td", null, el("span", { class: "pill" }, icon(test.pass ? "check" : "fail", test.pass ? "ok" : "bad"), test.pass ? "passed" : "failed")), el("td", { class: "nowrap" }, test.name),
         el("td", { class: "num" }, test.value === null ? "–" : num(test.value, 2)),

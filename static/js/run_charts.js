@@ -5,7 +5,8 @@ import { button, el, fill, kept } from "/static/js/lib.js";
 import { areaChart, at, heatChart, lineChart, moveCursor, smooth } from "/static/js/charts.js";
 import { known, shown } from "/static/js/series.js";
 import { enlarge } from "/static/js/enlarge.js";
-import { count, duration, figure, num, rewardColour, rewardDash } from "/static/js/svg.js";
+import { isQueued } from "/static/js/run_parts.js";
+import { count, figure, num, rewardColour, rewardDash } from "/static/js/svg.js";
 
 /** @typedef {import("/static/js/run_state.js").RunState} RunState */
 
@@ -71,7 +72,7 @@ export function heroSpec(state, name) {
       { name: "held-out", label: "held-out", points: held.map((h) => [h.step, h.value]), dots: true,
         band: held.filter((h) => h.value !== null && h.se !== null).map((h) => [h.step, h.value - Z95 * h.se, h.value + Z95 * h.se]) },
     ],
-    empty: "The base is being evaluated on held-out prompts.",
+    empty: isQueued(state.run ?? {}) ? "The run waits for a worker; the base is evaluated first." : "The base is being evaluated on held-out prompts.",
   };
 }
 
@@ -226,7 +227,7 @@ const judged = (state, step) => state.keys("judge_calls/").reduce((sum, key) => 
 const recorded = (key) => (/** @type {RunState} */ state) => state.series.has(key);
 const some = (key) => (/** @type {RunState} */ state) => state.values(key).some((v) => v);
 
-const total = (state, step) => state.row(step)?.seconds.total ?? phases(state, step).reduce((sum, p) => sum + p.value, 0);
+const total = (state, step) => state.row(step)?.seconds.total ?? (phases(state, step).reduce((sum, p) => sum + p.value, 0) || null);
 
 /** Every chart there is, the most telling first; a run shows those that it has. @type {Chart[]} */
 const CHARTS = [

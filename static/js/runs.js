@@ -115,7 +115,7 @@ class RunsView {
     const all = this.items.every((run) => this.picked.has(run.id));
     const heads = ["status", "run", "recipe", "step", "reward"].map((word) => el("th", null, word));
     fill(this.body, el("table", { class: "tbl pad runs", "data-testid": "runs-table", "aria-label": "Runs" },
-      el("thead", null, el("tr", null, el("th", { style: "width:28px" }, el("input", { type: "checkbox", checked: all, "aria-label": "Select all of this page", "data-id": "pick-all", onchange: () => this.pick(all ? [] : this.items) })), heads,
+      el("thead", null, el("tr", null, el("th", { style: "width:28px" }, el("label", { class: "hit" }, el("input", { type: "checkbox", checked: all, "aria-label": "Select all of this page", "data-id": "pick-all", onchange: () => this.pick(all ? [] : this.items) }))), heads,
         el("th", { class: "num", title: "The first trained reward on held-out prompts, against the base" }, "held-out"), el("th", { class: "num", title: "A watched reward on held-out prompts, against the base" }, "judge"),
         el("th", null, "alarms"), el("th", null, "where"), owners && el("th", null, "owner"), el("th", { class: "num" }, "left or ended"))),
       el("tbody", null, rows)), this.foot());

@@ -20,7 +20,7 @@ import { gainText, isQueued, methodName, statusPill, stepMeter, whenText } from 
 export function runRow(run, { picked, current, places, queue, owners }, deeds) {
   const waits = isQueued(run);
   const row = el("tr", { "data-testid": "run-row", "data-run": run.id, "data-status": run.status, "aria-selected": String(picked), class: [current && "current", waits && "waits"].filter(Boolean).join(" "), draggable: waits ? "true" : null, tabindex: "-1", "data-id": `row-${run.id}` },
-    el("td", null, el("input", { type: "checkbox", checked: picked, "aria-label": `Select ${kept(run.name)}`, "data-id": `pick-${run.id}`, onchange: () => deeds.toggle(run.id) })),
+    el("td", null, el("label", { class: "hit" }, el("input", { type: "checkbox", checked: picked, "aria-label": `Select ${kept(run.name)}`, "data-id": `pick-${run.id}`, onchange: () => deeds.toggle(run.id) }))),
     el("td", null, statusPill(run)),
     el("td", { class: "name" }, el("a", { href: `/runs/${run.id}`, class: "strong", translate: "no", "data-id": `open-${run.id}`, title: run.note || null }, run.name),
       run.tags.map((tag) => el("button", { class: "tag", title: `Show only runs tagged ${tag}`, onclick: () => deeds.tag(tag) }, tag))),

@@ -139,7 +139,7 @@ function runsLine(runs) {
 
 function runTable(runs) {
   return el("table", { class: "tbl pad" },
-    el("thead", null, el("tr", null, ["status", "run", "method", "step"].map((word, i) => el("th", { class: i === 2 ? "opt" : null }, word)), el("th", { class: "opt spark" }, "reward"), el("th", { class: "num" }, "held-out, vs base"), el("th", { class: "num opt" }, "left or ended"))),
+    el("thead", null, el("tr", null, ["status", "run", "recipe", "step"].map((word, i) => el("th", { class: i === 2 ? "opt" : null }, word)), el("th", { class: "opt spark" }, "reward"), el("th", { class: "num" }, "held-out, vs base"), el("th", { class: "num opt" }, "left or ended"))),
     el("tbody", null, runs.slice(0, 6).map((run) => el("tr", null, el("td", null, runPill(run)), el("td", null, el("a", { class: "strong", translate: "no", href: `/runs/${run.id}` }, run.name)),
       el("td", { class: "muted opt" }, methodName(run)), el("td", null, stepMeter(run)), el("td", { class: "opt spark" }, spark(run.spark)), el("td", { class: "num" }, gainText(run.gain)), el("td", { class: "num opt" }, whenText(run))))));
 }
