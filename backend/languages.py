@@ -84,11 +84,6 @@ def translator(language: str) -> Translator:
     return Translator(catalogue(language))
 
 
-def translate(text: str, language: str) -> str:
-    """A text of the studio in a language; what no catalogue has comes back as it was."""
-    return translator(language)(text)
-
-
 class Translator:
     """Looks texts up in one catalogue."""
 

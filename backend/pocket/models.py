@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from backend.errors import InputError, PolicyError
+from backend.errors import PolicyError
 from backend.pocket import PIPELINE_DIR, world
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ def build_tokenizer() -> CLIPTokenizer:
 
     Byte-pair merges build each word from its letters; a merge added for one word never undoes an
     earlier word, because it ranks behind all merges of that word. Other words fall apart into
-    letters, so they hardly fit and `check_prompt_fits` refuses them.
+    letters, so they hardly fit and a policy refuses them (`check_length` in
+    backend/policies/_pipeline.py).
     """
     from transformers import CLIPTokenizer
 
@@ -146,20 +147,6 @@ def _merge(pieces: list[str], merges: dict[tuple[str, str], None]) -> list[str]:
         best = min(pairs, key=ranks.__getitem__)
         at = next(i for i in range(len(pieces)) if (pieces[i], pieces[i + 1]) == best)
         pieces = [*pieces[:at], "".join(best), *pieces[at + 2 :]]
-
-
-def check_prompt_fits(tokenizer: Any, prompt: str) -> None:
-    """Raise InputError if `prompt` has more tokens than `tokenizer` lets into the model.
-
-    A tokenizer cuts what is too long without a word; a picture of half a prompt would then be
-    judged against the whole one.
-    """
-    num = len(tokenizer(prompt, truncation=False)["input_ids"])
-    if num > tokenizer.model_max_length:
-        raise InputError(
-            f"The prompt '{prompt}' has {num} tokens with its end marks and this model takes "
-            f"{tokenizer.model_max_length}; shorten it, or use words the model knows."
-        )
 
 
 def build_pipeline(parts: Parts) -> StableDiffusion3Pipeline:

@@ -67,23 +67,12 @@ def win_rate(wins: int, losses: int, ties: int = 0, z: float = Z95) -> Share:
     return wilson(wins + 0.5 * ties, wins + losses + ties, z)
 
 
-def paired(before: Sequence[float], after: Sequence[float]) -> Difference:
-    """Mean of after − before over the pairs in which both are known, with its standard error.
-
-    se = s / √n with s the standard deviation (n − 1) of the differences.
-    Example: 1, 2, 3 → 2, 4, 6: differences 1, 2, 3, mean 2, s = 1, se = .577.
-    """
-    if len(before) != len(after):
-        raise InputError(
-            f"{len(before)} values before and {len(after)} after cannot be paired; "
-            f"measure both on the same prompts and seeds."
-        )
-    rest = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
-    return mean_se(rest)
-
-
 def mean_se(values: Sequence[float] | NDArray[np.float64]) -> Difference:
-    """Mean of the known values with its standard error; both NaN where they are not defined."""
+    """Mean of the known values with its standard error; both NaN where they are not defined.
+
+    se = s / √n with s the standard deviation (n − 1). Of paired differences: 1, 2, 3 → 2, 4, 6 are
+    1, 2, 3 apart, mean 2, s = 1, se = .577.
+    """
     known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known)]
     num = int(known.size)

@@ -1,8 +1,8 @@
 """Labels as columns in memory: what figures of a million judgements are worked out from.
 
-A ledger only grows. The service keeps one warm and adds the labels with an id beyond `last_id`;
-reading a few older ones again does no harm, so labels that were committed late are not lost: a
-label known already is left alone, and a retraction may come before what it takes back.
+A ledger only grows. The service keeps one warm and adds what is new; reading older labels again
+does no harm, so those that were committed late are not lost: a label known already is left alone,
+and a retraction may come before what it takes back.
 
     ledger.add_pairs(Pairs.of(...)); ledger.add(Labels.of(...))       O(new)
     answers = ledger.answers(aspect="", groups=[study], without=[user])
@@ -71,17 +71,11 @@ class Ledger:
         self._order: Slots = np.zeros(0, dtype=np.int32)
         self._ordered: Ints = np.zeros(0, dtype=np.int64)
         self._log: list[tuple[int, Ints]] = []
-        self._last = 0
         self.version = 0
         """Grows with every change."""
 
     def __len__(self) -> int:
         return self._labels.size
-
-    @property
-    def last_id(self) -> int:
-        """The greatest id of a row seen so far, a retraction's too."""
-        return self._last
 
     @property
     def pair_ids(self) -> Ints:
@@ -160,7 +154,6 @@ class Ledger:
             **{_aspect(name): aspects.get(name, silent) for name in self._aspects},
         )
         taken = self._retract(labels.retracts[~is_judgement])
-        self._last = max(self._last, int(labels.id.max()))
         self.version += 1
         self._log.append((self.version, np.union1d(slots, taken)))
         while len(self._log) > 1 and sum(len(pairs) for _, pairs in self._log) > _LOGGED:

@@ -34,7 +34,7 @@ import numpy as np
 
 from backend.errors import InputError
 from backend.rewards import _statistics
-from backend.rewards.interface import Floats, Images, Scores, Shape, Verdicts
+from backend.rewards.interface import Floats, Images, Scores
 
 Taste = Literal["first", "second"]
 Choice = Literal["left", "right", "tie", "both_bad"]
@@ -162,17 +162,6 @@ class Annotator:
         if abs(felt) <= self.threshold:
             return Judgement("both_bad" if best < BAD else "tie", seconds)
         return Judgement("left" if felt > 0 else "right", seconds)
-
-
-class Jury:
-    """The average annotator without noise: the blind comparison's judge, and a pairwise reward."""
-
-    shape: Shape = "pairwise"
-
-    def compare(self, a: Images, b: Images, prompts: Sequence[str]) -> Verdicts:
-        """How likely an average person without side bias or lapses prefers a: σ(u_a − u_b)."""
-        delta = utility(a, prompts) - utility(b, prompts)
-        return Verdicts(1 / (1 + np.exp(-delta)), ["ok"] * len(delta))
 
 
 def annotators(num: int, seed: int, tastes: int = 1) -> list[Annotator]:

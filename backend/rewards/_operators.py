@@ -189,12 +189,6 @@ def adapted(
     return moved
 
 
-def direction(weights: Sequence[float]) -> Floats:
-    """A direction over rewards, of length 1; of a taste only the proportions count."""
-    vector = np.asarray(weights, dtype=np.float64)
-    return np.asarray(vector / max(float(np.linalg.norm(vector)), TINY))
-
-
 def influence(share: Mapping[str, Floats]) -> dict[str, float]:
     """Each reward's part in what separates samples: spread of its shares over the sum of spreads.
 
@@ -203,12 +197,3 @@ def influence(share: Mapping[str, Floats]) -> dict[str, float]:
     size = {name: _groups.spread(value) for name, value in share.items()}
     whole = sum(size.values())
     return {name: value / whole if whole > TINY else 0.0 for name, value in size.items()}
-
-
-def tells_apart(value_N: Floats, noise: float) -> bool:
-    """Whether the 10 to 90 % range of a reward's values is at least 3 × its repeat noise."""
-    present = value_N[np.isfinite(value_N)]
-    if present.size < 2:
-        return False
-    low, high = np.quantile(present, [0.1, 0.9])
-    return bool(high - low >= 3 * noise and high > low)

@@ -81,23 +81,6 @@ def look(studio: Studio, run_id: int, story: Story) -> list[dict[str, Any]]:
         return [_shown(row) for row in fresh]
 
 
-def look_back(studio: Studio, run_id: int) -> None:
-    """Go through all records of a run that nobody watched while it was made: an imported one."""
-    with studio.read() as session:
-        run = _run(session, run_id)
-        story = Story(*parties(run.config))
-        rows: list[tuple[int, bool, dict[str, Any]]] = [
-            (step, kind is Evaluation, metrics)
-            for kind in (Iteration, Evaluation)
-            for step, metrics in session.execute(
-                select(kind.step, kind.metrics).where(kind.run_id == run_id)
-            )
-        ]
-    for step, is_evaluation, metrics in sorted(rows, key=lambda row: row[:2]):
-        (story.evaluation if is_evaluation else story.update)(step, metrics)
-        look(studio, run_id, story)
-
-
 def rewind(studio: Studio, run_id: int, step: int) -> None:
     """A run goes on from `step`: what was found later is found again or was not there."""
     mine, upto = RunAlarm.run_id == run_id, max(step, 0)

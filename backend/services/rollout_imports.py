@@ -26,7 +26,7 @@ from backend.services import imports, jobs, prompts, rollout_groups
 from backend.services.faults import Faults, counted
 from backend.services.files import BrokenFile
 from backend.services.loading import SPARE_BYTES
-from backend.services.media import HASH, checked_picture
+from backend.services.media import HASH
 from backend.services.rollout_groups import Drawn
 from backend.services.row_faults import can_be_stored
 from backend.services.sources import Part
@@ -219,10 +219,9 @@ class _Loader:
             if row.data is None:
                 return None
             try:
-                data, width, height = checked_picture(row.data, row.logged.picture[-80:])
+                return self.studio.media.put_picture(row.data, filename=row.logged.picture[-80:])
             except InputError as error:
                 return error
-            return self.studio.media.put(data), width, height
 
         with ThreadPoolExecutor(THREADS) as pool:
             looked = list(pool.map(kept, rows))

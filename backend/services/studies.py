@@ -28,7 +28,6 @@ from backend.services import (
     study_items,
     users,
 )
-from backend.services.media import checked_picture
 from backend.services.policies import PolicySpec
 from backend.services.samples import url
 from backend.services.studio import Studio
@@ -304,8 +303,7 @@ def set_subject(
     none. Returns {items, subject}: of how many, and where the picture is."""
     name = None
     if picture is not None:
-        data, _width, _height = checked_picture(picture, "The picture")
-        name = studio.media.put(data)
+        name, _width, _height = studio.media.put_picture(picture, filename="The picture")
     with studio.write() as session:
         row = find(session, study_id, lock=True)
         items = study_items.set_subject(session, row, pair_id, name, of_prompt=of_prompt)

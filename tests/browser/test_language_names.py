@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from backend.languages import CHINESE, translate
+from backend.languages import CHINESE, translator
 from backend.services.studio import Studio
 from db.tables import Policy, Run
 from tests import seed
@@ -18,7 +18,8 @@ def test_a_name_that_is_a_word_of_the_catalogue_stays(
     visit: Opener, store: Studio, seeded: seed.Seeded
 ) -> None:
     rewards = ["verifier", "people", "brightness", "saturation"]
-    assert all(translate(name, CHINESE) != name for name in (RUN, MODEL, *rewards[1:]))
+    in_chinese = translator(CHINESE)
+    assert all(in_chinese(name) != name for name in (RUN, MODEL, *rewards[1:]))
     live, base = seeded.runs[LIVE], seeded.policies["base"]
     with store.write() as session:
         session.get_one(Run, live).name = RUN

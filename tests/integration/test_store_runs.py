@@ -146,7 +146,7 @@ def test_numbers_that_are_not_finite_are_stored_as_gaps_and_raise_an_alarm(
     record.metrics["loss"] = float("nan")
     records.iteration(services, run, record)
     assert runs.metrics(services, run)["series"]["loss"] == [None, None]
-    alarms.look_back(services, run)
+    alarms.look(services, run, alarms.story_of(services, run))
     assert [alarm["title"] for alarm in runs.get(services, run)["alarms"]] == [
         "A figure is not a number"
     ]

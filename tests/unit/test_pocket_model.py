@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.errors import InputError, PolicyError
+from backend.errors import PolicyError
 from backend.pocket import (
     HELDOUT_PROMPTS_PATH,
     PIPELINE_DIR,
@@ -18,6 +18,7 @@ from backend.pocket import (
     verifier,
     world,
 )
+from backend.policies._pipeline import num_tokens
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +59,7 @@ def test_the_tokenizer_fits_every_prompt(pipeline: Any) -> None:
         for word in models.vocabulary():
             assert len(tokenizer(word)["input_ids"]) == 3, word
     for prompt in world.draw(100, 0, "any"):
-        models.check_prompt_fits(pipeline.tokenizer, prompt)
-
-
-def test_a_prompt_too_long_is_refused_with_a_sentence(pipeline: Any) -> None:
-    with pytest.raises(InputError, match="takes 16; shorten it"):
-        models.check_prompt_fits(pipeline.tokenizer, "a photo of an elephant in the rain")
+        assert num_tokens(pipeline.tokenizer, prompt) <= models.NUM_TOKENS
 
 
 def test_the_weights_are_small_and_safe() -> None:

@@ -86,12 +86,6 @@ def test_hard_pairs_take_longer() -> None:
     assert 0.3 < easy < hard < 5
 
 
-def test_the_jury_is_the_average_person_without_noise() -> None:
-    verdicts = simulated.Jury().compare(RIGHT, WRONG, PROMPTS)
-    delta = simulated.utility(RIGHT, PROMPTS) - simulated.utility(WRONG, PROMPTS)
-    assert verdicts.prefer_a == pytest.approx(1 / (1 + np.exp(-delta)))
-
-
 def test_pairs_that_do_not_match_are_refused() -> None:
     with pytest.raises(InputError, match="do not make pairs"):
         Annotator.from_seed(0).judge_many(RIGHT, WRONG[:2], PROMPTS, range(60))

@@ -349,14 +349,6 @@ def test_adaptive_weights_follow_what_is_missing_slowly_and_within_bounds() -> N
     assert weight == pytest.approx(base, abs=1e-3)
 
 
-def test_a_direction_has_length_one_and_a_constant_reward_tells_nothing_apart() -> None:
-    assert np.linalg.norm(ops.direction([3.0, -4.0])) == pytest.approx(1.0)
-    assert ops.direction([3.0, -4.0]) == pytest.approx([0.6, -0.8])
-    spread = np.linspace(0, 1, 50)
-    assert ops.tells_apart(spread, 0.2) and not ops.tells_apart(spread, 0.3)
-    assert not ops.tells_apart(np.full(50, 0.7), 0.0)
-
-
 # --- what cannot stand together -----------------------------------------------------------------
 
 
