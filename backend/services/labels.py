@@ -138,8 +138,8 @@ def undo(
 ) -> dict[str, Any]:
     """Take back this annotator's latest standing judgement and hand its pair out again.
 
-    Returns {label_id, pair, verdict}, the last being what was said; sent again with the same client
-    id it takes back nothing further.
+    Returns {label_id, pair, verdict, done}: what was said, and how many pairs are judged now; sent
+    again with the same client id it takes back nothing further.
     """
     _check_client_id(client_id)
     with studio.write() as session:
@@ -153,7 +153,8 @@ def undo(
             raise Conflict("This client id belongs to a judgement; an undo needs one of its own.")
         pair = pairs.again(session, retraction.pair_id, user_id, retraction.shown_left)
         taken = session.get_one(Label, retraction.retracts)
-        return {"label_id": taken.id, "pair": pair, "verdict": _said(taken)}
+        done = queries.pairs_judged(session, project_id, user_id, scope)
+        return {"label_id": taken.id, "pair": pair, "verdict": _said(taken), "done": done}
 
 
 def _said(label: Label) -> dict[str, Any]:

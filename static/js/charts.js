@@ -251,8 +251,7 @@ function drawCursor(root, all, step, x, y, area) {
 
 function listen(root, spec, area, [xMin, xMax], x) {
   const ghost = svg("path", { class: "hover", d: "", "pointer-events": "none" });
-  const stepAt = (/** @type {MouseEvent} */ event) => {
-    const box = root.getBoundingClientRect();
+  const stepAt = (/** @type {MouseEvent} */ event, box = root.getBoundingClientRect()) => {
     const inside = ((event.clientX - box.left) / box.width) * spec.width;
     return Math.max(xMin, Math.min(xMax, Math.round(xMin + ((inside - area.x0) / (area.x1 - area.x0)) * (xMax - xMin))));
   };
@@ -273,15 +272,16 @@ function listen(root, spec, area, [xMin, xMax], x) {
 
 const FAR = 8;
 
-/** Drawing over a part of the chart chooses its steps; a click stays a click. */
+/** Drawing over a part of the chart chooses its steps, even if the chart is drawn anew meanwhile; a click stays a click. */
 function drawOver(root, area, x, stepAt, onDone) {
   const box = svg("rect", { class: "over", y: area.y0, height: area.y1 - area.y0, width: 0, style: "fill:var(--accent);opacity:.14", "pointer-events": "none" });
   root.append(box);
   root.addEventListener("pointerdown", (event) => {
     if (event.button || event.pointerType === "touch") return;
-    const [from, began] = [stepAt(event), event.clientX];
+    const place = root.getBoundingClientRect();
+    const [from, began] = [stepAt(event, place), event.clientX];
     const move = (/** @type {PointerEvent} */ now) => {
-      const [a, b] = [x(from), x(stepAt(now))].sort((p, q) => p - q);
+      const [a, b] = [x(from), x(stepAt(now, place))].sort((p, q) => p - q);
       box.setAttribute("x", a.toFixed(1));
       box.setAttribute("width", Math.abs(now.clientX - began) < FAR ? "0" : (b - a).toFixed(1));
     };
@@ -289,7 +289,7 @@ function drawOver(root, area, x, stepAt, onDone) {
       window.removeEventListener("pointermove", move);
       window.removeEventListener("pointerup", up);
       box.setAttribute("width", "0");
-      const to = stepAt(end);
+      const to = stepAt(end, place);
       if (Math.abs(end.clientX - began) >= FAR && Math.abs(to - from) >= 2) onDone(Math.min(from, to), Math.max(from, to));
     };
     window.addEventListener("pointermove", move);

@@ -2,7 +2,7 @@
  * Compare: a tuned model and its base on the same prompts and seeds. Blind first: which picture is whose stays hidden until
  * twenty votes are stored, or until it is asked for. Then side by side or under a wipe, with the result and its interval.
  */
-import { api, button, dialog, el, empty, fill, fmt, icon, kbd, keys, live, note, poll, setQuery } from "/static/js/lib.js";
+import { api, button, dialog, el, empty, fill, fmt, icon, kbd, keys, live, note, poll, redraw, setQuery } from "/static/js/lib.js";
 import { form } from "/static/js/form.js";
 import { Judge } from "/static/js/judge.js";
 import { Stage } from "/static/js/stage.js";
@@ -106,8 +106,10 @@ async function one(main, page, id) {
   /** @type {{choice: string, prompt: string, seconds: number}[]} */
   const mine = [];
   const judge = new Judge({ comparison: id });
+  const revealing = button("Show names now", { size: "sm", testid: "reveal", onclick: ask });
   const stage = new Stage({ tags: ["A", "B"], onpick: (side) => state.mode === "blind" && vote(side) });
-  const ui = { bar: el("div", { class: "bar cmp-bar" }), prompt: el("p", { class: "prompt", "data-testid": "prompt", translate: "no" }), film: el("div", { class: "film", role: "group", "aria-label": "Prompts" }), side: el("aside", { class: "pane", "aria-label": "Verdict" }), left: el("section", { class: "pane", "aria-label": "Pictures" }) };
+  const [buttons, told] = [0, 1].map(() => el("div", { style: "display:contents" }));
+  const ui = { vote: buttons, told, bar: el("div", { class: "bar cmp-bar" }), prompt: el("p", { class: "prompt", "data-testid": "prompt", translate: "no" }), film: el("div", { class: "film", role: "group", "aria-label": "Prompts" }), side: el("aside", { class: "pane", "aria-label": "Verdict" }, buttons, told), left: el("section", { class: "pane", "aria-label": "Pictures" }) };
   fill(main, ui.bar, el("div", { class: "panes cmp" }, ui.left, ui.side));
   const unbind = keys.bind("Compare", bindings());
   judge.addEventListener("pair", draw);
@@ -246,7 +248,8 @@ async function one(main, page, id) {
 
   function drawSide() {
     const blind = state.mode === "blind";
-    fill(ui.side, blind && voting(), blind ? names() : null, open() && resultSection(row), blind ? sources() : cellSection(), blind && mine.length ? last() : null, hints());
+    redraw(ui.vote, [blind, !judge.current, judge.state.canUndo], () => fill(ui.vote, blind && voting()));
+    fill(ui.told, blind ? names() : null, open() && resultSection(row), blind ? sources() : cellSection(), blind && mine.length ? last() : null, hints());
   }
 
   function voting() {
@@ -264,7 +267,7 @@ async function one(main, page, id) {
         : [el("p", { class: "meta muted" }, `Shown after ${BLIND_VOTES} votes, or when you ask. A vote is stored before a name can appear.`),
           el("div", { style: "margin:10px 0 4px" }, el("span", { class: "meter go" }, el("b", { style: `width:${(100 * done) / BLIND_VOTES}%` }))),
           el("div", { class: "row meta" }, el("span", { class: "grow", "data-testid": "votes" }, `${done} of ${BLIND_VOTES} votes`), done > 0 && Number.isFinite(pace) && el("span", { class: "muted" }, `${pace.toFixed(1)} s a vote`)),
-          el("div", { class: "row", style: "margin-top:8px" }, button("Show names now", { size: "sm", testid: "reveal", onclick: ask }))]);
+          el("div", { class: "row", style: "margin-top:8px" }, revealing)]);
   }
 
   async function ask() {

@@ -213,7 +213,6 @@ export class Judge extends EventTarget {
     this.outbox.add("label/undo", body, this.scope);
     const reply = await answered;
     if (!reply) return false;
-    this.state.done -= 1;
     this.putBack(await decode(reply.pair, this.places));
     this.dispatchEvent(new CustomEvent("restored", { detail: reply.verdict }));
     return true;
@@ -229,7 +228,7 @@ export class Judge extends EventTarget {
   /** @param {{entry: any, reply: any}} detail */
   sent({ entry, reply }) {
     this.answers += 1;
-    if (entry.path !== "label" || !this.isMine(entry)) return;
+    if (!this.isMine(entry)) return;
     if (Number.isFinite(reply?.done)) this.state.done = reply.done + this.unsent();
   }
 

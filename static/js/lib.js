@@ -76,6 +76,22 @@ export function fill(node, ...children) {
   return node;
 }
 
+/** @type {WeakMap<HTMLElement, string>} what was drawn of */
+const drawn = new WeakMap();
+
+/**
+ * Draw a part anew if what it shows has changed: a button stays the one that somebody is about to press, and what had the focus
+ * keeps it. @param {HTMLElement} host @param {any} shows @param {() => void} draw
+ */
+export function redraw(host, shows, draw) {
+  const text = JSON.stringify(shows);
+  if (drawn.get(host) === text) return;
+  drawn.set(host, text);
+  const held = host.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.testid : null;
+  draw();
+  if (held) /** @type {HTMLElement|null} */ (host.querySelector(`[data-testid="${held}"]`))?.focus({ preventScroll: true });
+}
+
 /** A sign from static/icons.svg. @param {string} name @param {string} [cls] */
 export function icon(name, cls = "") {
   return el("svg", { class: `i ${cls}`.trim(), viewBox: "0 0 16 16", "aria-hidden": "true" },
@@ -160,9 +176,9 @@ export function live(text) {
   if (node) node.textContent = text;
 }
 
-/** For what happened elsewhere. Goes away by itself, except while the pointer rests on it.
+/** For what happened elsewhere. Goes away by itself, one with something to do later, none while the pointer rests on it.
  * @param {string} text @param {{sign?: string, tone?: string, action?: string, onaction?: () => void, seconds?: number}} [options] */
-export function toast(text, { sign: name = "check", tone = "ok", action, onaction, seconds = 6 } = {}) {
+export function toast(text, { sign: name = "check", tone = "ok", action, onaction, seconds = action ? 10 : 6 } = {}) {
   const host = document.getElementById("toasts");
   const close = () => node.remove();
   const node = el("div", { class: "toast", role: "status" }, icon(name, tone), el("span", { class: "grow" }, text),

@@ -127,7 +127,7 @@ class RolloutsView {
   async load(first, asked = null) {
     if (this.busy && !first) return;
     if (!first && !this.next) return;
-    this.busy = true;
+    this.setBusy(true);
     const ask = ++this.asked;
     try {
       const answer = await (asked ?? api(`runs/${this.id}/rollouts?${this.query(first ? null : this.next)}`));
@@ -144,8 +144,14 @@ class RolloutsView {
     } catch (error) {
       if (ask === this.asked) fill(this.host, el("div", { class: "sec" }, note("The groups could not be read", error.message, { actions: [button("Try again", { size: "sm", onclick: () => this.load(true) })] })));
     } finally {
-      if (ask === this.asked) this.busy = false;
+      if (ask === this.asked) this.setBusy(false);
     }
+  }
+
+  /** @param {boolean} on groups are on their way */
+  setBusy(on) {
+    this.busy = on;
+    this.host.setAttribute("aria-busy", String(on));
   }
 
   /** Show the first page, with the group that the address names: it may stand on a later page. */

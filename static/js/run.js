@@ -1,6 +1,6 @@
 /** Run: one step drives charts, samples, figures and links; new rows appear within a second. */
 
-import { api, button, confirm, el, fill, icon, keys, live, note, setQuery, toast } from "/static/js/lib.js";
+import { api, button, confirm, el, fill, icon, keys, live, note, redraw, setQuery, toast } from "/static/js/lib.js";
 import { lineChart, moveCursor } from "/static/js/charts.js";
 import { enlarge } from "/static/js/enlarge.js";
 import { cell, chartsOf, drawAll, gains, heldOut, heroSpec, mainReward } from "/static/js/run_charts.js";
@@ -41,13 +41,6 @@ export async function mount(main, page) {
   return () => view.close();
 }
 
-/** Draw a part anew without taking the focus from what stood there. @param {HTMLElement} host @param {() => void} draw */
-function keepFocus(host, draw) {
-  const held = host.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.testid : null;
-  draw();
-  if (held) /** @type {HTMLElement|null} */ (host.querySelector(`[data-testid="${held}"]`))?.focus({ preventScroll: true });
-}
-
 /** @param {string|null} text "20-60" @returns {[number, number]|null} */
 function readZoom(text) {
   const [from, to] = (text ?? "").split("-").map((part) => Number.parseInt(part, 10));
@@ -77,8 +70,9 @@ class RunView {
     this.chosen = "";
     this.slider = scrubber({ onChoose: (step) => this.choose(step) });
     this.log = new RunLog(state, page.query);
+    const [facts, acts, heroHead, heroPlot] = [0, 1, 2, 3].map(() => el("div", { style: "display:contents" }));
     this.part = {
-      bar: el("div", { class: "bar run-bar" }), trouble: el("div", { "aria-live": "polite" }), hero: el("figure", { class: "cell hero", "data-testid": "chart-hero", id: "chart-hero" }),
+      facts, acts, heroHead, heroPlot, bar: el("div", { class: "bar run-bar" }, facts, el("span", { class: "grow" }), acts), trouble: el("div", { "aria-live": "polite" }), hero: el("figure", { class: "cell hero", "data-testid": "chart-hero", id: "chart-hero" }, heroHead, heroPlot),
       tools: el("div", { class: "pane-h chart-tools" }),
       near: el("div", { class: "charts" }), more: el("div", { class: "charts4" }), samples: el("div", { class: "samples", id: "samples" }), alarms: el("div"), iteration: el("div", { class: "sec", "data-testid": "this-iteration" }),
       steer: el("div", { class: "sec", "data-testid": "steering" }), changes: el("div", { class: "sec" }), recent: el("div", { class: "sec log-sec" }), tabs: el("div", { class: "pane-h side-tabs" }), side: el("div", { class: "side-body" }),
@@ -210,11 +204,12 @@ class RunView {
 
   /** Everything: new rows have come. */
   draw() {
-    if (!this.part.bar.querySelector(".menu:not([hidden])")) keepFocus(this.part.bar, () => this.drawBar());
-    keepFocus(this.part.alarms, () => drawAlarms(this.state, this.part.alarms));
-    keepFocus(this.part.steer, () => drawSteering(this.state, this.part.steer));
-    keepFocus(this.part.changes, () => drawChanges(this.state, this.part.changes));
-    keepFocus(this.part.recent, () => drawLog(this.state, this.part.recent, () => this.openTab("log")));
+    const { run, orders, settings, log, series } = this.state;
+    this.drawBar();
+    redraw(this.part.alarms, run.alarms, () => drawAlarms(this.state, this.part.alarms));
+    redraw(this.part.steer, [run.status, orders, settings], () => drawSteering(this.state, this.part.steer));
+    redraw(this.part.changes, [run.config, run.diff, run.audits], () => drawChanges(this.state, this.part.changes));
+    redraw(this.part.recent, [log, series.version], () => drawLog(this.state, this.part.recent, () => this.openTab("log")));
     fill(/** @type {Element} */ (this.part.tabs.lastElementChild), this.liveState());
     this.drawStep();
     this.main.dataset.lastStep = String(this.state.lastStep);
@@ -261,20 +256,21 @@ class RunView {
     const beside = besideRun(this.beside, this.hero);
     const height = HERO_HEIGHT - (beside ? BESIDE_HEIGHT : 0);
     const wide = Math.max(280, Math.min(this.part.hero.clientWidth - 24, 760));
-    const choice = names.length > 1
+    const makeChoice = () => (names.length > 1
       ? el("select", { class: "sel sm-sel", "aria-label": "Reward of the large chart", "data-testid": "hero-reward", onchange: (e) => this.chooseReward(e.target.value) },
         names.map((name) => el("option", { value: name, selected: name === this.hero, translate: "no" }, name)))
-      : el("b", { translate: "no" }, this.hero);
-    const open = button("", { kind: "quiet", size: "sm icon", icon: "zoom", title: "Enlarge", onclick: () => enlarge(`${this.hero} on held-out prompts`, heroSpec(state, this.hero)) });
+      : el("b", { translate: "no" }, this.hero));
+    const open = button("", { kind: "quiet", size: "sm icon", icon: "zoom", title: "Enlarge", testid: "enlarge-hero", onclick: () => enlarge(`${this.hero} on held-out prompts`, heroSpec(state, this.hero)) });
     open.setAttribute("aria-label", "Enlarge the held-out chart");
     const prompts = state.run.config?.evaluation?.num_prompts;
     if (this.part.hero.contains(document.activeElement) && document.activeElement?.tagName === "SELECT") return;
-    fill(this.part.hero,
-      el("figcaption", { class: "chart-h tall" }, choice, el("span", { class: "muted clip" }, `on ${prompts ?? ""} held-out prompts, change from the base`), el("span", { class: "grow" }),
+    redraw(this.part.heroHead, [names, this.hero, prompts, shown?.value, shown?.se, this.beside], () => fill(this.part.heroHead,
+      el("figcaption", { class: "chart-h tall" }, makeChoice(), el("span", { class: "muted clip" }, `on ${prompts ?? ""} held-out prompts, change from the base`), el("span", { class: "grow" }),
         el("span", { class: "figure", "data-testid": "hero-gain" }, num(shown?.value, 3, { sign: true })),
-        shown?.se ? el("span", { class: "muted nowrap" }, `± ${num(1.96 * shown.se, 3)}`) : null, open), beside,
-      this.state.once(`hero:${this.hero}:${wide}:${height}`, () => lineChart({ ...spec, width: wide, height, xMax: state.reach, cursor: state.step, zoom: state.zoom, marks: state.marks, onPick: this.pick, onZoom: this.over })));
-    moveCursor(/** @type {SVGElement} */ (this.part.hero.lastElementChild), state.step);
+        shown?.se ? el("span", { class: "muted nowrap" }, `± ${num(1.96 * shown.se, 3)}`) : null, open), beside));
+    const chart = this.state.once(`hero:${this.hero}:${wide}:${height}`, () => lineChart({ ...spec, width: wide, height, xMax: state.reach, cursor: state.step, zoom: state.zoom, marks: state.marks, onPick: this.pick, onZoom: this.over }));
+    if (this.part.heroPlot.firstChild !== chart) fill(this.part.heroPlot, chart);
+    moveCursor(chart, state.step);
   }
 
   /** @param {string} name */
@@ -294,8 +290,11 @@ class RunView {
       Number.isFinite(run.seconds_per_step) && el("span", { class: "meta muted nowrap" }, `${duration(run.seconds_per_step)} an iteration`),
       el("span", { class: "meta muted clip" }, [methodName(run), run.config?.policy?.family, rank && `LoRA ${rank}`].filter(Boolean).join(" · ")),
     ].filter(Boolean);
-    fill(this.part.bar, statusPill(run, { strong: true }), parts.flatMap((part) => [el("span", { class: "vsep" }), part]).slice(1),
-      el("span", { class: "grow" }), this.actions(run));
+    fill(this.part.facts, statusPill(run, { strong: true }), parts.flatMap((part) => [el("span", { class: "vsep" }), part]).slice(1));
+    if (!this.part.acts.querySelector(".menu:not([hidden])")) {
+      redraw(this.part.acts, [run.status, run.wanted, run.imported, run.tuned_policy_id, run.checkpoints?.length > 0], () => fill(this.part.acts, this.actions(run)));
+    }
+    this.part.acts.querySelector("[data-testid=rollouts]")?.setAttribute("href", `/runs/${this.state.id}/rollouts?step=${this.state.step}`);
     const old = this.main.querySelector(".run-error");
     old?.remove();
     if (run.status === "failed") {

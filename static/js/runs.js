@@ -11,12 +11,14 @@ import { PickBar } from "/static/js/runs_pick.js";
 const PAGE = 50;
 const REFRESH_S = 2;
 const TYPING_MS = 200;
+const RELEASES = ["pointerup", "pointercancel", "dragend", "blur"];
 
 /** @param {HTMLElement} main @param {any} page */
 export async function mount(main, page) {
   const view = new RunsView(main, page);
   await view.load();
   const stop = [
+    () => view.close(),
     poll(() => view.refresh(), REFRESH_S),
     keys.bind("Runs", [
       { id: "runs.next", keys: ["j", "ArrowDown"], label: "Next run", repeat: true, run: () => view.move(1) },
@@ -42,6 +44,7 @@ class RunsView {
     this.drawn = "";
     this.fresh = false;
     this.dragging = false;
+    this.pressing = false;
     /** @type {any[]} workers that train */
     this.places = [];
     /** @type {Map<number, RunRow>} */
@@ -56,17 +59,29 @@ class RunsView {
     this.picks = new PickBar({ onDone: () => { this.pick([]); this.load(); }, onClear: () => this.pick([]), go: page.go });
     this.body = el("div", { class: "scroll", "data-testid": "runs-body" });
     fill(main, this.bar, this.picks.node, this.body);
+    this.body.addEventListener("pointerdown", (e) => { this.pressing = !e.button && !(e.target instanceof HTMLSelectElement); });
+    this.released = () => { this.pressing = false; };
+    for (const type of RELEASES) addEventListener(type, this.released, true);
   }
 
+  close() { for (const type of RELEASES) removeEventListener(type, this.released, true); }
+
+  /** A row that is pressed or dragged must stay the one it is. */
+  get isHeld() { return this.dragging || this.pressing; }
   get items() { return this.answer.items; }
   get queue() { return this.items.filter(isQueued).map((run) => run.id); }
 
+  /** What is asked for now. */
+  query() {
+    const { status, q, tag, hidden } = this.wanted;
+    return String(new URLSearchParams({ offset: String(this.offset), limit: String(PAGE), status, q, tag, hidden: String(hidden) }));
+  }
+
   async load() {
+    const query = this.query();
     try {
-      const { status, q, tag, hidden } = this.wanted;
-      const query = new URLSearchParams({ offset: String(this.offset), limit: String(PAGE), status, q, tag, hidden: String(hidden) });
       const [answer, workers] = await Promise.all([this.page.api(`runs?${query}`), this.page.api("workers")]);
-      if (this.dragging) return;
+      if (this.isHeld || query !== this.query()) return; // of another filter or page: its own answer is on the way
       this.answer = answer;
       this.places = workers.filter((worker) => worker.queue.split(",").includes("train") && worker.state !== "gone");
       for (const run of this.items) if (this.picked.has(run.id)) this.picked.set(run.id, run);
@@ -83,7 +98,7 @@ class RunsView {
   /** Asked every two seconds; the first time the list has only just been read. */
   refresh() {
     if (!this.fresh) { this.fresh = true; return undefined; }
-    return document.activeElement?.tagName === "SELECT" || this.dragging ? undefined : this.load();
+    return document.activeElement?.tagName === "SELECT" || this.isHeld ? undefined : this.load();
   }
 
   type() {
@@ -103,7 +118,7 @@ class RunsView {
 
   /** Draw what differs from what is drawn. */
   draw() {
-    const now = JSON.stringify([this.answer, this.places, this.current, [...this.picked.keys()], Math.floor(Date.now() / 60000)]);
+    const now = JSON.stringify([this.answer, this.places.map((worker) => [worker.place, worker.state]), this.current, [...this.picked.keys()], Math.floor(Date.now() / 60000)]);
     if (now === this.drawn) return;
     this.drawn = now;
     this.drawChips();
@@ -145,7 +160,7 @@ class RunsView {
 
   /** @param {number[]} order */
   async arrange(order) {
-    this.dragging = false;
+    this.dragging = this.pressing = false;
     await this.do(api("runs/queue", { body: { order } }));
     live("The queue was put in order");
   }

@@ -8,6 +8,7 @@
  *   go: (address: string) => void}} Page
  */
 import { api, button, el, fill, fmt, icon, keys, note, poll, toast, who } from "/static/js/lib.js";
+import { keepClicks } from "/static/js/clicks.js";
 import { keysHelp } from "/static/js/keys_help.js";
 import { palette } from "/static/js/palette.js";
 
@@ -214,6 +215,7 @@ function begin() {
   /** @type {any} */ (window.requestAnimationFrame).end?.(); // see head.html
   $("palate").parentElement?.closest("main")?.setAttribute("role", "presentation"); // Gradio's: a page has one main part, and it is ours
   applyTheme();
+  keepClicks();
   bindGo();
   start();
   return true;

@@ -10,7 +10,7 @@ import io
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,23 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from backend.errors import Conflict
 from backend.pocket import world
-from backend.services import comparisons, pairs, policies, projects, prompts, samples, users
+from backend.services import (
+    comparisons,
+    jobs,
+    pairs,
+    policies,
+    projects,
+    prompts,
+    runs,
+    samples,
+    users,
+)
 from backend.services.samples import NewSample
 from backend.services.studio import Studio
 from tests import seed
-from tests.browser.windows import Visitor, Windows
+from tests.browser.windows import PATIENCE_MS, Visitor, Windows
 from tests.conftest import RunningStudio, free_port
 
 FLAGS = (
@@ -38,7 +49,7 @@ FLAGS = (
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=PATIENCE_MS)
 """No test measures how busy the machine is."""
 
 
@@ -127,12 +138,21 @@ def in_both_themes(page: Page) -> Iterator[str]:
 def saved(page: Page) -> None:
     """Wait until nothing waits to be sent and the page says that everything is saved."""
     page.wait_for_function(
-        "!Object.keys(localStorage).some((key) => key.startsWith('palate.outbox/'))",
-        timeout=60_000,
+        "!Object.keys(localStorage).some((key) => key.startsWith('palate.outbox/'))"
     )
-    expect(page.get_by_test_id("saved-state")).to_have_attribute(
-        "data-state", "saved", timeout=60_000
-    )
+    expect(page.get_by_test_id("saved-state")).to_have_attribute("data-state", "saved")
+
+
+def stop_job(store: Studio, job_id: int) -> None:
+    """Have a job stop; the studio's own workers may have ended it already."""
+    with suppress(Conflict):
+        jobs.want(store, job_id, "stop")
+
+
+def stop_run(store: Studio, run_id: int) -> None:
+    """Have a run stop; the studio's own workers may have ended it already."""
+    with suppress(Conflict):
+        runs.want(store, run_id, "stop")
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ def test_names_appear_after_twenty_stored_votes_with_the_wilson_interval(
         before = prompt.inner_text()
         page.keyboard.press("b" if i % 4 else "a")
         expect(prompt).not_to_have_text(before)  # a key before a pair stands says nothing
-    expect(page.get_by_test_id("result")).to_be_visible(timeout=30_000)
+    expect(page.get_by_test_id("result")).to_be_visible()
     found = comparisons.get(store, comparison)["by"]["people"]
     assert sum(found["votes"].values()) == 20
     wins, losses = found["votes"]["tuned"], found["votes"]["base"]

@@ -126,8 +126,7 @@ def test_the_rail_changes_pages_and_back_goes_back(visit: Opener, filled: int) -
     page.get_by_role("link", name="Prompts").click()
     expect(page.locator("h1")).to_have_text("Prompts")
     expect(page.locator(".rail a[aria-current]")).to_have_text("Prompts")
-    page.keyboard.press("g")
-    page.keyboard.press("w")
+    page.keyboard.type("gw")
     expect(page.locator("h1")).to_have_text("Workers")
     page.go_back()
     expect(page.locator("h1")).to_have_text("Prompts")
@@ -196,6 +195,38 @@ def test_keys_can_be_changed_and_put_back(visit: Opener, filled: int) -> None:
     expect(page.get_by_test_id("prompt")).to_have_text(first)
     page.keyboard.press("j")
     expect(page.get_by_test_id("prompt")).not_to_have_text(first)
+
+
+def test_a_click_counts_when_its_button_is_drawn_anew_under_it(visit: Opener, filled: int) -> None:
+    page = visit().go("/workers")
+    page.evaluate(
+        """() => {
+          const host = document.createElement("div");
+          host.style = "position: fixed; top: 0; left: 0; z-index: 99";
+          window.votes = 0;
+          window.draw = () => {
+            const button = document.createElement("button");
+            button.textContent = "One of two, as large as it must be";
+            button.onclick = () => { votes += 1; };
+            host.replaceChildren(button);
+          };
+          draw();
+          document.body.append(host);
+        }"""
+    )
+    page.mouse.move(20, 8)
+    page.mouse.down()
+    page.evaluate("draw()")
+    page.mouse.up()
+    page.wait_for_function("votes === 1")
+    page.mouse.down()  # what stands there when it is let go gets no second click
+    page.mouse.up()
+    page.mouse.down()  # and a drag is none
+    page.evaluate("draw()")
+    page.mouse.move(60, 8)
+    page.mouse.up()
+    page.evaluate("new Promise(done => setTimeout(done, 20))")
+    assert page.evaluate("votes") == 2
 
 
 def test_a_page_at_rest_draws_no_frames(visit: Opener, filled: int) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
-from backend.services import runs as run_rows
 from backend.services.studio import Studio
 from db.tables import Run
 from tests import seed
-from tests.browser.conftest import Opener, in_both_themes, serious
+from tests.browser.conftest import Opener, in_both_themes, serious, stop_run
 
 PAGES = {
     "runs": "/runs",
@@ -69,9 +68,18 @@ def test_the_filter_of_runs_lives_in_the_address_and_two_runs_are_compared(
     expect(page.get_by_test_id("run-row")).to_have_count(2)
     page.get_by_test_id("filter-failed").click()
     expect(page.get_by_test_id("run-row")).to_have_count(1)
-    assert "status=failed" in page.url
+    expect(page).to_have_url(re.compile("status=failed"))
+    late: list[Route] = []
+    page.route("**/api/v1/runs?*status=waiting*", lambda route: late.append(route))
+    page.get_by_test_id("filter-waiting").click()
+    expect(page).to_have_url(re.compile("status=waiting"))
     page.get_by_test_id("filter-all").click()
     expect(page.get_by_test_id("run-row")).to_have_count(6)
+    with page.expect_response("**/api/v1/runs?*status=waiting*"):
+        for route in late:
+            route.continue_()
+    page.evaluate("new Promise(done => setTimeout(done, 20))")  # too late to be shown
+    assert page.get_by_test_id("run-row").count() == 6
     for name in ("flow-grpo-pocket-01", "g2rpo-pocket-02"):
         page.get_by_label(f"Select {name}").check()
     page.get_by_test_id("compare-runs").click()
@@ -96,16 +104,17 @@ def test_the_scrubber_moves_charts_samples_figures_and_the_address(
     expect(page.locator(".cell .cur:not([data-step='49'])")).to_have_count(
         0
     )  # those out of view too
-    assert page.locator(".cell .cur").count() >= 10
+    expect(page.locator(".cell .cur").nth(9)).to_be_attached()  # those come one by one
+    expect(page.locator(".cell .cur:not([data-step='49'])")).to_have_count(0)
     expect(page.locator(".smp th.now")).to_have_text("40")
     expect(page.get_by_test_id("this-iteration")).to_contain_text("Iteration 49")
-    assert "step=49" in page.url
+    expect(page).to_have_url(re.compile("step=49"))
     page.reload()
     again = page.get_by_test_id("step-scrubber")
     expect(again).to_have_attribute("aria-valuenow", "49")
     page.get_by_test_id("step-scrubber").press("End")
     expect(page.get_by_test_id("this-iteration")).to_contain_text("Iteration 60")
-    assert "step=" not in page.url
+    expect(page).not_to_have_url(re.compile("step="))
 
 
 def test_a_new_iteration_is_in_the_charts_by_itself(
@@ -150,10 +159,10 @@ def test_a_recipe_becomes_a_run_with_no_typing(
     visitor = visit()
     page = visitor.go("/runs/new")
     start = page.get_by_test_id("start-run")
-    expect(start).to_be_enabled(timeout=15_000)
+    expect(start).to_be_enabled()
     page.get_by_test_id("fix").first.click()  # fewer held-out prompts: the set has 64
     expect(page.get_by_test_id("changes")).to_contain_text("change")
-    expect(start).to_be_enabled(timeout=15_000)
+    expect(start).to_be_enabled()
     start.click()
     page.wait_for_url(re.compile(r"/runs/\d+$"))
     expect(page.get_by_test_id("run-step")).to_be_visible()
@@ -162,7 +171,7 @@ def test_a_recipe_becomes_a_run_with_no_typing(
         run = session.get(Run, run_id)
         assert run is not None and run.project_id == seeded.project
         assert run.config["evaluation"]["num_prompts"] <= 64
-    run_rows.want(store, run_id, "stop")
+    stop_run(store, run_id)
 
 
 def test_a_wrong_value_is_said_beside_its_field_and_keeps_start_shut(
@@ -170,7 +179,7 @@ def test_a_wrong_value_is_said_beside_its_field_and_keeps_start_shut(
 ) -> None:
     visitor = visit()
     page = visitor.go("/runs/new")
-    expect(page.get_by_test_id("start-run")).to_be_enabled(timeout=15_000)
+    expect(page.get_by_test_id("start-run")).to_be_enabled()
     rate = page.get_by_test_id("field-optim.lr")
     rate.fill("fast")
     expect(rate).to_have_attribute("aria-invalid", "true")
@@ -196,7 +205,7 @@ def test_a_clone_shows_its_difference_and_knows_its_parent(
     page.get_by_label("Remove people").click()
     page.get_by_test_id("weight-verifier").fill("0.5")
     expect(page.get_by_test_id("changes")).to_contain_text("change")
-    expect(page.get_by_test_id("start-run")).to_be_enabled(timeout=15_000)
+    expect(page.get_by_test_id("start-run")).to_be_enabled()
     page.get_by_test_id("start-run").click()
     page.wait_for_url(re.compile(r"/runs/\d+$"))
     run_id = int(page.url.rsplit("/", 1)[1])
@@ -204,7 +213,7 @@ def test_a_clone_shows_its_difference_and_knows_its_parent(
         run = session.get(Run, run_id)
         assert run is not None and run.parent_id == seeded.runs["g2rpo-pocket-02"]
         assert run.config["rewards"][0]["weight"] == 0.5
-    run_rows.want(store, run_id, "stop")
+    stop_run(store, run_id)
 
 
 def test_a_learned_reward_shows_its_accuracy_and_five_bins_and_what_it_likes(
@@ -219,7 +228,7 @@ def test_a_learned_reward_shows_its_accuracy_and_five_bins_and_what_it_likes(
     expect(page.get_by_test_id("simulate")).to_contain_text("simulated")
     before = page.get_by_test_id("train-reward").inner_text()
     page.get_by_test_id("include-simulated").check()
-    assert page.get_by_test_id("train-reward").inner_text() != before
+    expect(page.get_by_test_id("train-reward")).not_to_have_text(before)
     page.get_by_test_id("use-in-run").click()
     page.wait_for_url("**/runs/new?*")
     expect(page.get_by_test_id("role-people")).to_have_value("trained")

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from backend.rl.recipe import RunConfig
 from backend.services import jobs, prompts, records, run_rows, runs, workers
 from backend.services.studio import Studio
-from db.tables import Job, Run
+from db.tables import Job, Run, Worker
 from tests import factory
 from tests.browser.conftest import Opener, serious
 
@@ -88,7 +88,7 @@ def test_three_keys_compare_two_runs_over_each_other(
     chart = overlaid.locator("svg.ch")
     chart.click(position={"x": 60, "y": 60})
     expect(grid.locator("thead")).to_contain_text("step 0")
-    assert "step=" in page.url
+    expect(page).to_have_url(re.compile("step="))
     assert serious(page) == []
     visitor.shoot("runs-compare-light")
 
@@ -105,6 +105,10 @@ def test_the_queue_is_ordered_by_buttons_and_by_dragging_and_survives_a_reload(
         ),
     )
     workers.beat(store, "box-1", "train@box:0,train", "box", 1, "busy", 7)
+    with store.write() as session:  # it would be gone 20 seconds later
+        session.execute(
+            sa.update(Worker).values(heartbeat_at=time.time() + 3_600).where(Worker.name == "box-1")
+        )
 
     def order() -> list[int]:
         page = run_rows.page(store, project, run_rows.Wanted("waiting"))
@@ -147,7 +151,7 @@ def test_runs_are_tagged_put_away_and_taken_out_again_together(
     expect(page.get_by_test_id("picked")).to_be_hidden()
     page.get_by_test_id("filter-tag").select_option("good")
     expect(page.get_by_test_id("run-row")).to_have_count(2)
-    assert "tag=good" in page.url
+    expect(page).to_have_url(re.compile("tag=good"))
     page.get_by_label("Select all of this page").check()
     visitor.shoot("runs-picked-dark")
     assert serious(page) == []

@@ -17,6 +17,10 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 READY_MS = 60_000
+PATIENCE_MS = 60_000
+"""Of whatever a test waits for; a machine may do much else meanwhile."""
+WORK_MS = 240_000
+"""Of what the studio's own workers are asked for: they may have something else to do first."""
 HARMLESS = ("Connection errored out", "net::ERR_INTERNET_DISCONNECTED", "net::ERR_FAILED")
 """What a page may say when the test itself took the network away or left in mid-load."""
 BLANK = "/healthz"
@@ -106,6 +110,7 @@ class Windows:
                 is_mobile=is_phone,
                 **more,
             ).new_page()
+            page.context.set_default_timeout(PATIENCE_MS)
             self._kinds[page] = None if fresh else kind
         if not is_phone:
             page.set_viewport_size({"width": width, "height": height})

@@ -43,6 +43,7 @@ def test_undo_walks_back_through_twenty_judgements_and_deletes_none(services: St
         again = labels.undo(services, made.project, made.user, f"u{number}")
         assert taken["pair"]["pair_id"] == made.pairs[19 - number]
         assert again["label_id"] == taken["label_id"]
+        assert taken["done"] == again["done"] == 19 - number
     with pytest.raises(NotFound):
         labels.undo(services, made.project, made.user, "u20")
     assert list(labels.judged(services, made.project)) == []
