@@ -11,10 +11,11 @@ from backend.rl.forward import (
     Forward,
     ForwardSettings,
     against_the_other,
+    alike,
     best,
     best_and_middle,
+    match,
     plain_samples,
-    weigh,
 )
 
 TITLE = "Best-of-N fine-tuning"
@@ -39,4 +40,4 @@ def objective(config: Config) -> Forward:
     """Flow matching on the best picture of each prompt, alone or against the middle one."""
     if config.centred:
         return config.forward(against_the_other, pick=best_and_middle, shared=True)
-    return config.forward(weigh(None), pick=best)
+    return config.forward(match, pick=best, share=alike)

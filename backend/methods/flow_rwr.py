@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from backend.rl.credit import by_prompt
-from backend.rl.forward import Forward, ForwardSettings, plain_samples, weigh
+from backend.rl.forward import Forward, ForwardSettings, exponential, match, plain_samples
 
 TITLE = "Flow-RWR"
 SOURCE = "Liu et al. 2025, arXiv 2501.13918"
@@ -33,4 +33,4 @@ credit = by_prompt
 
 def objective(config: Config) -> Forward:
     """Flow matching weighted by exp(A/τ)."""
-    return config.forward(weigh(config.temperature, config.centred))
+    return config.forward(match, share=exponential(config.temperature, config.centred))

@@ -244,7 +244,7 @@ class Collector:
             )
             clock.lap("sample")
             images = decode(self.policy, rollouts.leaves, field.decode_batch_size)
-        rollouts.first = first
+        rollouts.first, rollouts.steps = first, update.shape.trained_steps
         clock.lap("decode")
         return rollouts, images
 

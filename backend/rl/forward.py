@@ -7,7 +7,7 @@ pictures that people judged. t and ε are drawn from the leaf's own seed, so a p
 
     nft     r·|x̂₀⁺ − x₀|²/w⁺ + (1−r)·|x̂₀⁻ − x₀|²/w⁻   (DiffusionNFT, arXiv 2509.16117)
     awm     clipped ratio of −(t/p)·ℓ^p                  (AWM, arXiv 2509.25050)
-    weigh   exp(A/τ)·ℓ, or the best of a group alone     (Flow-RWR, arXiv 2501.13918; SFT)
+    match   exp(A/τ)·ℓ, or the best of a group alone     (Flow-RWR, arXiv 2501.13918; SFT)
     against ℓ(best) − ℓ(middle), at the same t and ε     (SFT without its drift; ours)
     dpo     −ln σ(−(β/2)·[(ℓ_θ − ℓ_ref)(winner) − (ℓ_θ − ℓ_ref)(loser)])   (2311.12908, 2501.13918)
 
@@ -95,6 +95,8 @@ class Renoised:
 LossOf = Callable[[Batch, Renoised, "Tensor", Mapping[str, "Tensor"]], Said]
 Pick = Callable[[Shape, Floats], Ints]
 """Which leaf nodes are trained on, in order; pairs stand side by side, winner first."""
+Share = Callable[[Shape, Floats], Floats]
+"""What the loss is given for each node's advantage, (N,); of one part, which has whole groups."""
 
 
 def every(shape: Shape, advantage_N: Floats) -> Ints:
@@ -129,12 +131,42 @@ def _best_beside(shape: Shape, advantage_N: Floats, place: float) -> Ints:
     return np.array(chosen, dtype=np.int64)
 
 
+def as_it_is(shape: Shape, advantage_N: Floats) -> Floats:
+    """The advantage itself."""
+    return advantage_N
+
+
+def alike(shape: Shape, advantage_N: Floats) -> Floats:
+    """1: whatever is picked teaches as much."""
+    return np.ones_like(advantage_N)
+
+
+def exponential(temperature: float, centred: bool = False) -> Share:
+    """exp(A/τ).
+
+    `centred` takes off the mean over the prompt's pictures, so that pictures that all weigh the
+    same teach nothing: without it, matching one's own samples of few steps is a drift of its own.
+    """
+
+    def share(shape: Shape, advantage_N: Floats) -> Floats:
+        weight_N = np.exp(advantage_N / temperature)
+        if not centred:
+            return weight_N
+        known = every(shape, advantage_N)
+        total = np.bincount(shape.tree[known], weight_N[known], int(shape.tree[-1]) + 1)
+        num = np.bincount(shape.tree[known], minlength=len(total))
+        return np.asarray(weight_N - (total / np.maximum(num, 1))[shape.tree])
+
+    return share
+
+
 @dataclass(frozen=True)
 class Forward:
     """One forward-process objective: which leaves, at which times, and what loss."""
 
     loss_of: LossOf
     pick: Pick = every
+    share: Share = as_it_is
     times: int = 1
     """Noise levels at which each leaf is trained on."""
     draw: Times = "schedule"
@@ -176,15 +208,16 @@ class Forward:
     ) -> list[Batch]:
         """The picked leaves at their noise levels, `size` rows a batch (pairs never cut)."""
         nodes = self.pick(rollouts.shape, advantage_N)
+        share_N = self.share(rollouts.shape, advantage_N)
         step = max(size - size % 2, 2) if self.shared else size
         whole = [(int(node), j) for j in range(self.times) for node in nodes]
         cuts = range(0, len(whole), step)
-        return [self._batch(rollouts, advantage_N, whole[i : i + step], seed) for i in cuts]
+        return [self._batch(rollouts, share_N, whole[i : i + step], seed) for i in cuts]
 
     def _batch(
         self,
         rollouts: Rollouts,
-        advantage_N: Floats,
+        share_N: Floats,
         rows: Sequence[tuple[int, int]],
         seed: tuple[int, ...],
     ) -> Batch:
@@ -208,7 +241,7 @@ class Forward:
             sigma=sigma,
             tree=shape.tree[nodes].tolist(),
             items=nodes,
-            advantage=torch.as_tensor(advantage_N[nodes], dtype=torch.float32, device=device),
+            advantage=torch.as_tensor(share_N[nodes], dtype=torch.float32, device=device),
             payload=made,
         )
 
@@ -281,21 +314,9 @@ def awm(power: float, clip: float, bound: float = 5.0) -> LossOf:
     return loss
 
 
-def weigh(temperature: float | None, centred: bool = False) -> LossOf:
-    """Flow matching weighted by exp(A/τ); all alike without a temperature.
-
-    `centred` takes the batch's mean weight off, so that samples that all weigh the same teach
-    nothing: without it, matching one's own samples of few steps is a drift of its own.
-    """
-
-    def loss(batch: Batch, made: Renoised, velocity: Tensor, others: Mapping[str, Tensor]) -> Said:
-        error = made.error(velocity)
-        if temperature is None:
-            return Said(error.sum())
-        weight = (batch.advantage / temperature).exp().to(error.dtype)
-        return Said(((weight - weight.mean() if centred else weight) * error).sum())
-
-    return loss
+def match(batch: Batch, made: Renoised, velocity: Tensor, others: Mapping[str, Tensor]) -> Said:
+    """Flow matching: ℓ, times what each picture counts."""
+    return Said((batch.advantage.to(velocity.dtype) * made.error(velocity)).sum())
 
 
 def against_the_other(

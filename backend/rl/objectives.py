@@ -23,8 +23,9 @@ of resolution.
 Shared parent: all children of a node depend on θ through the one vector v_θ(x_parent), so one
 forward/backward serves them all, exactly, ratios and clips included.
 
-w_e per step (scaled to mean 1 over the trained steps), because |∂ log r/∂v| ∝ |b|/std grows
-26-fold from the first step to the last but one of SD3.5:
+w_e per step (scaled to mean 1 over the steps that the whole update trains, whatever part stands
+alone), because |∂ log r/∂v| ∝ |b|/std grows 26-fold from the first step to the last but one of
+SD3.5:
     none        1                      (Flow-GRPO, G²RPO)
     noise       std / mean std         (TempFlow-GRPO, arXiv 2508.04324)
     inverse-dt  1/Δ                    (GRPO-Guard, arXiv 2510.22319)
@@ -254,9 +255,7 @@ class ClippedRatio:
         """The sampler's own batches of deciding nodes, so that the first ratio is exactly 1."""
         import torch
 
-        shape = rollouts.shape
-        steps = np.unique(shape.parent_step[shape.trained]).tolist()
-        weights = self.step_weights(rollouts.coefficients, steps)
+        weights = self.step_weights(rollouts.coefficients, rollouts.steps)
         found = []
         for part in rollouts.decisions:
             trained = np.flatnonzero(np.isfinite(advantage_N[part.child]))

@@ -44,10 +44,10 @@ def prompts_at(prompts: Sequence[str], seed: int, step: int, num: int) -> list[s
 
 def turns_at(total: int, seed: int, step: int, num: int) -> list[int]:
     """Whose turn it is at update `step`: `num` of range(total), in endless shuffled passes."""
-    picked = []
-    for position in range(step * num, (step + 1) * num):
-        order = np.random.default_rng(seed_of(seed, "prompts", position // total)).permutation(
-            total
-        )
-        picked.append(int(order[position % total]))
-    return picked
+    passes = range(step * num // total, ((step + 1) * num - 1) // total + 1)
+    orders = {
+        turn: np.random.default_rng(seed_of(seed, "prompts", turn)).permutation(total)
+        for turn in passes
+    }
+    positions = range(step * num, (step + 1) * num)
+    return [int(orders[at // total][at % total]) for at in positions]

@@ -15,6 +15,7 @@ from backend.config import Config
 from backend.errors import ConfigError
 from backend.hooks import check_address
 from backend.registry import methods, policies, rewards
+from backend.rl import rates
 from backend.rl.alarms import RULES
 from backend.rl.composing import Compose as Compose
 from backend.rl.composing import RewardTerm as RewardTerm
@@ -236,6 +237,7 @@ class RunConfig(Config):
         )
         _check_plan(config)
         _check_objective(config)
+        rates.check(config.optim.lr_groups)
         _check_rewards(config)
         _check_alarms(config.alarms)
         return config

@@ -126,6 +126,8 @@ class Rollouts:
     """x of the kept nodes, in half precision."""
     first: int = 0
     """Number of this part's first node in the whole forest."""
+    steps: tuple[int, ...] = ()
+    """Steps that are trained on anywhere in the whole forest."""
 
     @property
     def leaf_tree(self) -> list[int]:
@@ -155,12 +157,10 @@ def sample(
     roots = np.flatnonzero(shape.parent < 0)
     start = noises(seed_N[roots].tolist(), policy.latent_shape, device)
     live = dict(zip(roots.tolist(), start, strict=True))
-    out = Rollouts(
-        shape, coefficients, seed_N, cond, [], start[:0], {}, np.full(len(shape), np.nan)
-    )
-    inner, deciding = shape.inner, shape.deciding
-    children = _children(shape)
-    tails = _Tails(solver)
+    blank = np.full(len(shape), np.nan)
+    out = Rollouts(shape, coefficients, seed_N, cond, [], start[:0], {}, blank)
+    out.steps = shape.trained_steps
+    deciding, children, tails = shape.deciding, _children(shape), _Tails(solver)
 
     def advance(step: int, flags: NDArray[np.bool_], size: int) -> None:
         for nodes in _chunks(np.flatnonzero(flags & (shape.step == step)), size):
@@ -175,7 +175,7 @@ def sample(
                 if node in kept:
                     out.latents[node] = latent[row].half()
 
-    rest = inner & ~deciding
+    rest = shape.inner & ~deciding
     kinds = ((deciding, field.update_batch_size, False), (rest, field.batch_size, field.merge))
     with ExitStack() as folding:
         is_folded = False
@@ -226,7 +226,8 @@ def decode(policy: Policy, latents: Tensor, batch_size: int = 32) -> Pictures:
 
 @dataclass
 class _Tails:
-    """What the solver of the tails remembers: a node's clean estimate one step back, and its σ."""
+    """What the solver of the tails remembers of nodes that it has not left yet: the clean estimate
+    one step back, and its σ."""
 
     solver: Solver
     before: dict[int, tuple[Tensor, float]] = field(default_factory=dict)
@@ -270,7 +271,10 @@ def _dpm2_edges(
         previous, before = tails.before.get(int(shape.parent[edge]), (clean[row], None))
         weights.append(kernels.dpm2_weights(before, now, float(sigmas[shape.step[edge]])))
         earlier.append(previous)
-        tails.before[edge] = (clean[row], now)
+        if shape.step[edge] < shape.num_steps:
+            tails.before[edge] = (clean[row], now)
+    for left in shape.parent[edges].tolist():  # all that leaves a node leaves it here
+        tails.before.pop(left, None)
     w_x, w_0, w_p = (_column(np.array(w), latent) for w in zip(*weights, strict=True))
     after = w_x * latent + w_0 * clean + w_p * torch.stack(earlier)
     return dict(zip(edges.tolist(), after, strict=True))

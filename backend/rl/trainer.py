@@ -13,6 +13,7 @@ from torch.optim import AdamW
 from backend.errors import CheckpointError, ConfigError, MethodError, RewardError
 from backend.rewards.interface import Checked, Scores, checked
 from backend.rl import checkpoint as files
+from backend.rl import rates
 from backend.rl.collect import Clock, Collected, Collector, Data
 from backend.rl.composing import without_later
 from backend.rl.composition import Composition
@@ -94,7 +95,7 @@ class Trainer:
         for name in self._decays(0):
             self.policy.blend(name, 0.0)
         self.parameters = self.policy.trainable()
-        self.factors = [_factor(optim.lr_groups, name) for name in self.parameters]
+        self.factors = rates.factors(optim.lr_groups, list(self.parameters))
         self.optimiser = AdamW(
             [{"params": [parameter]} for parameter in self.parameters.values()],
             lr=optim.lr,
@@ -382,10 +383,6 @@ class Trainer:
         """Rewards that learn during the run."""
         trained = [term.name for term in self.config.rewards]
         return [(n, r) for n, r in self.rewards.items() if n in trained and r.learns]
-
-
-def _factor(groups: Mapping[str, float], name: str) -> float:
-    return next((factor for part, factor in groups.items() if part in name), 1.0)
 
 
 def _one_of(rewards: Mapping[str, Scorer], name: str) -> Scorer:

@@ -196,6 +196,11 @@ class Shape:
         return flag
 
     @property
+    def trained_steps(self) -> tuple[int, ...]:
+        """Steps that some trained edge leaves, in order."""
+        return tuple(np.unique(self.parent_step[self.trained]).tolist())
+
+    @property
     def parent_step(self) -> Ints:
         """Step that the edge to each node leaves; −1 for a root."""
         return np.where(self.parent >= 0, self.step[self.parent], -1)

@@ -20,7 +20,7 @@ from tests.tiny_sd3 import tiny_sd3  # noqa: F401
 from workers.launch import Crew
 
 METHODS: dict[str, dict[str, Any]] = {
-    "one-fork": {"group_size": 3},
+    "one-fork": {"group_size": 3, "fork_steps": [0, 1]},
     "diffusion-nft": {"group_size": 3, "times": 2},
 }
 TREES = {"two": (2, 1), "four": (4, 1), "uneven": (3, 0)}
@@ -86,7 +86,7 @@ def both(tiny_sd3: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:  # n
     command = [sys.executable, "-m", "tests.team_program", str(folder / "runs"), str(folder)]
     crew = Crew(command, 2)
     try:
-        wait_until(200, lambda: not crew.is_running(), "two processes to train")
+        wait_until(500, lambda: not crew.is_running(), "two processes to train")
     finally:
         crew.kill()
     assert crew.codes() == [0, 0]
@@ -223,7 +223,7 @@ def test_weights_that_are_shared_out_as_accelerate_says_learn_the_same(
     command = [sys.executable, "-m", "tests.team_program", str(tmp_path / "runs"), str(tmp_path)]
     crew = Crew.through_accelerate(command, 2, tmp_path / "fsdp.yaml")
     try:
-        wait_until(150, lambda: not crew.is_running(), "two processes to train")
+        wait_until(500, lambda: not crew.is_running(), "two processes to train")
     finally:
         crew.kill()
     assert crew.codes() == [0]

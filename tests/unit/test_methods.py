@@ -190,6 +190,7 @@ def test_judge_calls_are_known_before_the_run() -> None:
         ("diffusion-nft", {"optim": {"updates_per_rollout": 2}}, "need a ratio that is clipped"),
         ("one-fork", {"early_stop": {"gold": "beauty"}}, "no watched reward has that name"),
         ("one-fork", {"own": {"grup_size": 3}}, "did you mean 'group_size'"),
+        ("one-fork", {"optim": {"lr_groups": {"lora_A": -1.0}}}, "a factor of 0 or more"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_reason(

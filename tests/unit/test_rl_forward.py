@@ -13,14 +13,16 @@ from backend.rl.forward import (
     Forward,
     Renoised,
     against_the_other,
+    alike,
     awm,
     best,
     best_and_middle,
     dpo,
     every,
+    exponential,
     extremes,
+    match,
     nft,
-    weigh,
 )
 from backend.rl.objectives import Batch
 from backend.rl.tree import TreePlan, grow
@@ -112,11 +114,29 @@ def test_dpo_by_hand() -> None:
 
 
 def test_weights_grow_exponentially_with_the_advantage() -> None:
-    rows = batch([1.0, 0.0], [0.5, 0.5])
+    shape = grow([TreePlan(QUIET, roots=2)], 4)
+    advantage_N = np.full(len(shape), np.nan)
+    advantage_N[shape.leaf] = 1.0, 0.0
+    share = exponential(0.5)(shape, advantage_N)[shape.leaf]
+    assert share.tolist() == pytest.approx([math.e**2, 1.0])
+    rows = batch(share.tolist(), [0.5, 0.5])
     velocity = torch.zeros(2, 4, 1, 1)
     error = rows.payload.error(velocity)
-    said = weigh(0.5)(rows, rows.payload, velocity, {})
+    said = match(rows, rows.payload, velocity, {})
     assert float(said.loss) == pytest.approx(float(math.e**2 * error[0] + error[1]), rel=1e-5)
+    ones = alike(shape, advantage_N)[shape.leaf]
+    assert ones.tolist() == [1.0, 1.0]
+
+
+def test_centred_weights_are_of_a_prompts_pictures_whatever_else_stands_in_the_batch() -> None:
+    """e^A less its mean over the prompt: (1, 3, –) → (−1, 1, –) and (2, 2, 2) → 0."""
+    shape = grow([TreePlan(QUIET, roots=3)] * 2, 4)
+    advantage_N = np.full(len(shape), np.nan)
+    advantage_N[shape.leaf] = np.log([1.0, 3.0, np.nan, 2.0, 2.0, 2.0])
+    centred = exponential(1.0, centred=True)(shape, advantage_N)[shape.leaf]
+    assert centred[[0, 1, 3, 4, 5]] == pytest.approx([-1.0, 1.0, 0.0, 0.0, 0.0], abs=1e-12)
+    alone = exponential(1.0, centred=True)(shape.part(0, 1), advantage_N[: len(shape) // 2])
+    assert np.array_equal(alone[shape.leaf[:2]], centred[:2])
 
 
 def test_against_the_other_what_both_share_teaches_nothing() -> None:
@@ -181,7 +201,7 @@ def test_noise_levels_cover_the_schedule(draw: str) -> None:
     c = compile_kernel(QUIET, sigmas)
     blank = np.zeros(len(shape), np.int64)
     rollouts = Rollouts(shape, c, blank, cond, [], torch.randn(2, 4, 2, 2), {}, blank * 1.0)
-    objective = Forward(weigh(1.0), times=9, draw=draw)  # type: ignore[arg-type]
+    objective = Forward(match, times=9, draw=draw)  # type: ignore[arg-type]
     values = np.where(shape.step == 10, 1.0, np.nan)
     (made,) = objective.batches(rollouts, values, 64, (0, 0))
     sigma = made.payload.sigma[::2]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from backend import recipes
 from backend.errors import ConfigError
+from backend.rl import rates
 from backend.rl.cost import predict
-from backend.rl.recipe import RunConfig
+from backend.rl.recipe import RunConfig, plans_at
+from backend.rl.tree import grow, predict_cost
 
 REWARD = {"name": "brightness", "kind": "brightness"}
 
@@ -42,6 +45,39 @@ def test_the_pocket_recipe_costs_what_it_says() -> None:
     cost = predict(recipes.load("g2rpo"))
     assert cost.nfe_sample == 6 * sum(k + 1 + 12 * (9 - k) for k in range(4))
     assert (cost.nfe_update, cost.pictures) == (24, 288)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_card_says_what_an_update_costs(name: str) -> None:
+    """Every number of a card is one that is predicted: S as the mean over the run, U, R, K, calls.
+
+    Two in a hundred are let go for rounding, and for shares of the steps that are drawn anew.
+    """
+    config = recipes.load(name)
+    known: dict[str, int] = {}
+    sampled = 0
+    for plan in (plan for step in range(config.num_steps) for plan in plans_at(config, step)):
+        if repr(plan) not in known:
+            known[repr(plan)] = predict_cost(grow([plan], config.sampling.num_steps)).sample
+        sampled += known[repr(plan)]
+    cost = predict(config)
+    wanted = [sampled / config.num_steps, cost.nfe_update, cost.nfe_reference, cost.pictures]
+    wanted.append(cost.judge_calls)
+    told = re.findall(r"[0-9][0-9,]*", recipes.card(name)["cost"])
+    for number in (int(text.replace(",", "")) for text in told):
+        assert any(number == pytest.approx(real, rel=0.02) for real in wanted), (number, wanted)
+    assert len(told) >= sum(real > 0 for real in wanted[2:]) + 1
+
+
+def test_learning_rates_of_parts_that_change_nothing_are_refused() -> None:
+    names = ["a.lora_A.weight", "a.lora_B.weight", "b.lora_B.weight"]
+    assert rates.factors({"a.lora_B": 2.0, "lora_B": 3.0}, names) == [1.0, 2.0, 3.0]
+    assert rates.factors({}, names) == [1.0, 1.0, 1.0]
+    for idle in ({"to_q": 2.0}, {"lora": 1.0, "lora_B": 2.0}):
+        with pytest.raises(ConfigError, match="would change nothing") as failure:
+            rates.factors(idle, names)
+        assert failure.value.field == "optim.lr_groups"
+    assert "0 or more" in str(refused(optim={"lr_groups": {"lora_B": float("inf")}}))
 
 
 def test_unknown_settings_are_refused_with_their_nearest_neighbour() -> None:

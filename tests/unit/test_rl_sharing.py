@@ -182,3 +182,28 @@ def test_a_quiet_kernel_leaves_nothing_to_chance() -> None:
     _, rollouts = roll(toy, TreePlan(QUIET, roots=2))
     assert not rollouts.decisions
     assert rollouts.shape.deciding.sum() == 0
+
+
+def test_the_solver_of_tails_forgets_the_nodes_that_it_has_left() -> None:
+    """Its memory holds one step of the schedule, however long the tails are."""
+    held: list[int] = []
+
+    class Counted(sampler._Tails):
+        def __setattr__(self, name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+            if name == "before":
+                seen.append(value)
+
+    seen: list[dict[int, Any]] = []
+    plan = TreePlan(QUIET, roots=3, solver="dpm2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampler, "_Tails", Counted)
+        plain = Toy.velocity
+
+        def watching(self: Toy, *given: Any) -> torch.Tensor:
+            held.append(len(seen[0]))
+            return plain(self, *given)
+
+        patch.setattr(Toy, "velocity", watching)
+        roll(Toy(), plan)
+    assert max(held) <= 2 * 3 and not seen[0]
