@@ -8,6 +8,7 @@ from typing import Any
 
 from backend import registry
 from backend.services import bundles
+from backend.services.durations import spell
 from backend.services.report_facts import Facts
 from backend.services.report_markup import (
     NOTHING,
@@ -91,7 +92,7 @@ def _setup(facts: Facts, words: Words) -> Html:
     lines.append(fact(words("learning rate"), f"{optim['lr']:g}"))
     if facts.seconds:
         per = words(f"{facts.seconds / updates:.1f} s an update")
-        lines.append(fact(words("time of training"), _time(facts.seconds, words), " · ", per))
+        lines.append(fact(words("time of training"), words(spell(facts.seconds)), " · ", per))
     if facts.nfe:
         lines.append(fact(words("network evaluations"), f"{facts.nfe:,}"))
     lines.append(fact(words("seed"), str(run["seed"])))
@@ -109,13 +110,6 @@ def _method(name: str, title: str, words: Words) -> tuple[str, ...]:
     found = registry.methods.get(name)
     about = el("div", words(found.SUMMARY), class_="m")
     return named(title), " · ", named(found.SOURCE), about
-
-
-def _time(seconds: float, words: Words) -> Html:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return words(f"{seconds:.0f} s")
-    return words(f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min")
 
 
 def _changes(facts: Facts, words: Words) -> Html:

@@ -12,6 +12,7 @@ from limits.storage import MemoryStorage, RedisStorage, Storage
 from limits.strategies import MovingWindowRateLimiter
 
 from backend.errors import TooMany
+from backend.services.durations import spell
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,9 @@ class Throttle:
         for item, key in self._all(name, address):
             if not self._limiter.hit(item, "sign-in", *key):
                 over = self._limiter.get_window_stats(item, "sign-in", *key).reset_time
+                wait = spell(max(1, round(over - time.time())))
                 raise TooMany(
-                    f"Too many tries to sign in; wait {_span(over - time.time())} and try again, "
+                    f"Too many tries to sign in; wait {wait} and try again, "
                     "or ask an admin for a link that sets a new password."
                 )
 
@@ -75,7 +77,3 @@ def _in_redis(address: str) -> tuple[Throttle, RedisStorage]:
 @functools.cache
 def _in_memory() -> Throttle:
     return Throttle(MemoryStorage())
-
-
-def _span(seconds: float) -> str:
-    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} minutes"

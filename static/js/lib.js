@@ -131,20 +131,24 @@ export const fmt = {
   /** half of a 95 % interval from its ends, or from a standard error */
   half: (low, high) => (high - low) / 2,
   ci: (se) => 1.96 * se,
-  /** seconds → "41 s", "6 min", "2 h 5 min". @param {number | null | undefined} s */
+  /** seconds → ".25 s", "9.5 s", "41 s", "6 min 28 s", "42 min", "2 h 5 min", "3 d"; backend/services/durations.py says the same. @param {number | null | undefined} s */
   span(s) {
     if (!Number.isFinite(s)) return "–";
-    if (s < 10) return `${s.toFixed(1)} s`;
-    if (s < 90) return `${Math.round(s)} s`;
-    if (s < 5400) return `${Math.round(s / 60)} min`;
-    if (s < 36000) return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`;
-    return s < 172800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} d`;
+    if (s < 0.995) return s < 0.005 ? "0 s" : `${short(s, 2)} s`;
+    if (s < 9.95) return `${s.toFixed(1)} s`;
+    const seconds = Math.round(s);
+    if (seconds < 60) return `${seconds} s`;
+    if (seconds < 600) return seconds % 60 ? `${Math.floor(seconds / 60)} min ${seconds % 60} s` : `${seconds / 60} min`;
+    const minutes = Math.round(s / 60);
+    if (minutes < 60) return `${minutes} min`;
+    if (minutes < 2880) return minutes % 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${minutes / 60} h`;
+    return `${Math.round(s / 86400)} d`;
   },
-  /** seconds since 1970 → "just now", "6 min ago". @param {number | null | undefined} t */
+  /** seconds since 1970 → "just now", "6 min ago": to the minute. @param {number | null | undefined} t */
   ago(t) {
     if (!Number.isFinite(t)) return "–";
     const s = Date.now() / 1000 - t;
-    return s < 45 ? "just now" : `${fmt.span(s)} ago`;
+    return s < 45 ? "just now" : `${fmt.span(Math.max(60, 60 * Math.round(s / 60)))} ago`;
   },
   /** seconds since 1970 → "14:02", or the date if it is not today. @param {number} t */
   clock(t) {

@@ -3,7 +3,7 @@
 import { api, button, el, fill, fmt, icon, live } from "/static/js/lib.js";
 import { watchJob } from "/static/js/jobs.js";
 import { placeWord } from "/static/js/runs_row.js";
-import { count, duration } from "/static/js/svg.js";
+import { count } from "/static/js/svg.js";
 
 /** A wrong value is said beside its field within 150 ms of the keystroke. */
 const QUIET_MS = 40;
@@ -150,8 +150,8 @@ export class Preflight {
     const line = (word, value, title = "", letter = "") => [el("dt", { title }, word, letter && el("span", { class: "faint" }, ` ${letter}`)), el("dd", { title }, value)];
     const parts = (answer.cost ?? []).map((part) => line(part.name, count(part.value), part.about, part.letter));
     const times = [];
-    if (Number.isFinite(answer.seconds_per_step)) times.push(line("time an iteration", duration(answer.seconds_per_step)));
-    if (Number.isFinite(answer.total_seconds)) times.push(line("whole run", `about ${duration(answer.total_seconds)}`));
+    if (Number.isFinite(answer.seconds_per_step)) times.push(line("time an iteration", fmt.span(answer.seconds_per_step)));
+    if (Number.isFinite(answer.total_seconds)) times.push(line("whole run", `about ${fmt.span(answer.total_seconds)}`));
     if (!parts.length && !times.length) return null;
     return el("div", { class: "sec", "data-testid": "cost-parts" }, el("h3", { style: "margin-bottom:6px" }, "An iteration, in network evaluations"), el("dl", { class: "kv" }, parts, times));
   }

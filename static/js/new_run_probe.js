@@ -1,8 +1,8 @@
 /** Where should it fork? A short sampling run measures it; what it found and what follows stand here, to be taken or not. */
 
-import { api, button, el, fill, icon, live, note } from "/static/js/lib.js";
+import { api, button, el, fill, fmt, icon, live, note } from "/static/js/lib.js";
 import { watchJob } from "/static/js/jobs.js";
-import { count, duration, figure, num } from "/static/js/svg.js";
+import { count, figure, num } from "/static/js/svg.js";
 
 const KINDS = {
   spread: ["Where should it fork?", "Measures, for each step and some levels of noise, how much the reward differs between siblings."],
@@ -42,7 +42,7 @@ export class ProbePanel {
       const cost = this.costs[kind];
       if (cost.reason) return kind === "spread" && el("p", { class: "row meta muted" }, icon("warn", "muted"), el("span", null, `${title} ${cost.reason}`));
       return el("div", { class: "row" }, button(title, { size: "sm", icon: "tree", testid: `probe-${kind}`, disabled: this.running, title: about, onclick: () => this.start(kind) }),
-        el("span", { class: "meta muted", "data-testid": `probe-cost-${kind}` }, `costs ${count(cost.nfe)} evaluations and ${count(cost.pictures)} pictures${Number.isFinite(cost.seconds) ? `, about ${duration(cost.seconds)}` : ""}; nothing is trained`));
+        el("span", { class: "meta muted", "data-testid": `probe-cost-${kind}` }, `costs ${count(cost.nfe)} evaluations and ${count(cost.pictures)} pictures${Number.isFinite(cost.seconds) ? `, about ${fmt.span(cost.seconds)}` : ""}; nothing is trained`));
     }));
   }
 
@@ -83,7 +83,7 @@ export class ProbePanel {
     return el("div", { class: "probe-found" },
       kind === "psi" ? psiTable(rows) : spreadTable(rows, result.independent, proposal.changes),
       el("div", { class: "probe-said" }, el("p", { "data-testid": "probe-text" }, proposal.text),
-        el("p", { class: "meta faint" }, `${count(result.nfe)} evaluations, ${count(result.pictures)} pictures, ${duration(result.seconds)}.`),
+        el("p", { class: "meta faint" }, `${count(result.nfe)} evaluations, ${count(result.pictures)} pictures, ${fmt.span(result.seconds)}.`),
         there ? el("p", { class: "row meta ok" }, icon("check"), "The form says so already.") : known ? apply
           : el("p", { class: "meta muted" }, "This method has no setting for it, so there is nothing to apply.")));
   }

@@ -1,6 +1,6 @@
 /** Run: one step drives charts, samples, figures and links; new rows appear within a second. */
 
-import { api, button, confirm, el, fill, icon, keys, live, note, redraw, setQuery, toast } from "/static/js/lib.js";
+import { api, button, confirm, el, fill, fmt, icon, keys, live, note, redraw, setQuery, toast } from "/static/js/lib.js";
 import { lineChart, moveCursor } from "/static/js/charts.js";
 import { enlarge } from "/static/js/enlarge.js";
 import { cell, chartsOf, drawAll, gains, heldOut, heroSpec, mainReward } from "/static/js/run_charts.js";
@@ -14,7 +14,7 @@ import { drawChanges, drawIteration, drawLog } from "/static/js/run_side.js";
 import { RunState } from "/static/js/run_state.js";
 import { drawSteering, menu, takeaway } from "/static/js/run_steer.js";
 import { scrubber } from "/static/js/scrubber.js";
-import { duration, num } from "/static/js/svg.js";
+import { num } from "/static/js/svg.js";
 
 const WINDOWS = [1, 9, 25, 101];
 const USUAL = 9;
@@ -286,8 +286,8 @@ class RunView {
     const rank = run.config?.optim?.lora_rank;
     const parts = [
       el("span", { class: "meta muted nowrap" }, "step ", el("b", { class: "strong txt", "data-testid": "run-step" }, String(this.state.lastStep)), ` of ${run.num_steps}`),
-      run.status === "running" && Number.isFinite(run.eta_s) && el("span", { class: "meta muted nowrap" }, `${duration(run.eta_s)} left`),
-      Number.isFinite(run.seconds_per_step) && el("span", { class: "meta muted nowrap" }, `${duration(run.seconds_per_step)} an iteration`),
+      run.status === "running" && Number.isFinite(run.eta_s) && el("span", { class: "meta muted nowrap" }, `${fmt.span(run.eta_s)} left`),
+      Number.isFinite(run.seconds_per_step) && el("span", { class: "meta muted nowrap" }, `${fmt.span(run.seconds_per_step)} an iteration`),
       el("span", { class: "meta muted clip" }, [methodName(run), run.config?.policy?.family, rank && `LoRA ${rank}`].filter(Boolean).join(" · ")),
     ].filter(Boolean);
     fill(this.part.facts, statusPill(run, { strong: true }), parts.flatMap((part) => [el("span", { class: "vsep" }), part]).slice(1));

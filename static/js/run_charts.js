@@ -1,7 +1,7 @@
 /** Which charts a run has, and what each draws from the state. The chosen step is the cursor in all of them. */
 
 import { soon } from "/static/js/idle.js";
-import { button, el, fill, kept } from "/static/js/lib.js";
+import { button, el, fill, fmt, kept } from "/static/js/lib.js";
 import { areaChart, at, heatChart, lineChart, moveCursor, smooth } from "/static/js/charts.js";
 import { known, shown } from "/static/js/series.js";
 import { enlarge } from "/static/js/enlarge.js";
@@ -244,7 +244,7 @@ const CHARTS = [
   { key: "ratio", title: "Ratio", build: ratioSpec, read: (s, k) => [num(one(s, k, "ratio_mean"), 4), `max off ${figure(one(s, k, "ratio_max_dev"), 2)}`], has: recorded("ratio_mean") },
   { key: "clip", title: "Clipped share", build: clipSpec, read: (s, k) => [num(one(s, k, "clip_share"), 3), s.keys("clip_share/").length ? "of edges" : "of samples"], has: recorded("clip_share") },
   { key: "grad", title: "Gradient norm", build: plain("grad_norm", "Norm of the gradient before clipping"), read: (s, k) => [figure(one(s, k, "grad_norm")), ""] },
-  { key: "seconds", title: "Time by phase", build: secondsSpec, read: (s, k) => [duration(total(s, k)), "an iteration"] },
+  { key: "seconds", title: "Time by phase", build: secondsSpec, read: (s, k) => [fmt.span(total(s, k)), "an iteration"] },
   { key: "nfe", title: "Network evaluations", build: nfeSpec, read: (s, k) => [count(s.row(k)?.nfe), "NFE"] },
   { key: "kept", title: "Groups kept", build: plain("groups_kept", "Groups with enough spread to teach"), read: (s, k) => [count(one(s, k, "groups_kept")), `of ${count(one(s, k, "groups_total"))}`], has: trains },
   { key: "advantage", title: "Advantage", build: plain("advantage_std", "Standard deviation of the advantages"), read: (s, k) => [figure(one(s, k, "advantage_std")), "sd"], has: trains },

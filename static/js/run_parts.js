@@ -1,7 +1,7 @@
 /** How a run looks wherever it stands in a line: status, recipe, step, gain, time. */
 
 import { el, fmt, icon, kept, pm } from "/static/js/lib.js";
-import { duration, num } from "/static/js/svg.js";
+import { num } from "/static/js/svg.js";
 
 /**
  * @typedef {object} RunRow  a run as the API lists it
@@ -84,7 +84,7 @@ export function gainText(gain) {
 
 /** "6 min left", "14:02", "waiting". @param {RunRow} run */
 export function whenText(run) {
-  if (run.status === "running") return Number.isFinite(run.eta_s) ? `${duration(run.eta_s)} left` : "starting";
+  if (run.status === "running") return Number.isFinite(run.eta_s) ? `${fmt.span(run.eta_s)} left` : "starting";
   if (isQueued(run)) return "in the queue";
   if (run.status === "paused") return `paused at ${run.step}`;
   return run.ended_at ? fmt.clock(run.ended_at) : fmt.clock(run.created_at);

@@ -4,7 +4,7 @@ import { button, dialog, el, fill, fmt } from "/static/js/lib.js";
 import { auditMark } from "/static/js/reward_audit.js";
 import { shareBar } from "/static/js/charts.js";
 import { phases } from "/static/js/run_charts.js";
-import { count, duration, figure, num } from "/static/js/svg.js";
+import { count, figure, num } from "/static/js/svg.js";
 
 /** @typedef {import("/static/js/run_state.js").RunState} RunState */
 
@@ -32,7 +32,7 @@ export function drawIteration(state, host) {
     m.lr !== undefined && ["learning rate", figure(m.lr, 2)],
   ].filter(Boolean);
   return fill(host,
-    el("div", { class: "sec-h" }, el("h2", { class: "grow" }, `Iteration ${step}`), el("span", { class: "meta muted" }, duration(total))),
+    el("div", { class: "sec-h" }, el("h2", { class: "grow" }, `Iteration ${step}`), el("span", { class: "meta muted" }, fmt.span(total))),
     shareBar(parts), el("dl", { class: "kv", style: "margin-top:8px" }, lines.map(([word, value]) => [el("dt", null, word), el("dd", null, value)])),
     el("a", { class: "link meta", href: `/runs/${state.id}/rollouts?step=${step}`, "data-testid": "open-rollouts", style: "display:inline-block;margin-top:8px" }, `Rollouts of step ${step}`));
 }

@@ -62,17 +62,6 @@ export function count(value) {
   return Math.round(value).toString().replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
-/** Seconds as people say them: "41 s", "6 min 28 s", "2 h 5 min". */
-export function duration(seconds) {
-  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
-  if (seconds < 10) return `${num(seconds, seconds < 1 ? 2 : 1)} s`;
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 10) return `${minutes} min ${Math.round(seconds % 60)} s`;
-  if (minutes < 120) return `${Math.round(seconds / 60)} min`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-}
-
 /**
  * Round tick positions that cover [low, high], about `wanted` of them.
  * @returns {{ticks: number[], digits: number}}

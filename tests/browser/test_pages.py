@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from backend.services import labels, policies, prompts, users
+from backend.services.durations import spell
 from backend.services.studio import Studio
 from db.tables import Job
 from tests import factory
@@ -164,6 +165,13 @@ def test_an_address_that_no_page_has_leads_back(visit: Opener) -> None:
     visitor.page.locator(".btn.primary").click()
     expect(visitor.page).to_have_url(re.compile(r":\d+/$"))
     visitor.complaints[:] = [text for text in visitor.complaints if "404" not in text]
+
+
+def test_the_pages_say_a_duration_as_the_studio_does(visit: Opener) -> None:
+    times = [0, 0.25, 0.996, 9.5, 41.4, 59.6, 75, 599.6, 2520, 3599, 6300, 7200, 90_000, 172_770]
+    page = visit().go("/")
+    span = "async all => all.map((await import('/static/js/lib.js')).fmt.span)"
+    assert page.evaluate(span, times) == [spell(seconds) for seconds in times]
 
 
 def test_the_api_can_be_read_without_a_foreign_host(visit: Opener) -> None:

@@ -14,6 +14,7 @@ from backend.rl.footprint import PROCESS, Model, footprint, less, read_model
 from backend.rl.peak import memory_of_machine
 from backend.rl.recipe import RunConfig
 from backend.services import jobs, probes, run_rows, workers
+from backend.services.durations import spell
 from backend.services.preflight.line import Fix, Line, amount, between, changing
 from backend.services.studio import Studio
 from db import queries
@@ -172,17 +173,8 @@ def time_line(config: RunConfig, pace: Pace) -> Line:
     if pace.seconds_per_step is None or total is None:
         reason = "No run of this project has been timed yet."
         return Line("Time", "unknown before a probe", reason=reason)
-    value = f"{span(pace.seconds_per_step)} an update, {span(total)} in all"
+    value = f"{spell(pace.seconds_per_step)} an update, {spell(total)} in all"
     return Line("Time", value, reason=pace.by)
-
-
-def span(seconds: float) -> str:
-    """9.5 s, 42 s, 12 min, 3.1 h."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def process_line(config: RunConfig) -> Line:

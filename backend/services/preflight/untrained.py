@@ -13,6 +13,7 @@ from backend.registry import rewards as kinds
 from backend.rewards import _judge_price
 from backend.rl.cost import RunCost
 from backend.services import policies, prompts, rewards, run_gains, samples, untrained, workers
+from backend.services.durations import spell
 from backend.services.preflight import judging, machine
 from backend.services.preflight.line import Fix, Line
 from backend.services.studio import Studio
@@ -137,7 +138,7 @@ def _time_line(studio: Studio, project_id: int, nfe: int) -> Line:
     if pace.seconds_per_step is None:
         reason = "No run of this project has been timed yet."
         return Line("Time of drawing", "unknown", reason=reason)
-    return Line("Time of drawing", machine.span(pace.seconds_per_step), reason=pace.by)
+    return Line("Time of drawing", spell(pace.seconds_per_step), reason=pace.by)
 
 
 def _critic_lines(
