@@ -87,14 +87,17 @@ def import_pairs(
         ),
     ],
     pictures: Pictures = None,
+    study: Annotated[
+        int | None, typer.Option(help="Into that study; other kinds of items need one.")
+    ] = None,
     project: Project = "",
     home: Home = None,
 ) -> None:
-    """Import pairs of pictures that wait to be judged.
+    """Import items that wait to be judged: pairs of pictures, or what a study shows.
 
     Ends with code 2 when some rows could not be read.
     """
-    _bring(home, project, file, pictures, "pairs")
+    _bring(home, project, file, pictures, "pairs", study=study)
 
 
 @importing.command("rollouts")
@@ -142,7 +145,7 @@ def _bring(
     with sentences(), opened(home) as studio:
         project_id = _project(studio, project)
         if study is not None:
-            imports.refuse_study(studio, project_id, study, what)
+            imports.refuse_study(studio, project_id, study)
         with sources.opened(file, pictures=pictures, beside=True) as parts:
             how = How(what, form, annotator, study)
             done = imports.bring(studio, project_id, parts, how, say=say)

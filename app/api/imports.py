@@ -173,7 +173,7 @@ async def import_pairs(
     request: Request, studio: StudioDep, project: ProjectDep, filename: Name = ""
 ) -> dict[str, Any]:
     """Import pairs that wait to be judged and wait for it; the body as for labels, each row with
-    "prompt", "image_a" and "image_b"."""
+    "prompt", "image_a" and "image_b". Items of a study come in as a job: POST /imports."""
 
     def taken(path: Path) -> dict[str, Any]:
         with sources.opened(path, name=filename or "the file") as parts:

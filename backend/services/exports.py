@@ -12,7 +12,7 @@ from backend.errors import InputError
 from backend.preferences import formats
 from backend.preferences.formats import Losses, Row
 from backend.services import labels
-from backend.services.labels import JudgedPair
+from backend.services.judged import JudgedPair
 from backend.services.media import sniff
 from backend.services.studio import Studio
 from db import queries
@@ -110,7 +110,7 @@ def save_pictures(
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     for one in _judged(studio, project_id, simulated, implicit, scope):
-        for name in (one.left_media, one.right_media, *one.more):
+        for name in row_of(one).images:
             if any((folder / f"{name}{suffix}").exists() for suffix in SUFFIXES.values()):
                 continue
             data = studio.media.read(name)
@@ -143,14 +143,20 @@ def _judged(
 def row_of(label: JudgedPair) -> Row:
     """Pictures by their address; which of the two was preferred instead of which side."""
     a, b = label.left_media, label.right_media
+    words = label.left_text, label.right_text
     if label.left == "b":
-        a, b = b, a
+        a, b, words = b, a, words[::-1]
+    if words[0]:
+        a = b = ""
     preferred = queries.by_sample(label.choice, label.left)
     return Row(
         prompt=label.prompt,
         image_a=a,
         image_b=b,
         more=list(label.more),
+        text_a=words[0],
+        text_b=words[1],
+        subject=label.subject,
         preferred=cast(formats.Preferred, preferred),
         shown_left=cast(Literal["a", "b"], label.left),
         annotator=label.user,

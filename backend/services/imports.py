@@ -18,7 +18,7 @@ from typing import Any
 from backend.errors import InputError
 from backend.preferences import formats
 from backend.preferences.formats import AUTO, Item
-from backend.services import jobs, sources, studies
+from backend.services import attention, choosing, jobs, sources, studies
 from backend.services.faults import Faults, counted
 from backend.services.files import BrokenFile
 from backend.services.loading import Loader
@@ -118,6 +118,9 @@ def bring(
             if say:
                 say(done, (number + share) / len(parts))
         done.problems[told:] = sorted(done.problems[told:], key=lambda one: int(one["line"]))
+    if how.study_id is not None and done.pairs:
+        attention.add(studio, how.study_id)
+        choosing.request(studio, how.study_id)
     if not done.rows:
         if not done.problems:
             problem = formats.Problem(parts[0].name, 1, "line", f"the file holds no {how.what}")
@@ -184,18 +187,12 @@ def check(what: str, form: str) -> None:
         )
 
 
-def refuse_study(studio: Studio, project_id: int, study_id: int, what: str = LABELS) -> None:
-    """Refuse to bring rows about pictures into a study of texts, or of another project."""
+def refuse_study(studio: Studio, project_id: int, study_id: int) -> None:
+    """Refuse to bring rows into a study of another project."""
     with studio.read() as session:
         study = studies.find(session, study_id)
         if study.project_id != project_id:
             raise InputError(f"The study '{study.name}' belongs to another project; open that one.")
-        if study.kind == "texts" or (study.kind != "images" and what == PAIRS):
-            raise InputError(
-                f"{'Pairs of pictures' if what == PAIRS else 'Labels of pictures'} cannot go into "
-                f"the study '{study.name}', which is of kind '{study.kind}'; make one of kind "
-                "'images'."
-            )
 
 
 # --- what is small enough to be waited for -------------------------------------------------------
@@ -259,7 +256,7 @@ def order(
     """Keep an uploaded file among the media and have a worker import it; returns the job's id."""
     check(how.what, how.form)
     if how.study_id is not None:
-        refuse_study(studio, project_id, how.study_id, how.what)
+        refuse_study(studio, project_id, how.study_id)
     tidy(studio)
     args = {
         "project_id": project_id,

@@ -6,7 +6,7 @@ An undo is a new row that names the label it takes back; which labels stand is d
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from backend.errors import Conflict, InputError, NotFound
 from backend.preferences import studies
 from backend.preferences.studies import StudyConfig
 from backend.services import choosing, handing, pairs, settling, users
+from backend.services.judged import JudgedPair, of
 from backend.services.studio import Studio
 from db import queries
 from db.queries import QUEUE, Scope
@@ -43,45 +44,6 @@ class NewLabel:
     comment: str = ""
     answers: dict[str, Any] = field(default_factory=dict)
     """What else was said: `backend.preferences.studies.Answers`."""
-
-
-@dataclass(frozen=True)
-class JudgedPair:
-    """A current label with its two pictures in the order in which they were seen."""
-
-    label_id: int
-    pair_id: int
-    comparison_id: int | None
-    prompt_id: int
-    prompt: str
-    left_media: str
-    right_media: str
-    left: str
-    """Which sample of the pair was on the left, a or b."""
-    choice: str
-    user_id: int
-    user: str
-    kind: str
-    """person or simulated."""
-    t_shown: float
-    t_answer: float
-    reasons: list[str]
-    comment: str
-    source: str
-    chooser: str
-    propensity: float
-    client_id: str
-    study_id: int | None = None
-    answers: dict[str, Any] = field(default_factory=dict)
-    key: str = ""
-    """What the sender of the pair calls it."""
-    more: tuple[str, ...] = ()
-    """The third and the fourth picture of four."""
-
-    @property
-    def seconds(self) -> float:
-        """How long the annotator looked."""
-        return self.t_answer - self.t_shown
 
 
 def store(studio: Studio, user_id: int, label: NewLabel, *, veiled: bool = False) -> dict[str, Any]:
@@ -200,7 +162,7 @@ def judged(
                 excluded=excluded,
             )
             more = queries.further_media(session, [row.detail for row in page])
-        yield from (_judged(row, more) for row in page)
+        yield from (of(row, more) for row in page)
         if len(page) < PAGE:
             return
         after = page[-1].label_id
@@ -369,33 +331,3 @@ def _check(label: NewLabel) -> None:
 def _check_client_id(client_id: str) -> None:
     if not 1 <= len(client_id) <= LONGEST_ID or not client_id.isprintable():
         raise InputError("client_id needs 1 to 100 printable characters, made anew for each label.")
-
-
-def _judged(row: queries.Judgement, more: Mapping[int, str]) -> JudgedPair:
-    on_left = row.shown_left == "a"
-    return JudgedPair(
-        label_id=row.label_id,
-        pair_id=row.pair_id,
-        comparison_id=row.comparison_id,
-        prompt_id=row.prompt_id,
-        prompt=row.prompt,
-        left_media=row.media_a if on_left else row.media_b,
-        right_media=row.media_b if on_left else row.media_a,
-        left=row.shown_left,
-        choice=row.choice,
-        user_id=row.user_id,
-        user=row.user,
-        kind=row.kind,
-        t_shown=row.t_shown,
-        t_answer=row.t_answer,
-        reasons=row.reasons,
-        comment=row.comment,
-        source=row.source,
-        chooser=row.chooser,
-        propensity=row.propensity,
-        client_id=row.client_id,
-        study_id=row.study_id,
-        answers=row.answers,
-        key=row.detail.get("key", ""),
-        more=tuple(more[sample] for sample in row.detail.get("more", [])),
-    )

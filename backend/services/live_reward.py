@@ -21,7 +21,7 @@ from backend.rewards._live import Live
 from backend.rewards._posterior import Labels
 from backend.rewards.interface import Floats, Ints
 from backend.services import jobs, labels
-from backend.services.labels import JudgedPair
+from backend.services.judged import JudgedPair
 from backend.services.studio import Studio
 from db import choosing as queries
 

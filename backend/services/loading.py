@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from backend.errors import EnvironmentProblem, InputError
 from backend.preferences.formats import PairRow, Row
-from backend.preferences.formats._rows import RANKED, RATED
-from backend.services import labels, placing, row_faults, settling, studies, users
+from backend.services import judgement_rows, labels, placing, row_faults, settling, studies, users
+from backend.services.judgement_rows import Judged, Media
 from backend.services.media import HASH, checked_picture
 from backend.services.pictures import NoPictures, Pictures
-from backend.services.placing import Added, Key, Picture, Placed
+from backend.services.placing import Added, Picture, Placed
 from backend.services.studio import Studio
-from db import queries
-from db.tables import Label, Pair, Prompt, Sample, Study
+from db.tables import Sample, Study
 
 ROWS = 500
 BYTES = 64_000_000
@@ -39,12 +39,8 @@ R = TypeVar("R")
 
 Tell = Callable[[int, str, str], None]
 """Told of a fault: line, column, reason."""
-Media = tuple[str, ...]
-"""The hashes of a row's pictures; of one picture the same twice."""
 Named = tuple[int, Row, Media]
 """A row with its line and its pictures."""
-Judged = tuple[int, Row, Media, int, str]
-"""The same with its user and its id."""
 Look = tuple[bytes, Picture] | InputError
 """A picture as it will be kept, or why it will not."""
 
@@ -63,6 +59,8 @@ class Loader:
         self._kind = "images" if study_id is None else _kind_of(studio, study_id)
         self._rows: list[tuple[int, PairRow, Media]] = []
         self._raw: dict[str, bytes] = {}
+        self._texts: dict[str, Picture] = {}
+        """The words of this batch."""
         self._num_bytes = 0
         self._known: dict[str, Picture] = {}
 
@@ -77,14 +75,15 @@ class Loader:
 
     def take(self, line: int, row: PairRow, tell: Tell) -> None:
         """Read a row's pictures and keep it for the batch, or tell what is wrong with it."""
+        if self._kind == "texts" and isinstance(row, Row) and row.may_be_text:
+            row = replace(row, text_a=row.image_a, text_b=row.image_b, image_a="", image_b="")
         fault = row_faults.of_row(row, self._kind, self.somebody)
         if fault:
             tell(line, *fault)
             return
         blobs = row.blobs if isinstance(row, Row) else {}
-        keys = []
-        more = [("more", name) for name in row.more]
-        for side, name in (("image_a", row.image_a), ("image_b", row.image_b), *more):
+        keys = [self._text(text) for text in (row.text_a, row.text_b) if text]
+        for side, name in judgement_rows.pictured(row):
             try:
                 keys.append(self._read(name, blobs.get(name)))
             except InputError as error:
@@ -109,7 +108,8 @@ class Loader:
                 sound.append((line, row))
                 named.append(tuple(self._picture(key, fresh).media for key in keys))
         self._keep(fresh, {key for _line, _row, keys in rows for key in keys})
-        return self._stored(sound, named, tell)
+        added, self._texts = self._stored(sound, named, tell), {}
+        return added
 
     # --- looking ---------------------------------------------------------------------------------
 
@@ -126,11 +126,19 @@ class Loader:
             if found:
                 self._remember(key, found)
                 return key
-            data = self.pictures.read(name)
+            data = self._bytes(name)
         if key not in self._raw and key not in self._known:
             self._raw[key] = data
             self._num_bytes += len(data)
         return key
+
+    def _text(self, text: str) -> str:
+        """The key of a text in this batch."""
+        media = hashlib.sha256(text.encode()).hexdigest()
+        if media not in self._texts:
+            self._texts[media] = Picture(media, 0, 0, text=text)
+            self._num_bytes += len(text)
+        return media
 
     def _of_studio(self, name: str) -> Picture | None:
         """The picture of this studio with that hash."""
@@ -140,6 +148,12 @@ class Loader:
         with self.studio.read() as session:
             found = session.execute(asked.limit(1)).one_or_none()
         return Picture(*found) if found else None
+
+    def _bytes(self, name: str) -> bytes:
+        """Those of a picture beside the rows, or of one that texts here are about."""
+        if self._kind == "texts" and HASH.fullmatch(name) and self.studio.media.exists(name):
+            return self.studio.media.read(name)
+        return self.pictures.read(name)
 
     def _looked_at(self, raw: dict[str, bytes]) -> dict[str, Look]:
         def look(key: str) -> Look:
@@ -155,16 +169,21 @@ class Loader:
     def _picture(self, key: str, fresh: dict[str, Look]) -> Picture:
         if key in self._known:
             return self._known[key]
+        if key in self._texts:
+            return self._texts[key]
         found = fresh[key]
         assert not isinstance(found, InputError), "faulty pictures were told before"
         return found[1]
 
     def _fault_of_pictures(self, keys: Media, fresh: dict[str, Look]) -> tuple[str, str] | None:
-        for side, key in zip(("image_a", "image_b", "more", "more"), keys, strict=False):
+        sides = ("image_a", "image_b", "more", "more")
+        if self._kind == "texts":
+            sides = ("text_a", "text_b", "subject", "")
+        for side, key in zip(sides, keys, strict=False):
             found = fresh.get(key)
             if isinstance(found, InputError):
                 return side, str(found).removesuffix(".")
-        if self._kind != "single" and (
+        if self._kind not in ("single", "texts") and (
             self._picture(keys[0], fresh).media == self._picture(keys[1], fresh).media
         ):
             return "image_b", "is the same picture as image_a"
@@ -196,7 +215,7 @@ class Loader:
     # --- writing ---------------------------------------------------------------------------------
 
     def _stored(self, sound: list[tuple[int, PairRow]], named: list[Media], tell: Tell) -> Added:
-        known = {picture.media: picture for picture in self._known.values()}
+        known = {one.media: one for one in (*self._known.values(), *self._texts.values())}
         added = Added()
         with self.studio.write() as session:
             self.studio.store.serialise(session, "import", self.project_id)
@@ -235,7 +254,7 @@ class Loader:
         placed, added = self._laid(session, rows_of, known, source)
         now = time.time()
         fresh = [
-            _label(row, media, who, label_id, place, now)
+            judgement_rows.label(row, media, who, label_id, place, now)
             for (_line, row, media, who, label_id), place in zip(ready, placed, strict=True)
         ]
         if fresh:
@@ -265,19 +284,22 @@ class Loader:
         people: dict[tuple[str, str], int | InputError] = {}
         given = []
         for line, row, media in rows:
-            who = (row.annotator or self.somebody, _kind(row))
+            who = (row.annotator or self.somebody, judgement_rows.kind(row))
             if who not in people:
                 people[who] = _annotator(session, *who)
             user = people[who]
             if isinstance(user, InputError):
                 tell(line, "annotator", str(user).removesuffix("."))
             else:
-                given.append((line, row, media, user, row.id or _made_id(row, *media)))
-        seen = _contents(session, given)
+                given.append(
+                    (line, row, media, user, row.id or judgement_rows.made_id(row, *media))
+                )
+        seen = judgement_rows.contents(session, given)
         already, ready = 0, []
         for line, row, media, user, label_id in given:
             mine = (user, label_id)
-            key = (self.project_id, placing.key(row.prompt, *media))
+            shown = media[:2] if row.is_text else media  # not the picture texts are about
+            key = (self.project_id, placing.key(row.prompt, *shown))
             if mine not in seen:
                 seen[mine] = key
                 ready.append((line, row, media, user, label_id))
@@ -295,10 +317,6 @@ def _shared(work: Callable[[list[T]], list[R]], things: list[T]) -> list[R]:
         return [done for part in pool.map(work, handfuls) for done in part]
 
 
-def _kind(row: Row) -> str:
-    return placing.IMPLICIT if row.implicit else "simulated" if row.simulated else "person"
-
-
 def _annotator(session: Session, name: str, kind: str) -> int | InputError:
     try:
         return users.annotator(session, name, kind)
@@ -306,81 +324,6 @@ def _annotator(session: Session, name: str, kind: str) -> int | InputError:
         return error
 
 
-def _made_id(row: Row, *media: str) -> str:
-    """An id for a row without one: the same judgement, brought in again, has the same."""
-    chosen = {"a": media[0], "b": media[1]}.get(row.preferred, row.preferred)
-    if row.preferred in (RATED, RANKED):
-        said = [row.answers.get(name) for name in ("rating", "checklist")]
-        chosen = str([*said, *(media[place] for place in _places(row))])
-    content = "\n".join([*sorted(media), chosen, str(row.t_answer), row.prompt])
-    return f"import/{hashlib.sha256(content.encode()).hexdigest()[:32]}"
-
-
-def _contents(session: Session, given: Iterable[Judged]) -> dict[tuple[int, str], tuple[int, Key]]:
-    """(user, client id) → project and content of the pair of those judgements that are here."""
-    people = sorted({one[3] for one in given})
-    a, b = aliased(Sample), aliased(Sample)
-    found: dict[tuple[int, str], tuple[int, Key]] = {}
-    for some in queries.batches({one[4] for one in given}):
-        rows = session.execute(
-            select(
-                Label.user_id,
-                Label.client_id,
-                Pair.project_id,
-                Prompt.text,
-                a.media,
-                b.media,
-                Pair.detail,
-            )
-            .join(Pair, Pair.id == Label.pair_id)
-            .join(Prompt, Prompt.id == Pair.prompt_id)
-            .join(a, a.id == Pair.sample_a_id)
-            .join(b, b.id == Pair.sample_b_id)
-            .where(Label.user_id.in_(people), Label.client_id.in_(some))
-        ).all()
-        more = queries.further_media(session, [row[-1] for row in rows])
-        for who, label_id, project_id, *content, detail in rows:
-            further = [more[sample] for sample in detail.get("more", [])]
-            found[who, label_id] = (project_id, placing.key(*content, *further))
-    return found
-
-
-def _places(row: Row) -> list[int]:
-    """Which of four are the best and the worst, from 0; of one picture nothing."""
-    return ["abcd".index(row.answers[name]) for name in ("best", "worst") if name in row.answers]
-
-
 def _kind_of(studio: Studio, study_id: int) -> str:
     with studio.read() as session:
         return studies.find(session, study_id).kind
-
-
-def _label(
-    row: Row, media: Media, user_id: int, client_id: str, place: placing.Placed, now: float
-) -> dict[str, Any]:
-    """A row as the store has it: sides instead of letters, in the order of the pair."""
-    is_turned = len(media) == 2 and media[0] != place.media[0]
-    left = queries.OTHER[row.shown_left] if is_turned else row.shown_left
-    answers = dict(row.answers)
-    if row.preferred == RANKED:
-        letters = ("abcd"[place.media.index(media[at])] for at in _places(row))
-        answers |= dict(zip(("best", "worst"), letters, strict=True))
-    choice: str = row.preferred
-    if choice in ("a", "b"):
-        choice = "left" if choice == row.shown_left else "right"
-    return {
-        "pair_id": place.pair_id,
-        "user_id": user_id,
-        "client_id": client_id,
-        "choice": choice,
-        "shown_left": left,
-        "t_shown": row.t_shown or row.t_answer or now,
-        "t_answer": row.t_answer or now,
-        "reasons": list(row.reasons),
-        "comment": row.comment,
-        "answers": answers,
-        "chooser": row.chooser,
-        "propensity": row.propensity,
-        # When it was given, as far as is known: Today counts what was judged today by this.
-        "created_at": min(row.t_answer or now, now),
-    }

@@ -1,7 +1,8 @@
 """Where the rows of an imported file go in a project: the pair of each, found again or made.
 
-A pair is known by its content, its prompt and its pictures in any order. Prompts that no set of
-the project has go into a set of their own; pictures from outside hang on a policy that cannot draw.
+A pair is known by its content, its prompt and its pictures in any order; two texts too, and by the
+picture they are about where the row names one. Prompts that no set of the project has go into a set
+of their own; what comes from outside hangs on a policy that cannot draw.
 """
 
 from __future__ import annotations
@@ -23,20 +24,23 @@ SET = "imported"
 """The prompt set that takes prompts which the project does not have."""
 
 Content = tuple[str, ...]
-"""A prompt and the hashes of its pictures: two, one that stands there twice, or four."""
+"""A prompt and the hashes of its pictures: two, one that stands there twice, or four. Of texts
+those of the words, and of the picture they are about if there is one."""
 Key = tuple[str, ...]
 """The same with the hashes in their order: whichever picture is called a."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that a row names, by the hash under which the studio has it or will have it."""
+    """A picture that a row names, by the hash under which the studio has it or will have it; or a
+    text, by the hash of its words."""
 
     media: str
     width: int
     height: int
     num_bytes: int = 0
     """Of a picture that is not here yet."""
+    text: str | None = None
 
 
 @dataclass
@@ -89,7 +93,10 @@ def lay(
     fresh = {one: row[1:] for one, row in zip(keys, rows, strict=True) if one not in found}
     if fresh:
         of_prompt = prompt_ids(session, project_id, [one[0] for one in fresh], added)
-        wanted = {(of_prompt[one[0]], name) for one in fresh for name in one[1:]}
+        parted = {one: _parted(media, pictures) for one, media in fresh.items()}
+        wanted = {
+            (of_prompt[one[0]], name) for one, (names_, _) in parted.items() for name in names_
+        }
         sample_ids = _samples(session, project_id, wanted, pictures, added)
         made = [
             {
@@ -103,10 +110,12 @@ def lay(
                 "study_id": study_id,
                 "overlap": 1 if study is None else int(study.config["overlap"]),
                 "detail": _detail(
-                    called.get(one, ""), [sample_ids[of_prompt[one[0]], name] for name in media[2:]]
+                    called.get(one, ""),
+                    [sample_ids[of_prompt[one[0]], name] for name in media[2:]],
+                    subject,
                 ),
             }
-            for one, media in fresh.items()
+            for one, (media, subject) in parted.items()
         ]
         added.pairs = len(made)
         for pair_id, (one, media) in zip(pairs.add(session, made), fresh.items(), strict=True):
@@ -116,9 +125,15 @@ def lay(
     return [found[one] for one in keys], added
 
 
-def _detail(name: str, more: list[int]) -> dict[str, Any]:
-    found: dict[str, Any] = {"key": name} if name else {}
-    return {**found, "more": more} if more else found
+def _detail(name: str, more: list[int], subject: str) -> dict[str, Any]:
+    found = {"key": name, "more": more, "subject": subject}
+    return {part: value for part, value in found.items() if value}
+
+
+def _parted(media: Content, pictures: dict[str, Picture]) -> tuple[Content, str]:
+    """What stands there to be judged, and the picture that texts are about, or nothing."""
+    is_text = media[0] in pictures and pictures[media[0]].text is not None
+    return (media[:2], "".join(media[2:])) if is_text else (media, "")
 
 
 def key(prompt: str, *media: str) -> Key:
@@ -129,14 +144,19 @@ def key(prompt: str, *media: str) -> Key:
 def _pairs(
     session: Session, project_id: int, media: Iterable[str], study_id: int | None
 ) -> dict[Key, Placed]:
-    """Pairs of these pictures by their content."""
-    return {
-        key(prompt, *of_pair): Placed(pair_id, tuple(of_pair))
-        for some in queries.batches(media)
-        for pair_id, prompt, of_pair in queries.pairs_of_pictures(
-            session, project_id, some, study_id
-        )
-    }
+    """Pairs of these pictures by their content; of texts about a picture also without it, where no
+    others are about none: a row that names no picture may come from a format without a place for
+    it."""
+    found: dict[Key, Placed] = {}
+    about: dict[Key, Placed] = {}
+    for some in queries.batches(media):
+        there = queries.pairs_of_pictures(session, project_id, some, study_id)
+        for pair_id, prompt, of_pair, subject in there:
+            if subject:
+                about.setdefault(key(prompt, *of_pair), Placed(pair_id, tuple(of_pair)))
+                of_pair = [*of_pair, subject]
+            found[key(prompt, *of_pair)] = Placed(pair_id, tuple(of_pair))
+    return about | found
 
 
 def prompt_ids(
@@ -188,11 +208,12 @@ def _samples(
             "media": name,
             "width": pictures[name].width,
             "height": pictures[name].height,
+            "text": pictures[name].text,
             "settings": {"source": "import"},
         }
         for prompt_id, name in absent
     ]
-    added.pictures = len(made)
+    added.pictures = sum(row["text"] is None for row in made)
     return found | dict(zip(absent, _inserted(session, Sample, made), strict=True))
 
 

@@ -49,6 +49,8 @@ class Judgement(NamedTuple):
     study_id: int | None
     answers: dict[str, Any]
     detail: dict[str, Any]
+    text_a: str | None = None
+    text_b: str | None = None
 
 
 def judgements(
@@ -95,6 +97,8 @@ def judgements(
             Pair.study_id,
             Label.answers,
             Pair.detail,
+            left.text,
+            right.text,
         )
         # "+ 0": labels are walked by their id, page after page, and never sorted for each page,
         # as they are when a planner comes to them by their pairs or their annotators.

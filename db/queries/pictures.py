@@ -63,9 +63,9 @@ def pairs_with_counts(
 
 def pairs_of_pictures(
     session: Session, project_id: int, media: Sequence[str], study_id: int | None = None
-) -> list[tuple[int, str, list[str]]]:
-    """(pair, prompt, its pictures a, b and further ones) of the queue's pairs, weak ones too, or of
-    a study's, whose picture a is one of these, the oldest last."""
+) -> list[tuple[int, str, list[str], str]]:
+    """(pair, prompt, its pictures a, b and further ones, what texts are about) of the queue's
+    pairs, weak ones too, or of a study's, whose picture a is one of these, the oldest last."""
     a, b = aliased(Sample), aliased(Sample)
     rows = session.execute(
         select(Pair.id, Prompt.text, a.media, b.media, Pair.detail)
@@ -82,7 +82,12 @@ def pairs_of_pictures(
     ).all()
     more = further_media(session, [row[4] for row in rows])
     return [
-        (pair_id, text, [of_a, of_b, *(more[sample] for sample in detail.get("more", []))])
+        (
+            pair_id,
+            text,
+            [of_a, of_b, *(more[sample] for sample in detail.get("more", []))],
+            detail.get("subject", ""),
+        )
         for pair_id, text, of_a, of_b, detail in rows
     ]
 

@@ -33,7 +33,7 @@ export async function mount(main, page) {
   const items = itemsPart(id, study.kind, page, (item) => view.show(item), (now) => { study = now; draw(); });
   const far = el("section", { class: "sec", "data-testid": "study-progress", "aria-label": "How far it is" });
   const form = settings({ study, spec, choosers, people, onchange: (config) => view.ask(config), onstate: drawBar, onsaved: saved });
-  const data = dataSections(study, formats, () => Promise.all([refresh(), items.load()]));
+  const data = dataSections(study, formats, () => Promise.all([refresh(), items.load()]), Number(page.query.get("import")) || 0);
   fill(main, bar, trouble, el("div", { class: "panes study" }, form.node,
     el("section", { class: "pane scroll study-mid", "aria-label": "As people see it" }, view.node, items.node),
     el("aside", { class: "pane scroll", "aria-label": "How far it is, and its data" }, far, sources(), data.nodes)));

@@ -1,5 +1,6 @@
 /** More items for a study: of what runs drew, step by step, of what was imported, all of it or the prompts of one set. */
 import { api, button, dialog, el, fill, fmt, live, note } from "/static/js/lib.js";
+import { fits } from "/static/js/study_parts.js";
 
 const MANY = 8;
 const MAKES = { images: "every two different pictures of a prompt make an item", texts: "every two texts of a prompt make an item", single: "every picture makes an item", best_worst: "four pictures of a prompt, drawn by chance, make an item" };
@@ -9,8 +10,7 @@ export async function pickItems(id, kind) {
   const loaded = await Promise.all([api("studies/sources"), api("prompt-sets")]).catch((error) => error);
   return dialog("Add items", (close) => {
     if (loaded instanceof Error) return [note("There is nothing to pick from", loaded.message)];
-    const fits = (source) => (kind === "texts" ? source.texts : source.samples - source.texts);
-    const [sources, sets] = [loaded[0].filter((source) => fits(source) > 0), loaded[1]];
+    const [sources, sets] = [loaded[0].filter((source) => fits(source, kind) > 0), loaded[1]];
     const chosen = new Set();
     const list = el("div", { class: "pick-list short", style: "margin-top:8px", role: "group", "aria-label": "Whose pictures" });
     const said = el("div", { role: "status" });
@@ -20,14 +20,14 @@ export async function pickItems(id, kind) {
     draw();
     return [el("p", { class: "meta muted" }, `Of what is there: ${MAKES[kind]}. Items that the study has are not made again.`), sources.length > MANY && find, list,
       el("div", { class: "field", style: "margin-top:12px" }, el("label", { for: "add-set" }, "Prompts of"), of), said,
-      el("p", { class: "meta muted" }, "Pictures in a folder or an archive come in by Import on this page."), el("div", { class: "row dialog-f" }, el("span", { class: "grow" }), button("Cancel", { onclick: () => close() }), go)];
+      el("p", { class: "meta muted help" }, "Pictures in a folder or an archive come in by Import on this page."), el("div", { class: "row dialog-f" }, el("span", { class: "grow" }), button("Cancel", { onclick: () => close() }), go)];
 
     function draw() {
       const shown = sources.filter((source) => source.name.toLowerCase().includes(find.value.toLowerCase()));
       fill(list, shown.map((source) => el("label", { class: "pick", "data-testid": "add-source", "data-policy": source.policy_id }, el("input", { type: "checkbox", checked: chosen.has(source.policy_id), onchange: (e) => {
         if (e.target.checked) chosen.add(source.policy_id); else chosen.delete(source.policy_id);
         go.disabled = !chosen.size;
-      } }), el("span", { class: "clip", translate: "no" }, source.name), el("span", { class: "meta faint nowrap" }, source.run_id ? `run ${source.run_id}, step ${source.step} · ` : source.draws ? "" : "imported · ", fmt.count(fits(source), kind === "texts" ? "text" : "picture")))),
+      } }), el("span", { class: "clip", translate: "no" }, source.name), el("span", { class: "meta faint nowrap" }, source.run_id ? `run ${source.run_id}, step ${source.step} · ` : source.draws ? "" : "imported · ", fmt.count(fits(source, kind), kind === "texts" ? "text" : "picture")))),
       !shown.length && el("p", { class: "sec muted" }, sources.length ? "None is called that." : "Nothing was drawn or imported yet."));
     }
 

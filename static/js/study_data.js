@@ -1,13 +1,14 @@
 /** A study's data: out in any format, with what it has no place for; in from a file, with every row that cannot be read. */
 import { api, button, el, fill, fmt, note } from "/static/js/lib.js";
 import { watchJob } from "/static/js/jobs.js";
+import { ROWS } from "/static/js/study_parts.js";
 import { upload } from "/static/js/upload.js";
 
 const SHOWN = 100;
 
-/** @param {any} study @param {any[]} formats of /labels/formats @param {() => any} onimported
+/** @param {any} study @param {any[]} formats of /labels/formats @param {() => any} onimported @param {number} [importing] job that is at it
  * @returns {{nodes: HTMLElement[], close: () => void}} */
-export function dataSections(study, formats, onimported) {
+export function dataSections(study, formats, onimported, importing) {
   let stop = () => {};
   return { nodes: [out(), into()], close: () => stop() };
 
@@ -41,7 +42,7 @@ export function dataSections(study, formats, onimported) {
   }
 
   function into() {
-    const what = el("select", { class: "sel", id: "import-what", "data-testid": "import-what" }, el("option", { value: "pairs" }, "Pairs to be judged"), el("option", { value: "labels" }, "Labels, with their pairs"));
+    const what = el("select", { class: "sel", id: "import-what", "data-testid": "import-what" }, el("option", { value: "pairs" }, "Items to be judged"), el("option", { value: "labels" }, "Labels, with their items"));
     const format = el("select", { class: "sel", id: "import-format", "data-testid": "import-format" }, el("option", { value: "auto" }, "As its columns say"), formats.map((one) => el("option", { value: one.name }, one.title)));
     const formatField = el("div", { class: "field" }, el("label", { for: "import-format" }, "Format"), format);
     const file = el("input", { type: "file", class: "file", "aria-label": "File to import", "data-testid": "import-file", onchange: () => { go.disabled = !file.files.length; } });
@@ -49,7 +50,8 @@ export function dataSections(study, formats, onimported) {
     const go = button("Import", { testid: "import-go", disabled: true, onclick: begin });
     what.addEventListener("change", () => { formatField.hidden = what.value === "pairs"; });
     formatField.hidden = true;
-    return el("section", { class: "sec", "aria-label": "Import" }, el("div", { class: "sec-h" }, el("h2", null, "Import")), el("div", { class: "stack" }, el("p", { class: "meta muted" }, "A file of rows, or a ZIP of rows and pictures. The same file again adds nothing."),
+    if (importing) watch(importing);
+    return el("section", { class: "sec", "aria-label": "Import" }, el("div", { class: "sec-h" }, el("h2", null, "Import")), el("div", { class: "stack" }, el("p", { class: "meta muted" }, "A file of rows, or a ZIP of rows and pictures. The same file again adds nothing. ", el("b", { class: "strong" }, "An item: "), el("code", { class: "mono row-like", translate: "no" }, ROWS[study.kind])),
       el("div", { class: "field" }, el("label", { for: "import-what" }, "It holds"), what), formatField, file, el("div", { class: "row" }, go), host));
 
     async function begin() {

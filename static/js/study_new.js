@@ -1,10 +1,11 @@
 /** A new study: pick what is judged, pick what is asked, start. All else can be changed on its own page. */
-import { api, button, el, fill, fmt, icon, live, note } from "/static/js/lib.js";
-import { KINDS, sourceText, workText, SECONDS } from "/static/js/study_parts.js";
+import { api, button, el, fill, fmt, kept, live, note } from "/static/js/lib.js";
+import { KINDS, ROWS, fits, sourceText, workText, SECONDS } from "/static/js/study_parts.js";
+import { upload } from "/static/js/upload.js";
 
 const MOST_DRAWN = 12;
 const MANY = 8;
-const MODES = { draw: ["New pictures", "Each checkpoint draws the same prompts from the same noise."], there: ["Pictures there are", "Every picture these have drawn, prompt by prompt."] };
+const MODES = { draw: ["New pictures", "Each checkpoint draws the same prompts from the same noise."], there: ["Pictures there are", "Every picture these have drawn, prompt by prompt."], file: ["A file", "A file of rows, or a ZIP of rows and the pictures they name."] };
 
 /** @param {HTMLElement} host @param {any} page */
 export async function newStudy(host, page) {
@@ -17,42 +18,53 @@ export async function newStudy(host, page) {
   const number = el("input", { class: "inp num", id: "n-num", type: "text", inputmode: "numeric", value: "50", "data-testid": "num-prompts", autocomplete: "off", oninput: drawFoot });
   const part = { list: el("div", { class: "pick-list", role: "group", "aria-label": "What is judged" }), how: el("p", { class: "meta muted" }), prompts: el("div", { class: "sec" }, el("div", { class: "two-one" },
     el("div", { class: "field" }, el("label", { for: "n-set" }, "Prompts of"), prompts), el("div", { class: "field" }, el("label", { for: "n-num" }, "At most"), number))),
-  templates: el("div", { role: "group", "aria-label": "What is asked" }), foot: el("div", { class: "start-foot" }), mode: el("div", { class: "seg", role: "group", "aria-label": "Where the pictures come from" }) };
+  templates: el("div", { role: "group", "aria-label": "What is asked" }), foot: el("div", { class: "start-foot" }), mode: el("div", { class: "seg", role: "group", "aria-label": "Where the items come from" }), find: el("div", { style: "margin-top:8px" }) };
   const find = el("input", { class: "inp", type: "search", placeholder: "Find a checkpoint", "aria-label": "Find a checkpoint", oninput: () => { state.find = find.value.toLowerCase(); drawList(); } });
+  fill(part.find, find);
+  const file = el("input", { type: "file", class: "file", "aria-label": "File of items", "data-testid": "study-file", onchange: drawFoot });
   const said = el("div", { role: "status" });
   fill(host, el("div", { class: "pane-h" }, el("h2", null, "New study")), el("div", { class: "scroll grow-y" },
-    el("div", { class: "sec" }, el("div", { class: "row" }, part.mode), el("div", { style: "margin-top:8px" }, part.how), sources.length > MANY && el("div", { style: "margin-top:8px" }, find)), part.list, part.prompts, el("div", { class: "rec-h" }, "What is asked"), part.templates), part.foot);
+    el("div", { class: "sec" }, el("div", { class: "row" }, part.mode), el("div", { style: "margin-top:8px" }, part.how), sources.length > MANY && part.find), part.list, part.prompts, el("div", { class: "rec-h" }, "What is asked"), part.templates), part.foot);
   draw();
 
   function draw() {
     fill(part.mode, Object.entries(MODES).map(([mode, [word]]) => el("button", { type: "button", "aria-pressed": String(state.mode === mode), "data-testid": `mode-${mode}`, onclick: () => { state.mode = mode; state.chosen.clear(); draw(); } }, word)));
     part.how.textContent = MODES[state.mode][1];
     part.prompts.hidden = state.mode !== "draw";
-    drawList();
+    part.find.hidden = state.mode === "file";
     drawTemplates();
+    drawList();
   }
 
+  const kind = () => templates.find((one) => one.name === state.template).kind;
+
   /** Sources that can stand in this study. */
-  function fitting() { return sources.filter((source) => (state.mode === "draw" ? source.draws : source.samples > 0)); }
+  function fitting() { return sources.filter((source) => (state.mode === "draw" ? source.draws : fits(source, kind()) > 0)); }
 
   function drawList() {
+    for (const id of state.chosen) if (!fitting().some((source) => source.policy_id === id)) state.chosen.delete(id);
+    if (state.mode === "file") {
+      fill(part.list, el("div", { class: "sec stack" }, file, el("p", { class: "meta muted" }, "One row an item:"), el("code", { class: "mono row-like", translate: "no", "data-testid": "row-like" }, ROWS[kind()])));
+      drawFoot();
+      return;
+    }
     const shown = fitting().filter((source) => source.name.toLowerCase().includes(state.find));
     fill(part.list, shown.map((source) => el("label", { class: "pick", "data-testid": "source", "data-policy": source.policy_id },
       el("input", { type: "checkbox", checked: state.chosen.has(source.policy_id), onchange: (e) => {
         if (e.target.checked) state.chosen.add(source.policy_id); else state.chosen.delete(source.policy_id);
         drawFoot();
-      } }), el("span", { class: "clip", translate: "no" }, source.name), el("span", { class: "meta faint nowrap" }, state.mode === "there" ? `${fmt.count(source.samples, "picture")}` : sourceText(source)))),
-    !shown.length && el("p", { class: "sec muted" }, state.find ? "None is called that." : state.mode === "draw" ? ["No model yet. ", el("a", { class: "link", href: "/" }, "Load the demo"), ", or add one by the API."] : "No pictures yet. Have some drawn on Prompts, or import them."));
+      } }), el("span", { class: "clip", translate: "no" }, source.name), el("span", { class: "meta faint nowrap" }, state.mode === "there" ? fmt.count(fits(source, kind()), kind() === "texts" ? "text" : "picture") : sourceText(source)))),
+    !shown.length && el("p", { class: "sec muted" }, state.find ? "None is called that." : state.mode === "draw" ? ["No model yet. ", el("a", { class: "link", href: "/" }, "Load the demo"), ", or add one by the API."] : kind() === "texts" ? "No texts yet. They come in by a file." : "No pictures yet. Have some drawn on Prompts, or import them."));
     drawFoot();
   }
 
   function drawTemplates() {
-    const offered = templates.filter((template) => state.mode === "there" || template.kind !== "texts");
+    const offered = templates.filter((template) => state.mode !== "draw" || template.kind !== "texts");
     if (!offered.some((template) => template.name === state.template)) state.template = offered[0].name;
     fill(part.templates, offered.map((template) => el("button", { type: "button", class: "rec", "aria-pressed": String(template.name === state.template), "data-testid": "template", "data-template": template.name, onclick: () => {
       state.template = template.name;
       for (const other of part.templates.children) other.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (other).dataset.template === state.template));
-      drawFoot();
+      drawList();
     } }, kindSign(template.kind), el("span", null, el("b", null, template.title), el("span", { class: "meta muted" }, template.summary)))));
     drawFoot();
   }
@@ -66,6 +78,7 @@ export async function newStudy(host, page) {
 
   /** What is still missing, or nothing. */
   function fault(template) {
+    if (state.mode === "file") return file.files.length ? "" : "Choose a file.";
     if (!fitting().length) return "Nothing to judge yet.";
     if (!state.chosen.size) return state.mode === "draw" && template.kind === "images" ? "Pick two checkpoints." : "Pick what is judged.";
     if (state.mode === "there") return "";
@@ -78,9 +91,10 @@ export async function newStudy(host, page) {
 
   /** What it will take, before anything is drawn. */
   function plan({ kind, config }) {
+    if (state.mode === "file") return `Its rows make the items; each is judged by ${config.overlap}.`;
     if (state.mode === "there") {
       const chosen = sources.filter((source) => state.chosen.has(source.policy_id));
-      return `${fmt.count(chosen.reduce((sum, source) => sum + source.samples, 0), "picture")} make its items; each is judged by ${config.overlap}.`;
+      return `${fmt.count(chosen.reduce((sum, source) => sum + fits(source, kind), 0), kind === "texts" ? "text" : "picture")} make its items; each is judged by ${config.overlap}.`;
     }
     const set = sets.find((one) => one.id === Number(prompts.value));
     const n = Math.min(Number(number.value), set.num_prompts);
@@ -91,15 +105,30 @@ export async function newStudy(host, page) {
   }
 
   async function begin(template) {
-    const drawn = state.mode === "draw";
-    const body = { kind: template.kind, config: template.config, ...(drawn ? { policy_ids: [...state.chosen], prompt_set_id: Number(prompts.value), num_prompts: Number(number.value) } : { from_policies: [...state.chosen] }) };
+    const of = { draw: { policy_ids: [...state.chosen], prompt_set_id: Number(prompts.value), num_prompts: Number(number.value) }, there: { from_policies: [...state.chosen] }, file: { name: file.files[0]?.name.replace(/\.[^.]*$/, "") } };
+    const body = { kind: template.kind, config: template.config, ...of[state.mode] };
     fill(said);
     try {
       const made = await api("studies", { body });
       live("The study is made.");
-      page.go(`/studies/${made.id}`);
+      if (state.mode === "file") await send(made);
+      else page.go(`/studies/${made.id}`);
     } catch (error) {
       fill(said, note("The study was not made", error.message));
+    }
+  }
+
+  /** The file to the study that was made of it; its page says what came in. */
+  async function send(made) {
+    const given = file.files[0];
+    const bar = el("b", { style: "width:0" });
+    const sending = upload(`imports?${new URLSearchParams({ what: "pairs", filename: given.name, study_id: String(made.id) })}`, given, (share) => { bar.style.width = `${100 * share}%`; });
+    fill(part.foot, el("div", { class: "job" }, el("b", { class: "strong" }, `Sending ${kept(given.name)}`), el("span", { class: "meter go" }, bar), el("div", { class: "row" }, el("span", { class: "grow" }), button("Stop", { kind: "quiet", size: "sm", icon: "stop", onclick: sending.stop }))), said);
+    try {
+      page.go(`/studies/${made.id}?import=${(await sending.done).job_id}`);
+    } catch (error) {
+      drawFoot();
+      fill(said, note("The study is made, its file did not come in", error.message, { actions: [el("a", { class: "btn sm", href: `/studies/${made.id}` }, "Open the study")] }));
     }
   }
 }

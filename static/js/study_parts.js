@@ -4,6 +4,11 @@ import { meter } from "/static/js/views.js";
 
 export const KINDS = { images: "two pictures", texts: "two texts", single: "one picture", best_worst: "four pictures" };
 export const SECONDS = 6;
+/** One row of a file of items, as it must be for a kind. */
+export const ROWS = { images: '{"prompt": "a red fox", "image_a": "1.png", "image_b": "2.png"}', texts: '{"prompt": "Describe it", "text_a": "A fox.", "text_b": "A red fox.", "subject": "1.png"}', single: '{"prompt": "a red fox", "image": "1.png"}', best_worst: '{"prompt": "a red fox", "images": ["1.png", "2.png", "3.png", "4.png"]}' };
+
+/** Samples of a source that can stand in a study of a kind. @param {any} source of /studies/sources @param {string} kind */
+export const fits = (source, kind) => (kind === "texts" ? source.texts : source.samples - source.texts);
 
 /** Sign, word and colour. @param {any} study */
 export function studyPill(study) {

@@ -8,16 +8,13 @@ import re
 from dataclasses import dataclass
 
 import pytest
-import sqlalchemy as sa
 from playwright.sync_api import expect
 
 from backend.preferences.studies import TEMPLATES
-from backend.services import jobs, labels, pairs, policies, samples, studies, study_views, users
-from backend.services.samples import NewSample
+from backend.services import jobs, labels, pairs, policies, studies, study_views, users
 from backend.services.studies import NewStudy
 from backend.services.studio import Studio
 from db.queries import Scope
-from db.tables import Pair, Sample
 from tests import factory
 from tests.browser.conftest import Drawn, Opener, draw_pairs, in_both_themes, serious
 from tests.browser.windows import READY_MS
@@ -80,33 +77,37 @@ def test_a_study_from_two_checkpoints_takes_four_clicks(
     expect(page.get_by_text("Its pictures were not drawn")).to_be_visible(timeout=WORK_MS)
 
 
-def test_items_are_added_and_texts_are_given_their_picture(
+def test_texts_come_in_by_a_file_and_are_given_further_items_and_a_picture(
     visit: Opener, store: Studio, project: int
 ) -> None:
-    drawn = draw_pairs(store, project, 2)
-    texts = policies.create(store, project, "captions", "sd3", {"weights": "pocket"})["id"]
-    with store.read() as session:
-        asked = sa.select(Pair.prompt_id).where(Pair.id.in_(drawn.pair_ids))
-        prompts = list(session.scalars(asked))
-    written = [
-        NewSample(prompts[0], seed, media=f"{project}{seed}".rjust(64, "0"), width=0, height=0)
-        for seed in range(3)
-    ]
-    ids = samples.add(store, project, texts, written)
-    with store.write() as session:
-        session.execute(sa.update(Sample).where(Sample.id.in_(ids)).values(text="two red balls"))
-    wanted = NewStudy("Which text?", "texts", sample_ids=(ids[0], ids[1]))
-    page = visit().go(f"/studies/{studies.create(store, project, wanted)['id']}")
-    expect(page.get_by_test_id("item")).to_have_count(1)
+    texts = [("A cat.", "A cat, asleep."), ("A <b>dog</b>.", "A cat, asleep.")]
+    rows = [{"prompt": "What is it?", "text_a": a, "text_b": b} for a, b in texts]
+    text = "\n".join(json.dumps(row) for row in [*rows, {"prompt": "What is it?"}])
+    page = visit().go("/studies")
+    page.get_by_test_id("mode-file").click()
+    page.locator("[data-template=texts]").click()
+    expect(page.get_by_test_id("row-like")).to_contain_text("text_a")
+    expect(page.get_by_test_id("start-study")).to_be_disabled()
+    page.get_by_test_id("study-file").set_input_files(
+        {"name": "captions.jsonl", "mimeType": "application/jsonl", "buffer": text.encode()}
+    )
+    page.get_by_test_id("start-study").click()
+    expect(page.locator("h1")).to_have_text("captions", timeout=READY_MS)
+    expect(page.get_by_test_id("import-problems").locator("tbody tr")).to_have_count(
+        1, timeout=WORK_MS
+    )
+    expect(page.get_by_test_id("item")).to_have_count(2)
+    expect(page.get_by_test_id("study-preview")).to_contain_text("A cat, asleep.")
     page.get_by_test_id("add-items").click()
     expect(page.get_by_test_id("add-go")).to_be_disabled()
-    page.locator(f"[data-testid=add-source][data-policy='{texts}'] input").check()
+    page.locator("[data-testid=add-source] input").check()
     assert not serious(page)
     page.get_by_test_id("add-go").click()
     expect(page.get_by_test_id("item")).to_have_count(3)
     page.get_by_test_id("item").first.click()
-    picture = {"name": "x.png", "mimeType": "image/png", "buffer": factory.png(3)}
-    page.get_by_test_id("subject-file").set_input_files(picture)
+    page.get_by_test_id("subject-file").set_input_files(
+        {"name": "x.png", "mimeType": "image/png", "buffer": factory.png(3)}
+    )
     expect(page.get_by_test_id("subject-said")).to_have_text("Set for 3 items.")
     expect(page.locator("dialog img.subject-img")).to_be_visible()
     page.get_by_test_id("subject-drop").click()

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from backend.errors import InputError
 from backend.preferences.formats import Losses, _writers
 from backend.preferences.studies import StudyConfig
-from backend.services import exports, imports, labels, pairs, projects, sources, studies
+from backend.services import exports, imports, labels, pairs, projects, sources, studies, users
 from backend.services.files import BrokenFile
 from backend.services.studies import NewStudy
 from backend.services.studio import Studio, open_studio
@@ -156,6 +156,114 @@ def test_marks_and_the_best_of_four_come_back_into_a_study_of_their_kind(
         assert studies.get(services, again)["settled"] == 1
         with pytest.raises(BrokenFile, match="needs a study that asks for it"):
             imports.import_labels(services, made.project, out.read_bytes(), form)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "trl"])
+def test_texts_come_in_are_judged_go_out_and_come_back(
+    services: Studio, tmp_path: Path, form: str
+) -> None:
+    project, me = int(projects.named(services, "Test")["id"]), users.local(services)["id"]
+    (tmp_path / "cat.png").write_bytes(factory.png(1))
+    words = [f"A cat{'.' * number}" for number in range(3)]
+    items = [
+        {"prompt": "Describe it", "text_a": words[0], "text_b": words[1], "subject": "cat"},
+        {"prompt": "Describe it", "text_a": words[1], "text_b": words[0], "subject": "cat.png"},
+        {"prompt": "Describe it", "text_a": words[2], "text_b": words[1]},
+        {"prompt": "Describe it", "image_a": "cat", "image_b": "dog"},
+        {"prompt": "Describe it", "text_a": words[0], "text_b": words[0]},
+    ]
+    rows = tmp_path / "items.jsonl"
+    rows.write_text("\n".join(json.dumps(item) for item in items))
+
+    def study(name: str) -> int:
+        asked = StudyConfig(spans=True, overlap=1)
+        return int(studies.create(services, project, NewStudy(name, "texts", asked))["id"])
+
+    def bring(file: Path, what: str, into: int) -> imports.Report:
+        how = imports.How(what, form if what == "labels" else "auto", "somebody", into)
+        with sources.opened(file, pictures=tmp_path) as parts:
+            return imports.bring(services, project, parts, how)
+
+    first = study("First")
+    report = bring(rows, "pairs", first)
+    assert (report.pairs, report.already, report.pictures) == (2, 1, 0)
+    assert [(one["line"], one["column"]) for one in report.problems] == [
+        (4, "text_a"),
+        (5, "text_b"),
+    ]
+    scope = Scope(study=first)
+    shown = pairs.next_pairs(services, project, me, 2, scope=scope)["pairs"]
+    assert {one["left"]["text"] for one in shown} <= set(words)
+    assert sum("subject" in one for one in shown) == 1
+    for number, one in enumerate(shown):
+        spans = {"spans": [{"side": "left", "start": 0, "end": 1}]}
+        given = factory.label(one["pair_id"], ("left", "right")[number], left=one["shown_left"])
+        labels.store(services, me, replace(given, answers=spans), veiled=True)
+    out, losses = tmp_path / "out", Losses()
+    parts = exports.stream(services, project, form, scope=scope, losses=losses)
+    out.write_bytes(b"".join(parts))
+    assert losses.written == 2 and not losses.left_out
+    assert exports.summary(services, project, "hpd", scope=scope)["left_out"] == {"two texts": 2}
+    assert exports.save_pictures(services, project, tmp_path / "pictures", scope=scope) == 1
+    assert exports.summary(services, project, "jsonl")["written"] == 0  # no taste in pictures
+
+    twice = bring(rows, "pairs", first)
+    assert (twice.pairs, twice.already) == (0, 3)
+    again = study("Second")
+    text = out.read_bytes()
+    if form == "jsonl":
+        out.write_bytes(text.replace(b'"annotator": "you"', b'"annotator": "bo"'))
+    elif form == "parquet":
+        table = pq.read_table(out).to_pylist()
+        pq.write_table(pa.Table.from_pylist([{**row, "annotator": "bo"} for row in table]), out)
+    for turn in range(2):
+        report = bring(out, "labels", again)
+        assert (report.labels, report.already, report.broken) == (2 - 2 * turn, 2 * turn, 0)
+
+    def said(of: int) -> list[tuple[str, ...]]:
+        found = exports.rows(services, project, scope=Scope(study=of))
+        return sorted(
+            (row.text_a, row.text_b) if row.preferred == "a" else (row.text_b, row.text_a)
+            for row in found
+        )
+
+    assert said(again) == said(first) and len(said(first)) == 2
+    if form != "trl":
+        back = exports.rows(services, project, scope=Scope(study=again))
+        before = exports.rows(services, project, scope=scope)
+        for one, other in zip(back, before, strict=True):
+            assert (one.subject, one.answers) == (other.subject, other.answers)
+    assert studies.get(services, again)["settled"] == 2
+    with pytest.raises(BrokenFile, match=r"a study of two texts|no picture of this studio"):
+        imports.import_labels(services, project, out.read_bytes(), form)
+
+
+def test_items_of_every_kind_come_in_with_the_checks_their_study_wants(
+    services: Studio, tmp_path: Path
+) -> None:
+    project = int(projects.named(services, "Test")["id"])
+    names = [f"{number}.png" for number in range(4)]
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(factory.png(70 + number))
+    items: dict[str, dict[str, Any]] = {
+        "images": {"image_a": names[0], "image_b": names[1]},
+        "single": {"image": names[2]},
+        "best_worst": {"images": names},
+    }
+    rows = tmp_path / "items.jsonl"
+    rows.write_text("\n".join(json.dumps({"prompt": "p", **one}) for one in items.values()))
+    for number, kind in enumerate(items):
+        wanted = NewStudy(kind, kind, StudyConfig(attention=0.1))
+        study = int(studies.create(services, project, wanted)["id"])
+        with sources.opened(rows, beside=True) as parts:
+            how = imports.How("pairs", study_id=study)
+            report = imports.bring(services, project, parts, how)
+        lines = {1, 2, 3} - {number + 1}
+        assert report.pairs == 1 and {one["line"] for one in report.problems} == lines
+        assert studies.get(services, study)["items"] == 1
+        with services.read() as session:
+            checks, _items = queries.study_check_counts(session, study)
+        assert (checks > 0) == (kind == "images")
 
 
 def test_four_pictures_in_another_order_are_the_same_item(services: Studio, tmp_path: Path) -> None:

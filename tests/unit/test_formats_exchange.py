@@ -44,7 +44,12 @@ def rows(draw: st.DrawFn) -> Row:
     answers = {"aspects": aspects, "regions": regions}
     answers = {name: value for name, value in answers.items() if value}
     images = [f"{place}{draw(NAME)}" for place in range(4)]
-    number, said = draw(st.sampled_from([(2, ""), (2, ""), (1, "rated"), (4, "ranked")]))
+    number, said = draw(st.sampled_from([(2, ""), (2, ""), (0, ""), (1, "rated"), (4, "ranked")]))
+    texts = {}
+    if number == 0:
+        images = ["", ""]
+        texts = {"text_a": draw(TEXT), "text_b": draw(MARKUP), "subject": draw(st.just("") | NAME)}
+        texts["text_b"] = f"b{texts['text_b']}"
     if said and draw(st.booleans()):
         said = "skip"
     if said == "rated":
@@ -57,6 +62,7 @@ def rows(draw: st.DrawFn) -> Row:
         image_a=images[0],
         image_b=images[min(1, number - 1)],
         more=images[2:number],
+        **texts,
         preferred=said or draw(st.sampled_from(["a", "b", "tie", "both_bad", "skip"])),
         shown_left=draw(st.sampled_from(["a", "b"])),
         annotator=draw(st.just("") | TEXT),
@@ -81,6 +87,11 @@ def expected(row: Row, form: str) -> Row | None:
     kept = {"prompt", "image_a", "image_b", "preferred"}
     kept |= {field for name, fields in PARTS.items() if name in holds for field in fields}
     plain = Row(row.prompt, row.image_a, row.image_b, row.preferred, more=row.more)
+    if row.is_text and form == "trl":  # words or pictures: what they are, the study says
+        one, other = (row.text_a, row.text_b)[:: 1 if row.preferred == "a" else -1]
+        return replace(plain, image_a=one, image_b=other, preferred="a")
+    if row.is_text:
+        plain = replace(plain, text_a=row.text_a, text_b=row.text_b, subject=row.subject)
     if row.preferred in ("rated", "ranked"):
         plain = replace(plain, answers=row.answers)
     plain = replace(plain, **{name: getattr(row, name) for name in kept})

@@ -124,6 +124,22 @@ def test_pairs_have_a_prompt_and_two_pictures_and_nothing_else() -> None:
     assert read_pairs("").problems[0].reason == "the file holds no pairs"
 
 
+def test_items_are_one_picture_four_or_two_texts_too() -> None:
+    words = {"prompt": "p", "text_a": "one", "text_b": "two", "subject": "x.png"}
+    four = {"prompt": "p", "images": ["1", "2", "3", "4"]}
+    found = read_pairs(lines({"prompt": "p", "image": "x.png", "key": "k"}, four, words))
+    assert found.problems == []
+    one, of_four, two = found.rows
+    assert (one.is_single, one.key, of_four.more) == (True, "k", ["3", "4"])
+    assert (two.is_text, two.is_single, two.subject) == (True, False, "x.png")
+    bad = ({**four, "images": ["1"]}, {**words, "text_b": " "}, {**words, "image_a": "y.png"})
+    assert [one.column for one in read_pairs(lines(*bad)).problems] == [
+        "images",
+        "text_b",
+        "image_a",
+    ]
+
+
 def test_separators_inside_a_text_do_not_end_its_line() -> None:
     text = "".join(write([Row("a\u2028b\x85c", "h1", "h2", "a")], "jsonl"))
     assert [row.prompt for row in read(text, "jsonl").rows] == ["a\u2028b\x85c"]

@@ -104,7 +104,7 @@ def _in_pictures(part: Part) -> Iterator[Pair | None]:
             if item.fault is not None:
                 raise InputError(f"{part.name}, line {item.number}: {item.fault}.")
             for row in item.rows:
-                if row.preferred not in ("a", "b") or row.is_single:
+                if row.preferred not in ("a", "b") or row.is_single or row.is_text:
                     yield None
                     continue
                 shown = [

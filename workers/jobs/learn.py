@@ -10,7 +10,7 @@ from backend.rewards import directional, learn
 from backend.rewards._heads import HEAD
 from backend.rewards.learn import Answer, PairData
 from backend.services import labels, rewards
-from backend.services.labels import JudgedPair
+from backend.services.judged import JudgedPair
 from backend.services.studio import Studio
 from workers.frame import JobFrame, run_job
 from workers.sheets import stack

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import IO, Any, Final, Generic, TypeVar
 
 from backend.errors import InputError
@@ -30,6 +30,8 @@ from backend.preferences.formats._rows import (
     contents,
     picture,
     text,
+    texts,
+    two_texts,
 )
 from backend.preferences.formats._writers import MIME, SUFFIXES
 from backend.registry import Registry
@@ -228,7 +230,7 @@ def items(
 
 
 def pair_items(file: IO[bytes], name: str = "The file") -> Iterator[Item[PairRow]]:
-    """Every record of an open file as a pair that waits to be judged, or its fault."""
+    """Every record of an open file as an item that waits to be judged, or its fault."""
     return _items(_containers.records(file, name), _pair, None)
 
 
@@ -239,7 +241,7 @@ def read(text: str, form: str, file: str = "labels") -> Reading[Row]:
 
 
 def read_pairs(text: str, file: str = "pairs") -> Reading[PairRow]:
-    """Pairs that wait to be judged, of JSON lines with prompt, image_a and image_b."""
+    """Items that wait to be judged, of JSON lines as `_pair` takes them."""
     return _read(pair_items(_file(text), file), file, "pairs")
 
 
@@ -347,10 +349,35 @@ def _whole(first: Entry | None, group: list[dict[str, Any]]) -> Entry:
         return Entry(first.number, first.share, fault=fault)
 
 
+_OF_ITEM: Final = (
+    "prompt",
+    "image_a",
+    "image_b",
+    "image",
+    "images",
+    "text_a",
+    "text_b",
+    "subject",
+    "key",
+)
+"""What an item may be described by: a prompt, and two pictures, one, four, or two texts."""
+
+
 def _pair(record: dict[str, Any]) -> list[PairRow]:
-    known = [f.name for f in fields(PairRow) if f.name != "more"]
-    unknown = [name for name in record if name not in known]
+    unknown = [name for name in record if name not in _OF_ITEM]
     if unknown:
-        raise Fault(unknown[0], f"is no field of a pair; known are {', '.join(known)}")
-    named = [text(record, name) for name in ("prompt", "image_a", "image_b")]
-    return [PairRow(*named, key=text(record, "key", ""))]
+        raise Fault(unknown[0], f"is no field of a pair; known are {', '.join(_OF_ITEM)}")
+    prompt, key = text(record, "prompt"), text(record, "key", "")
+    words = two_texts(record)
+    if words:
+        subject = text(record, "subject", "")
+        return [PairRow(prompt, "", "", key=key, text_a=words[0], text_b=words[1], subject=subject)]
+    if record.get("images") is not None:
+        four = texts(record, "images")
+        if len(four) != 4:
+            raise Fault("images", "does not name four pictures")
+        return [PairRow(prompt, four[0], four[1], more=four[2:], key=key)]
+    if record.get("image") is not None:
+        one = text(record, "image")
+        return [PairRow(prompt, one, one, key=key)]
+    return [PairRow(prompt, text(record, "image_a"), text(record, "image_b"), key=key)]

@@ -25,7 +25,10 @@ TURNED: Final = {"a": "b", "b": "a"}
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """Two pictures of one prompt, free of the store. Pictures are addresses: a hash or a path."""
+    """Two pictures of one prompt, free of the store. Pictures are addresses: a hash or a path.
+
+    Of texts no picture stands in `image_a` and `image_b`; the words do in `text_a` and `text_b`.
+    """
 
     prompt: str
     image_a: str
@@ -35,11 +38,25 @@ class PairRow:
     """The third and the fourth of four."""
     key: str = field(default="", kw_only=True)
     """Whatever its sender calls the pair: it comes back with every label of it."""
+    text_a: str = field(default="", kw_only=True)
+    text_b: str = field(default="", kw_only=True)
+    subject: str = field(default="", kw_only=True)
+    """The picture that two texts are about."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is about two texts."""
+        return bool(self.text_a)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is about one picture."""
+        return self.image_a == self.image_b and not self.more and not self.is_text
 
 
 @dataclass(frozen=True, slots=True)
 class Row(PairRow):
-    """One judgement: of a pair, of one picture or of four."""
+    """One judgement: of a pair, of one picture, of four, or of two texts."""
 
     preferred: Preferred
     shown_left: Literal["a", "b"] = "a"
@@ -61,16 +78,15 @@ class Row(PairRow):
     propensity: float = 1.0
     blobs: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
     """Pictures that the row brings itself, by the name it gives them."""
+    may_be_text: bool = field(default=False, repr=False, compare=False)
+    """Its format has one column for pictures and for texts: which they are, the study says."""
 
     @property
     def images(self) -> list[str]:
-        """Each picture once: one, two or four."""
+        """Each picture once: one, two or four; of texts the one they are about."""
+        if self.is_text:
+            return [self.subject] if self.subject else []
         return [self.image_a] if self.is_single else [self.image_a, self.image_b, *self.more]
-
-    @property
-    def is_single(self) -> bool:
-        """Whether it is about one picture."""
-        return self.image_a == self.image_b and not self.more
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +125,8 @@ class Fault(Exception):
 
 TIES, BOTH_BAD, SKIPS = "ties", "both bad", "skips"
 RATINGS, RANKINGS = "ratings of one picture", "best and worst of four"
-VERDICTS: Final = frozenset({TIES, BOTH_BAD, SKIPS, RATINGS, RANKINGS})
+TEXTS = "two texts"
+VERDICTS: Final = frozenset({TIES, BOTH_BAD, SKIPS, RATINGS, RANKINGS, TEXTS})
 """Of these a row is one; a format without a place for it leaves the row out."""
 EVERYTHING: Final = VERDICTS | frozenset(
     {
@@ -122,6 +139,7 @@ EVERYTHING: Final = VERDICTS | frozenset(
         "comments",
         "ids",
         "keys",
+        "pictures of texts",
         "aspects",
         "regions",
         "spans",
@@ -129,7 +147,8 @@ EVERYTHING: Final = VERDICTS | frozenset(
         "propensities",
     }
 )
-"""`sides`: which picture stood left. `marks`: that an annotator was simulated or implicit."""
+"""`sides`: which of the two stood left. `pictures of texts`: what they are about. `marks`: that an
+annotator was simulated or implicit."""
 
 
 _OF_ITEMS: Final = ("rating", "checklist", "best", "worst")
@@ -142,6 +161,8 @@ def contents(row: Row) -> set[str]:
         named.get(row.preferred, ""): True,
         RATINGS: row.is_single,
         RANKINGS: bool(row.more),
+        TEXTS: row.is_text,
+        "pictures of texts": bool(row.subject),
         "sides": row.shown_left == "b",
         "annotators": bool(row.annotator),
         "marks": row.simulated or row.implicit,
@@ -279,6 +300,16 @@ def picture(record: dict[str, Any], name: str, blobs: dict[str, bytes]) -> str:
         blobs[name] = bytes(value)
         return name
     return text({name: value}, name)
+
+
+def two_texts(record: dict[str, Any]) -> tuple[str, str] | None:
+    """The words of `text_a` and `text_b`; None where neither is there."""
+    if record.get("text_a") is None and record.get("text_b") is None:
+        return None
+    for name in ("image_a", "image_b", "more"):
+        if record.get(name):
+            raise Fault(name, "stands beside two texts; what they are about is the 'subject'")
+    return text(record, "text_a"), text(record, "text_b")
 
 
 def pair(

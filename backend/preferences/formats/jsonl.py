@@ -20,19 +20,23 @@ from backend.preferences.formats._rows import (
     table,
     text,
     texts,
+    two_texts,
 )
 
 TITLE: Final = "Palate, lines of JSON"
 SUMMARY: Final = "Everything that is known of a judgement."
 CONTAINER: Final = "lines"
 HOLDS: Final = EVERYTHING
-KEYS: Final = frozenset({"prompt", "image_a", "image_b", "preferred"})
+KEYS: Final = frozenset({"prompt", "preferred"})
 COLUMNS: Final = {
     "format": "string",
     "prompt": "string",
     "image_a": "string",
     "image_b": "string",
     "more": "list<string>",
+    "text_a": "string",
+    "text_b": "string",
+    "subject": "string",
     "preferred": "string",
     "shown_left": "string",
     "annotator": "string",
@@ -50,16 +54,23 @@ COLUMNS: Final = {
     "bytes_a": "binary",
     "bytes_b": "binary",
     "bytes_more": "list<binary>",
+    "bytes_subject": "binary",
 }
 FORMAT: Final = "palate-preferences-1"
 _KNOWN: Final = frozenset(COLUMNS)
-_FIELDS: Final = tuple(field.name for field in fields(Row) if field.name != "blobs")
+_OF_TEXTS: Final = ("text_a", "text_b", "subject")
+_FIELDS: Final = tuple(
+    field.name for field in fields(Row) if field.compare and field.name not in _OF_TEXTS
+)
 
 
 def write(row: Row) -> dict[str, Any]:
     """Every field; `read` is the inverse."""
     record = {"format": FORMAT, **{name: getattr(row, name) for name in _FIELDS}}
-    for side, name in (("bytes_a", row.image_a), ("bytes_b", row.image_b)):
+    if row.is_text:
+        record |= {name: getattr(row, name) for name in _OF_TEXTS}
+    named = (("bytes_a", row.image_a), ("bytes_b", row.image_b), ("bytes_subject", row.subject))
+    for side, name in named:
         if name in row.blobs:
             record[side] = row.blobs[name]
     if row.more and all(name in row.blobs for name in row.more):
@@ -78,13 +89,20 @@ def read(record: dict[str, Any]) -> list[Row]:
     if answered < shown:
         raise Fault("t_answer", "is before t_shown")
     blobs: dict[str, bytes] = {}
-    sides = _sides(record, blobs)
-    preferred = one_of(record, "preferred", (*PREFERRED, RATED, RANKED), None)
+    words = two_texts(record)
+    sides = ("", "") if words else _sides(record, blobs)
+    text_a, text_b = words or ("", "")
+    preferred = one_of(
+        record, "preferred", PREFERRED if words else (*PREFERRED, RATED, RANKED), None
+    )
     return [
         Row(
             text(record, "prompt"),
             *sides,
             more=_more(record, blobs),
+            text_a=text_a,
+            text_b=text_b,
+            subject=_subject(record, blobs) if words else "",
             preferred=preferred,  # type: ignore[arg-type]
             shown_left=one_of(record, "shown_left", ("a", "b"), "a"),  # type: ignore[arg-type]
             annotator=text(record, "annotator", ""),
@@ -105,12 +123,21 @@ def read(record: dict[str, Any]) -> list[Row]:
 
 
 def _side(record: dict[str, Any], letter: str, blobs: dict[str, bytes]) -> str:
-    name = picture(record, f"image_{letter}", blobs)
-    data = record.get(f"bytes_{letter}")
+    return _named(record, f"image_{letter}", f"bytes_{letter}", blobs)
+
+
+def _subject(record: dict[str, Any], blobs: dict[str, bytes]) -> str:
+    """The picture that two texts are about, where there is one."""
+    return _named(record, "subject", "bytes_subject", blobs) if record.get("subject") else ""
+
+
+def _named(record: dict[str, Any], column: str, inside: str, blobs: dict[str, bytes]) -> str:
+    """The name of a picture, whose bytes may stand in a column of their own."""
+    name, data = picture(record, column, blobs), record.get(inside)
     if isinstance(data, bytes):
         blobs[name] = data
     elif data is not None:
-        raise Fault(f"bytes_{letter}", "holds no bytes")
+        raise Fault(inside, "holds no bytes")
     return name
 
 
