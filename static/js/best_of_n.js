@@ -2,7 +2,7 @@
  * Best of N: draw N pictures of each prompt and keep the one a reward likes best. The curve of what that gains, what another reward and
  * people say of the pictures that were kept, and the picks themselves, which follow N as it is dragged.
  */
-import { api, button, el, empty, fill, fmt, icon, keys, live, note, pm, setQuery } from "/static/js/lib.js";
+import { api, button, el, empty, fill, fmt, keys, live, note, pm, setQuery } from "/static/js/lib.js";
 import { lineChart } from "/static/js/charts.js";
 import { form } from "/static/js/form.js";
 import { watchJob } from "/static/js/jobs.js";

@@ -8,7 +8,7 @@ const SMALL = 256;
 /** @typedef {import("/static/js/board_view.js").Cell} Cell */
 
 /** The values of an axis with what their head says. @param {string} axis @param {any} data @returns {{value: any, head: any, word: string}[]} */
-export function axisValues(axis, data) {
+function axisValues(axis, data) {
   if (axis === "source") return data.sources.map((one, i) => ({ value: one.key, head: [el("b", null, letter(i)), ` ${one.name}`], word: one.name }));
   if (axis === "prompt") return data.prompts.map((one) => ({ value: one.id, head: one.text, word: one.text }));
   if (axis === "seed") return data.seeds.map((seed) => ({ value: seed, head: `seed ${seed}`, word: `seed ${seed}` }));

@@ -66,7 +66,7 @@ function traces(series) {
 }
 
 /** The figures as a table that a spreadsheet reads. @param {any[]} series */
-export function asCsv(series) {
+function asCsv(series) {
   const steps = [...new Set(series.flatMap((s) => s.points.map((p) => p[0])))].sort((a, b) => a - b);
   const columns = series.map((s) => new Map(s.points));
   const quote = (/** @type {string} */ text) => `"${text.replace(/"/g, '""')}"`;

@@ -1,7 +1,7 @@
 /** Skip: one key and it is gone. With Shift a small menu asks why first, and a digit answers. */
 import { button, el, icon, keys, live } from "/static/js/lib.js";
 
-export const CAUSES = ["I cannot tell", "something is broken", "the prompt is unclear", "unpleasant or unsafe"];
+const CAUSES = ["I cannot tell", "something is broken", "the prompt is unclear", "unpleasant or unsafe"];
 
 export class Skip {
   /** @param {(cause: string) => void} skip */

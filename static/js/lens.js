@@ -19,7 +19,7 @@ export function held({ z, x, y }) {
 
 /** The view after zooming by `factor` about the point (u, v) of the frame, 0 to 1: what lies there stays there.
  * @param {View} view @param {number} factor @param {number} u @param {number} v */
-export function zoomedAt(view, factor, u, v) {
+function zoomedAt(view, factor, u, v) {
   const z = Math.max(1, Math.min(MOST, view.z * factor));
   return held({ z, x: view.x + (u - 0.5) / view.z - (u - 0.5) / z, y: view.y + (v - 0.5) / view.z - (v - 0.5) / z });
 }

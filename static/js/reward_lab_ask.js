@@ -13,7 +13,7 @@ import { choosePlace } from "/static/js/rollouts_send.js";
  * @returns {{rows: number[], pairs: number, partners: number, alone: number}} pairs: how many they make; partners: how many were
  *   not selected; alone: how many have no other picture of their prompt and are left out
  */
-export function forPeople(rows, { prompt, urls, x, y }) {
+function forPeople(rows, { prompt, urls, x, y }) {
   const mine = byPrompt(rows, prompt);
   const there = byPrompt(prompt.map((_, i) => i), prompt);
   const width = (column) => Math.max(...rows.map((i) => column[i] ?? 0)) - Math.min(...rows.map((i) => column[i] ?? 0)) || 1;

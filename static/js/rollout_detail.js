@@ -77,7 +77,7 @@ function titleOf(group, leaf, edge, rank, num_) {
 }
 
 /** The last explored node before a leaf. */
-export function edgeOf(full, leaf) {
+function edgeOf(full, leaf) {
   if (!full?.nodes) return null;
   const byIdx = new Map(full.nodes.map((n) => [n.idx, n]));
   let at = byIdx.get(leaf.idx);

@@ -81,7 +81,7 @@ function correlation(pairs) {
  * The stacked bar: shares above and below one zero that all tiles of the group have in common.
  * @param {Leaf} leaf @param {string[]} names @param {{up: number, down: number}} scale
  */
-export function shareStack(leaf, names, scale, width = BAR.width) {
+function shareStack(leaf, names, scale, width = BAR.width) {
   const root = svg("svg", { width, height: BAR.height, "aria-hidden": "true" });
   const unit = (BAR.height - 1) / Math.max(1e-9, scale.up + scale.down);
   const zero = 0.5 + scale.up * unit;
@@ -101,7 +101,7 @@ export function shareStack(leaf, names, scale, width = BAR.width) {
 }
 
 /** The largest sums of shares above and below zero in a group. @param {Group} group @param {string[]} names */
-export function shareScale(group, names) {
+function shareScale(group, names) {
   let [up, down] = [0, 0];
   for (const leaf of group.leaves) {
     const shares = names.map((n) => leaf.rewards[n]?.share).filter((v) => Number.isFinite(v));
@@ -123,7 +123,7 @@ export function lines(group) {
 }
 
 /** What a group is, in its row: "fork 2", "steps by their gain", "judged pair". @param {Group} group */
-export function kindOf(group) {
+function kindOf(group) {
   if (group.given) return "judged pair";
   if (group.fork_step !== null) return `fork ${group.fork_step}`;
   return bySteps(group) ? "steps by their gain" : "";

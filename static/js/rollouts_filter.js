@@ -38,7 +38,7 @@ export function query(wanted) {
 }
 
 /** @param {Wanted} wanted */
-export const restricts = (wanted) => Object.entries(USUAL).some(([key, usual]) => key !== "sort" && key !== "reward" && wanted[key] !== usual);
+const restricts = (wanted) => Object.entries(USUAL).some(([key, usual]) => key !== "sort" && key !== "reward" && wanted[key] !== usual);
 export const NONE = /** @type {Wanted} */ (Object.fromEntries(Object.entries(USUAL).filter(([key]) => key !== "sort")));
 
 export class FilterBar {

@@ -23,7 +23,7 @@ const Z95 = 1.96;
  */
 
 /** Names of the run's rewards, trained first, in the order of its settings. @param {any} run */
-export function rewardNames(run) {
+function rewardNames(run) {
   const config = run?.config ?? {};
   return [...(config.rewards ?? []), ...(config.watch ?? [])].map((term) => term.name);
 }
@@ -325,7 +325,7 @@ export function drawAll(cells) {
 }
 
 /** A spec as plain lines, for the enlarged chart. */
-export function plotted(spec) {
+function plotted(spec) {
   if (spec.series) return spec;
   const rows = spec.rows ?? spec.parts ?? [];
   return { label: spec.label, series: rows.map((row, i) => ({ name: row.name, colour: rewardColour(i), points: spec.steps.map((s, j) => [s, row.values[j]]) })) };

@@ -53,7 +53,7 @@ export const isLive = (run) => run.status === "running" || isQueued(run);
 export const isQueued = (run) => run.status === "waiting" || run.status === "crashed";
 
 /** What the status says in one word, a request that is on its way included. @param {RunRow} run */
-export const statusWord = (run) => (isLive(run) && ASKED[run.wanted]) || STATUSES[run.status]?.[2] || run.status;
+const statusWord = (run) => (isLive(run) && ASKED[run.wanted]) || STATUSES[run.status]?.[2] || run.status;
 
 /** Sign and word of a run's status. @param {RunRow} run */
 export function statusPill(run, { strong = false } = {}) {

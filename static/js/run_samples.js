@@ -12,7 +12,7 @@ const CELL = 112;
  * Which evaluations stand in the grid: the base, the chosen one, and others evenly between.
  * @param {RunState} state @param {number} room
  */
-export function shownSteps(state, room) {
+function shownSteps(state, room) {
   const all = state.evaluations.filter((e) => e.samples.length).map((e) => e.step);
   const chosen = state.evaluationAt(state.step)?.step ?? all[0];
   if (all.length <= room) return { steps: all, chosen };

@@ -21,7 +21,7 @@ export async function mount(main, page) {
 }
 
 /** Settings that are not the same in all runs, as [path, value of each run]. @param {any[]} configs @returns {[string, any[]][]} */
-export function differing(configs) {
+function differing(configs) {
   const flat = configs.map((config) => new Map(flatten(config)));
   const keys = [...new Set(flat.flatMap((map) => [...map.keys()]))].sort();
   return keys.map((key) => /** @type {[string, any[]]} */ ([key, flat.map((map) => map.get(key))]))

@@ -2,7 +2,7 @@
  * One study: what is asked with its settings, how it will look on Label while the form changes, its items with the verdicts they
  * got, how far it is, and its data out and in.
  */
-import { api, button, el, fill, fmt, icon, keys, live, note, poll, toast } from "/static/js/lib.js";
+import { api, button, el, fill, fmt, keys, live, note, poll, toast } from "/static/js/lib.js";
 import { watchJob } from "/static/js/jobs.js";
 import { dataSections } from "/static/js/study_data.js";
 import { itemsPart } from "/static/js/study_items.js";
