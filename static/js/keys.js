@@ -66,8 +66,12 @@ export function bind(name, bindings, when = () => true) {
   return () => { scopes = scopes.filter((other) => other !== scope); };
 }
 
-/** All that is bound now, for the help dialog. */
-export const bound = () => [...scopes].reverse();
+/** All that is bound, for the help dialog: first what acts now, then what acts at times (while a mark is drawn), in the end what acts everywhere. */
+export function bound() {
+  const [everywhere, ...own] = scopes;
+  const latest = own.reverse();
+  return [...latest.filter((scope) => scope.when()), ...latest.filter((scope) => !scope.when()), ...(everywhere ? [everywhere] : [])];
+}
 
 /** Who has this key already, where both could act: in the same scope, or one that acts everywhere.
  * @param {Binding} binding @param {string} key @returns {Binding | "chord" | undefined} "chord": other keys begin with it */

@@ -8,6 +8,15 @@ import { drawReward } from "/static/js/reward_detail.js";
 import { TrainPanel } from "/static/js/reward_train.js";
 import { num } from "/static/js/svg.js";
 
+/** The kind that the form for a reward begins with: everybody sees what it looks for. */
+const FIRST = "pocket-verifier";
+
+/** Where the values of a kind lie. @param {[number | null, number | null]} range */
+function bounds([low, high]) {
+  if (low === null) return high === null ? "Its values have no bounds." : `Its values are at most ${num(high, 0)}.`;
+  return high === null ? `Its values are at least ${num(low, 0)}.` : `Its values lie between ${num(low, 0)} and ${num(high, 0)}.`;
+}
+
 /** @param {HTMLElement} main @param {any} page */
 export async function mount(main, page) {
   const view = new RewardsView(main, page);
@@ -106,11 +115,12 @@ class RewardsView {
         const kind = this.kinds.get(key);
         name.value = key;
         fields = form(kind.fields ?? []);
-        fill(summary, kind.summary, " Range ", kind.range.map((v) => (v === null ? "open" : num(v, 0))).join(" to "), ".");
+        fill(summary, kind.summary, " ", bounds(kind.range));
         fill(host, fields.node);
       };
       const select = el("select", { class: "sel", id: "reward-kind", "data-testid": "reward-kind", onchange: (e) => pick(e.target.value) }, kinds.map((kind) => el("option", { value: kind.kind }, kind.title)));
-      if (kinds[0]) pick(kinds[0].kind);
+      const first = kinds.find((kind) => kind.kind === FIRST) ?? kinds[0];
+      if (first) { select.value = first.kind; pick(first.kind); }
       const save = async () => {
         if (!fields.check()) return;
         try {

@@ -20,7 +20,7 @@ export async function pickItems(id, kind) {
     draw();
     return [el("p", { class: "meta muted" }, `Of what is there: ${MAKES[kind]}. Items that the study has are not made again.`), sources.length > MANY && find, list,
       el("div", { class: "field", style: "margin-top:12px" }, el("label", { for: "add-set" }, "Prompts of"), of), said,
-      el("p", { class: "meta muted help" }, "Pictures in a folder or an archive come in by Import on this page."), el("div", { class: "row dialog-f" }, el("span", { class: "grow" }), button("Cancel", { onclick: () => close() }), go)];
+      el("p", { class: "meta muted", style: "margin-top:6px" }, "Pictures in a folder or an archive come in by Import on this page."), el("div", { class: "row dialog-f" }, el("span", { class: "grow" }), button("Cancel", { onclick: () => close() }), go)];
 
     function draw() {
       const shown = sources.filter((source) => source.name.toLowerCase().includes(find.value.toLowerCase()));
