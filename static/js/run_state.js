@@ -174,6 +174,7 @@ export class RunState extends EventTarget {
   async fetchRun() {
     const run = await api(`runs/${this.id}`);
     if (run.step !== this.run?.step || run.status !== this.run?.status) this.changed += 1;
+    if (this.run && (run.status !== this.run.status || run.wanted !== this.run.wanted)) document.dispatchEvent(new Event("palate:run"));
     this.run = run;
     this.log = [...(this.run.log ?? [])].sort((a, b) => a.at - b.at);
   }

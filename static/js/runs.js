@@ -82,6 +82,8 @@ class RunsView {
     try {
       const [answer, workers] = await Promise.all([this.page.api(`runs?${query}`), this.page.api("workers")]);
       if (this.isHeld || query !== this.query()) return; // of another filter or page: its own answer is on the way
+      const going = (/** @type {any} */ list) => list.items.map((/** @type {RunRow} */ run) => [run.id, run.status, run.wanted]).join();
+      if (this.answer.items.length && going(answer) !== going(this.answer)) document.dispatchEvent(new Event("palate:run"));
       this.answer = answer;
       this.places = workers.filter((worker) => worker.queue.split(",").includes("train") && worker.state !== "gone");
       for (const run of this.items) if (this.picked.has(run.id)) this.picked.set(run.id, run);

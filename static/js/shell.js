@@ -107,7 +107,7 @@ document.addEventListener("palate:signed-out", () => {
 
 // run pulse -------------------------------------------------------------------------------------------------
 
-/** One line in the bar about what runs now. */
+/** One line in the bar about what runs now; a page that sees a run begin, end or be asked to says so with "palate:run". */
 async function pulse() {
   const node = $("pulse");
   if (!node) return;
@@ -116,7 +116,8 @@ async function pulse() {
   node.hidden = !run;
   if (!run) return;
   node.setAttribute("href", `/runs/${run.id}`);
-  fill(node, el("span", { class: "dot", style: "background:var(--ok)" }), el("span", null, "running"),
+  const word = { pause: "pausing", stop: "stopping", halt: "stopping" }[run.wanted] || "running";
+  fill(node, el("span", { class: "dot", style: "background:var(--ok)" }), el("span", null, word),
     el("span", { class: "faint" }, `${run.step} / ${run.num_steps}${Number.isFinite(run.eta_s) ? ` · ${fmt.span(run.eta_s)} left` : ""}`));
 }
 
@@ -151,7 +152,11 @@ async function start() {
   const rail = /** @type {HTMLElement} */ (document.querySelector("#palate .rail"));
   const here = /** @type {HTMLElement | null} */ (rail.querySelector("[aria-current]"));
   if (here) rail.scrollLeft = here.offsetLeft + here.offsetWidth - rail.clientWidth; // on a phone it is longer than the screen
-  if (props.pulse !== false && who().role !== "annotator") undo.push(poll(pulse, 5));
+  if (props.pulse !== false && who().role !== "annotator") {
+    const changed = () => { pulse().catch(() => {}); }; // the next round asks again
+    document.addEventListener("palate:run", changed);
+    undo.push(poll(pulse, 5), () => document.removeEventListener("palate:run", changed));
+  }
   try {
     const module = await import(main.dataset.module || "");
     const down = await module.mount(main, {
