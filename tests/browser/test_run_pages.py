@@ -1,4 +1,4 @@
-"""Runs, Run, Rollouts, New run and Rewards as people meet them, on the project of tests/seed.py."""
+"""Runs, Run, Rollouts, New run and Rewards as people meet them, on the project of tests/seed."""
 
 from __future__ import annotations
 
