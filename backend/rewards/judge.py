@@ -19,7 +19,7 @@ from backend.rewards._judge_client import picture
 from backend.rewards._judge_formats import Said
 from backend.rewards._judge_server import Server
 from backend.rewards._traits import Traits
-from backend.rewards.interface import Files, Images, Ints, Scores, Shape
+from backend.rewards.interface import Failure, Files, Images, Ints, Scores, Shape
 
 TITLE = "Judge on a server"
 SUMMARY = (
@@ -73,8 +73,6 @@ class Judge:
         self.asking = asking.Asking(config, "judge", files)
         self.format = points.format_of(config.ask, config.items, config.worst, bool(self._where))
         self._references = _read_references(self._where, files)
-        self.unanswered = 0
-        """Critiques that failed."""
 
     @property
     def _where(self) -> str:
@@ -109,15 +107,14 @@ class Judge:
 
     def next_requests(
         self, prompts: Sequence[str], requests: Sequence[str], pictures: Images
-    ) -> list[str | None]:
-        """See `backend.rl.refining.Critic`; a critique that failed asks for nothing."""
+    ) -> list[str | Failure | None]:
+        """See `backend.rl.refining.Critic`."""
         asked = [
             [self._asked(prompt, [picture], 0)]
             for prompt, picture in zip(prompts, pictures, strict=True)
         ]
         said = [votes[0] for votes in self.asking.answers(asked, self._reader())]
-        self.unanswered += sum(not one.request for one in said)
-        return [None if _is_good(one) else " ".join(one.request.split()) for one in said]
+        return [_next(one) for one in said]
 
     def _shown(self, image: Images, prompt: str) -> list[list[Images]]:
         """The pictures of each question about one picture; none where its reference is missing."""
@@ -148,10 +145,12 @@ class Judge:
         return self.format.read
 
 
-def _is_good(said: Said) -> bool:
-    """Whether a critique leaves nothing to ask for: no request, or both main aspects are right."""
+def _next(said: Said) -> str | Failure | None:
+    """What a critique asks for: nothing where both main aspects are right, or why it is none."""
+    if not said.request:
+        return Failure("abstain" if said.abstains else "error", said.reason)
     main = [said.parts.get(name, 1.0) for name in ("faithfulness", "physics")]
-    return not said.request or min(main) >= GOOD - 1e-9
+    return None if min(main) >= GOOD - 1e-9 else " ".join(said.request.split())
 
 
 def critiques(config: Config) -> bool:

@@ -51,6 +51,17 @@ RULES: dict[str, Rule] = {
         level="error",
         shows="log",
     ),
+    "leans": Rule(
+        "A reward fails on pictures of one kind",
+        "over {window} updates together, pictures that a reward fails on differ in a look from "
+        "their siblings by {limit} standard errors",
+        "Pictures that a reward fails on differ from their siblings by {value:+.1f} standard "
+        "errors ({about}), so what is learned from the rest leans.",
+        signs.off("lean/"),
+        limit=4.0,
+        window=8,
+        shows="rollouts",
+    ),
     "judge-split": Rule(
         "The reward may be cheated",
         "at {window} evaluations in a row a trained reward stands higher than at a watched one's "

@@ -3,6 +3,7 @@
     style_r2             share of the advantages that plain looks of the pictures explain
     style_r2/<look>      the same by one look alone: "38 % of the advantage is saturation"
     style_r2_null        what looks would explain by chance: .95 quantile over shuffled advantages
+    lean/<reward>/<look> how far pictures that a reward fails on differ from their siblings
     dependence/<reward>  held-out value with the picture's own prompt minus with another's
     abstained/<reward>   share of held-out pictures that a reward abstains from
     unsure/<reward>      mean deviation ("sd") that it gives with its held-out values
@@ -27,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.rewards import _looks, _statistics
-from backend.rewards.interface import Scores, pays_a_judge
+from backend.rewards.interface import FAILED, Scores, pays_a_judge
 from backend.rl.style import contrast, texture
 from backend.types import Pictures, Scorer
 
@@ -47,6 +48,8 @@ STYLES: Final[dict[str, Callable[[Pictures], Floats]]] = {
 MOST: Final = 256
 """Pictures of an update that are looked at, evenly chosen."""
 SHUFFLES: Final = 200
+FEWEST: Final = 6
+"""Failures without which nobody can say what they have in common."""
 ASKED: Final = 32
 """Held-out prompts that are asked about a second time, for the dependence."""
 
@@ -76,6 +79,36 @@ def style_r2(advantage_B: Floats, images: Pictures, group_B: Ints) -> dict[str, 
         found[f"style_r2/{name}"] = _adjusted(own, y[:, None], free)[0] if own.size else 0.0
     shuffled = np.stack([y[order] for order in _shuffles(group)], axis=1)
     found["style_r2_null"] = float(np.quantile(_adjusted(basis, shuffled, free), 0.95))
+    return found
+
+
+def leans(
+    scores: Mapping[str, Scores], which_B: Ints, images: Pictures, group_B: Ints
+) -> dict[str, float]:
+    """Whether failures follow from the looks of the pictures; nothing where too few fail.
+
+    `lean/<reward>/<look>` is Student's t, with the sign of the look's difference, of the
+    correlation inside groups between failing and a look: about 0 ± 1 where failures are at random.
+    Where they are not, what is learned from the rest leans. Abstaining is no failure. `which_B` is
+    where the pictures stand in the scores.
+    """
+    found: dict[str, float] = {}
+    for name, scored in scores.items():
+        said = [scored.status[i] for i in which_B]
+        known = np.flatnonzero([word == "ok" or word in FAILED for word in said])
+        failed = np.array([said[i] in FAILED for i in known], dtype=np.float64)
+        if not FEWEST <= failed.sum() <= len(known) - FEWEST:
+            continue
+        group = np.unique(group_B[known], return_inverse=True)[1]
+        free = len(known) - int(group.max()) - 2
+        shown = _looks.thinned(images[known])
+        y = _within(failed[:, None], group)[:, 0]
+        X = _within(np.stack([look(shown) for look in STYLES.values()], axis=1), group)
+        for look, column in zip(STYLES, X.T, strict=True):
+            size = float(np.sqrt((column @ column) * (y @ y)))
+            if size > 1e-9 and free > 0:
+                r = min(max(float(column @ y) / size, -0.999), 0.999)
+                found[f"lean/{name}/{look}"] = r * math.sqrt(free / (1 - r * r))
     return found
 
 

@@ -15,7 +15,7 @@ from backend.rewards.compose import Term
 from backend.rewards.interface import Scores
 from backend.rl.credit import Credit, Credited, Floats, Group, partition
 from backend.rl.evaluate import diversity
-from backend.rl.hacking import style_r2
+from backend.rl.hacking import leans, style_r2
 from backend.rl.kernels import Coefficients
 from backend.rl.recipe import RunConfig
 from backend.rl.sampler import Rollouts, decode
@@ -191,12 +191,13 @@ def _agreement(it: Iteration) -> dict[str, float]:
 
 
 def _style(it: Iteration) -> dict[str, float]:
-    """How much of the leaves' advantages their looks explain."""
+    """How much of the leaves' advantages their looks explain, and of where rewards fail."""
     shape, items = it.forest.shape, it.credited.items
     mine = np.isin(shape.tree[shape.leaf], list(it.forest.mine))
     there = np.flatnonzero(mine & (items.item_N[shape.leaf] >= 0))
-    group_L = items.group_I[items.item_N[shape.leaf[there]]]
-    return style_r2(it.credited.leaf_N[shape.leaf[there]], it.images[there], group_L)
+    images, group_L = it.images[there], items.group_I[items.item_N[shape.leaf[there]]]
+    learned = it.credited.leaf_N[shape.leaf[there]]
+    return style_r2(learned, images, group_L) | leans(it.scores, there, images, group_L)
 
 
 def _correlation(a: Floats, b: Floats) -> float:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from backend.errors import InputError
 from backend.preferences.intervals import Difference, mean_se
+from backend.rewards.interface import Failure
 from backend.types import Pictures
 
 Floats = NDArray[np.float64]
@@ -46,8 +47,9 @@ class Critic(Protocol):
 
     def next_requests(
         self, prompts: Sequence[str], requests: Sequence[str], pictures: Pictures
-    ) -> list[str | None]:
-        """A request for each picture; None where it already shows what its prompt asks."""
+    ) -> Sequence[str | Failure | None]:
+        """A request for each picture; None where it already shows what its prompt asks, or why the
+        critic had nothing to say of it, which asks for nothing either but is no praise."""
 
 
 class Measure(Protocol):

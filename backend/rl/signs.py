@@ -106,6 +106,22 @@ def holds(key: str, *, below: bool = False, over: str = "") -> Find:
     return find
 
 
+def off(key: str) -> Find:
+    """A standardised figure under `key` whose sum over the updates of a window that have it, at
+    least half of them, is by its own error further than the limit from 0 (Stouffer's)."""
+
+    def find(story: Story, rule: Rule) -> Iterator[tuple[str, int, float | None]]:
+        tail = story.updates[-rule.window :]
+        rows = [_named(metrics, key, "") for _, metrics in tail]
+        for about in rows[-1] if rows else ():
+            values = [row[about] for row in rows if about in row]
+            together = sum(values) / math.sqrt(len(values))
+            if 2 * len(values) >= rule.window and abs(together) > rule.limit:
+                yield about, tail[-1][0], together
+
+    return find
+
+
 def _named(metrics: Mapping[str, Any], key: str, over: str) -> dict[str, float]:
     if key.endswith("/"):
         return {

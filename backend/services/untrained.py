@@ -9,7 +9,7 @@ no table of its own. The ways themselves: `backend.rl.refining`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from backend.preferences.intervals import Z95
 from backend.recipes import untrained as recipes
 from backend.recipes.untrained import UntrainedConfig
 from backend.registry import rewards as kinds
+from backend.rewards.interface import Failure
 from backend.services import jobs, policies, prompts, rewards, run_gains, runs, samples
 from backend.services.rewards import ScoreRow
 from backend.services.studio import Studio
@@ -30,7 +31,7 @@ from db.tables import Evaluation, Job, PromptSet, Reward, Score
 KIND = "untrained"
 REQUEST = "request"
 """The criterion under which a critic's word on a picture is kept: 0 with the next request as its
-detail, nothing where it asks for none."""
+detail, nothing where it asks for none; a critique that failed is missing with its reason."""
 MEASURES = ("picker", "gold")
 
 
@@ -283,13 +284,16 @@ def said_before(
 
 
 def keep_requests(
-    studio: Studio, critic_id: int, version: str, said: dict[int, str | None]
+    studio: Studio, critic_id: int, version: str, said: Mapping[int, str | Failure | None]
 ) -> None:
     """Keep what a critic asks for next of each sample; None: nothing."""
-    rows = [
-        ScoreRow(i, None, "n/a", "", REQUEST)
-        if request is None
-        else ScoreRow(i, 0.0, "ok", request, REQUEST)
-        for i, request in said.items()
-    ]
+
+    def row(sample_id: int, request: str | Failure | None) -> ScoreRow:
+        if isinstance(request, Failure):
+            return ScoreRow(sample_id, None, request.status, request.text, REQUEST)
+        if request is None:
+            return ScoreRow(sample_id, None, "n/a", "", REQUEST)
+        return ScoreRow(sample_id, 0.0, "ok", request, REQUEST)
+
+    rows = [row(i, request) for i, request in said.items()]
     rewards.record_scores(studio, critic_id, rows, version)

@@ -156,9 +156,14 @@ export async function mountUntrained(host, page, { policies, sets, rewards }) {
 
   function facts() {
     const { names, wanted: asked_, questions } = report;
-    const missing = Object.values(report.unanswered ?? {}).reduce((sum, n) => sum + n, 0);
     return [`${names.policy}: the first ${fmt.count(report.prompts, "prompt")} of '${names.set}', ${fmt.int(asked_.settings.num_steps)} steps a picture. ± is the standard error over prompts, in pairs with the first picture.`,
-      ...["picker", "gold", "critic"].filter((key) => questions[key]).map((key) => ` Asked of '${names[key]}': ${fmt.int(questions[key])} times.`), missing ? ` ${fmt.int(missing)} had no answer, and nothing was made of that.` : ""].join("");
+      ...["picker", "gold", "critic"].filter((key) => questions[key]).map((key) => ` Asked of '${names[key]}': ${fmt.int(questions[key])} times.`), ...["picker", "gold", "critic"].filter((key) => report.unanswered?.[key]).map((key) => silent(key))].join("");
+  }
+
+  /** What came of questions without an answer. @param {string} key */
+  function silent(key) {
+    const [name, num] = [report.names[key], fmt.int(report.unanswered[key])];
+    return key === "critic" ? ` '${name}' failed on ${num} of its pictures, which were not drawn again for that.` : ` '${name}' gave no answer ${num} times, and nothing was made of that.`;
   }
 
   function pictures1(calls) { return Number.isInteger(calls) ? fmt.count(calls, "picture") : `${calls.toFixed(2)} pictures`; }

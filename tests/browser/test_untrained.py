@@ -45,7 +45,8 @@ def measured(store: Studio, made: seed.Seeded) -> int:
         shown.append({"prompt": text, "first": first, "kept": kept})
     apart = {"gold": {"gain": -0.007, "se": 0.003, "num": 256}}
     result = {"prompts": 256, "drawn": 1200, "rows": rows, "apart": apart, "shown": shown}
-    result |= {"questions": {"picker": 1200, "gold": 900, "critic": 768}, "unanswered": {}}
+    result |= {"questions": {"picker": 1200, "gold": 900, "critic": 768}}
+    result |= {"unanswered": {"picker": 0, "gold": 5, "critic": 31}}
     args = {"project_id": made.project, **Wanted.of(wanted).plain()}
     with store.write() as session:  # not offered to the workers
         job = jobs.add(session, untrained.KIND, args)
@@ -80,6 +81,8 @@ def test_what_is_gained_without_training_stands_beside_runs(
     measured(store, made)
     page = visitor.go("/best-of-n?view=untrained")
     expect(page.get_by_test_id("untrained-told")).to_contain_text("+.020 ± .004")
+    expect(page.get_by_text("'critic' failed on 31 of its pictures")).to_be_visible()
+    expect(page.get_by_text("'verifier' gave no answer 5 times")).to_be_visible()
     best = page.locator("[data-way='best']")
     expect(best).to_contain_text("+.040 ± .006")
     expect(page.get_by_test_id("untrained-apart")).to_contain_text("−.007 ± .003")

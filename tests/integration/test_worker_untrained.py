@@ -11,10 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from backend.errors import Conflict
+from backend.rewards.interface import Failure
 from backend.services import best_of_n, jobs, prompts, rewards, untrained
 from backend.services.untrained import Wanted
 from backend.types import Pictures
-from db.tables import Sample
+from db.tables import Sample, Score
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
 from tests.workshop import InProcess, Workshop, opened_for
 from workers import models
@@ -43,13 +44,24 @@ class Larger:
         return [None if asked == wanted else wanted for wanted, asked in both]
 
 
+class Mute:
+    """A critic whose answers nobody can read."""
+
+    def next_requests(
+        self, prompts: Sequence[str], requests: Sequence[str], pictures: Pictures
+    ) -> list[Failure]:
+        return [Failure("error", "ended before its refined request") for _ in prompts]
+
+
 @pytest.fixture
 def larger(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the pocket judge describes of a random model's pictures leads nowhere."""
     load = models.reward
 
     def loaded(kind: str, config: dict[str, Any]) -> Any:
-        return Larger() if kind == "pocket-judge" else load(kind, config)
+        if kind != "pocket-judge":
+            return load(kind, config)
+        return Mute() if config["weights_of"] == "biased" else Larger()
 
     monkeypatch.setattr(models, "reward", loaded)
 
@@ -58,8 +70,8 @@ def held_out(workshop: Workshop) -> int:
     return int(prompts.named(workshop.studio, workshop.project, "heldout")["id"])
 
 
-def reward(workshop: Workshop, name: str, kind: str) -> int:
-    return int(rewards.create(workshop.studio, workshop.project, name, kind, {})["id"])
+def reward(workshop: Workshop, name: str, kind: str, **config: str) -> int:
+    return int(rewards.create(workshop.studio, workshop.project, name, kind, config)["id"])
 
 
 def ask(workshop: Workshop, way: str, rounds: int, **ids: int | None) -> int:
@@ -120,6 +132,19 @@ def test_a_critic_and_a_picker_are_measured_between_the_queues(workshop: Worksho
     again_ = workshop.end_of(ask(workshop, "refine", 3, **asked))
     assert again_["attempt"] == 1, "everything is there already"
     assert again_["result"]["rows"] == found["rows"] and drawn(workshop) == before
+
+    assert found["unanswered"] == {"picker": 0, "gold": 0, "critic": 0}
+    mute = reward(workshop, "mute", "pocket-judge", weights_of="biased")
+    asked |= {"critic_id": mute}
+    for _ in range(2):  # a failure is on record like any answer
+        silent = workshop.end_of(ask(workshop, "refine", 3, **asked))["result"]
+        assert silent["questions"]["critic"] == silent["unanswered"]["critic"] == 4
+        assert last(silent, "refine")["calls"] == 1, "nothing is asked for, and nothing drawn"
+    with workshop.studio.read() as session:
+        kept = session.execute(
+            sa.select(Score.value, Score.status, Score.detail).where(Score.reward_id == mute)
+        )
+        assert set(kept) == {(None, "error", "ended before its refined request")}
 
 
 def test_a_judge_of_pairs_picks_and_a_job_between_queues_is_stopped(workshop: Workshop) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from backend.pocket import world
+from backend.rewards import _statistics
 from backend.rewards._edits import captioned
 from backend.rewards.interface import Images, Scores, checked
 from workers.bench import alarms, cheats, failures
@@ -32,7 +33,9 @@ class Counting:
 
 
 def test_a_failure_is_missing_with_its_reason_and_comes_again() -> None:
-    reward = checked(Failing(Counting(), 0.2, seed=0), "judged")
+    said_ = np.arange(60.0)
+    chance = failures.odds("chance", 0.2, PICTURES, said_)
+    reward = checked(Failing(Counting(), chance, seed=0), "judged")
     said = reward.score(PICTURES, PROMPTS)
     lost = np.isnan(said.values)
     assert 0.05 < lost.mean() < 0.4 and reward.missing_share == lost.mean()
@@ -41,10 +44,24 @@ def test_a_failure_is_missing_with_its_reason_and_comes_again() -> None:
     assert {said.status[i] for i in np.flatnonzero(~lost)} == {"ok"}
     back = reward.score(PICTURES[::-1], PROMPTS[::-1])
     assert (np.isnan(back.values)[::-1] == lost).all(), "by content, whatever the order"
-    other = checked(Failing(Counting(), 0.2, seed=1), "judged").score(PICTURES, PROMPTS)
+    other = checked(Failing(Counting(), chance, seed=1), "judged").score(PICTURES, PROMPTS)
     assert (np.isnan(other.values) != lost).any()
-    sound = checked(Failing(Counting(), 0.0, seed=0), "judged").score(PICTURES, PROMPTS)
+    never = failures.odds("chance", 0.0, PICTURES, said_)
+    sound = checked(Failing(Counting(), never, seed=0), "judged").score(PICTURES, PROMPTS)
     assert not sound.num_missing and (sound.values == np.arange(60)).all(), "asked in one batch"
+
+
+def test_failures_may_hang_on_the_picture_or_on_its_worth() -> None:
+    """As many in all, but of the dark half, or of the worse half, three times as many."""
+    light, worth = _statistics.luminance(PICTURES), np.linspace(0.0, 1.0, 60)
+    sound = Scores.of(worth)
+    for depends, sorted_by in (("dark", light), ("bad", worth)):
+        likely = failures.odds(depends, 0.2, PICTURES, worth)(PICTURES, sound)
+        assert likely.mean() == pytest.approx(0.2) and likely.max() <= 0.4
+        under = sorted_by < np.median(sorted_by)
+        assert likely[under].mean() == pytest.approx(3 * likely[~under].mean(), rel=0.1)
+        most = failures.odds(depends, 0.9, PICTURES, worth)(PICTURES, sound)
+        assert most.max() == 1.0, "no more than always"
 
 
 def test_two_ends_are_compared_prompt_by_prompt() -> None:
@@ -90,11 +107,12 @@ def test_the_page_says_what_was_found_and_a_finished_run_is_read_back(
         }
         return row, object()
 
-    def values(lab: Lab, settings: Any, policy: Any) -> Any:
-        return np.linspace(0.0, 1.0, 5) + (policy is not None) * 0.1 * np.arange(5)
+    def heldout(lab: Lab, settings: Any, policy: Any) -> Any:
+        values = np.linspace(0.0, 1.0, 5) + (policy is not None) * 0.1 * np.arange(5)
+        return PICTURES[:5], values
 
     monkeypatch.setattr(Trial, "run", run)
-    monkeypatch.setattr(failures, "_values", values)
+    monkeypatch.setattr(failures, "_heldout", heldout)
     lab = Lab(tmp_path, num_prompts=5)
     found = failures.bench(lab, FailuresPlan(updates=2, seeds=2))
     assert seen[0] == ("by its own setting", 0.05, True)
@@ -108,6 +126,10 @@ def test_the_page_says_what_was_found_and_a_finished_run_is_read_back(
     assert kept == json.loads(json.dumps(found))
     failures.bench(lab, FailuresPlan(updates=2, seeds=2))
     assert len(seen) == 6, "only the pause is looked at anew"
+    failures.bench(lab, FailuresPlan(updates=2, seeds=2, depends="dark"))
+    assert [name for name, *_ in seen[6:]] == ["by its own setting", "failing", "failing"]
+    page = (tmp_path / "failures.md").read_text(encoding="utf-8")
+    assert "the darker a picture" in page and "(dark)" in page
 
 
 def test_the_sound_verifier_is_only_watched(tmp_path: Path) -> None:

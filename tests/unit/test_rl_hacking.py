@@ -11,6 +11,8 @@ from backend.registry import rewards
 from backend.rewards import _looks
 from backend.rewards.interface import Scores, checked
 from backend.rl import hacking, style
+from backend.rl.alarms import Story
+from backend.rl.alarms import look as look_at
 from backend.rl.evaluate import diversity, thumbnails
 
 PROMPTS = world.draw(12, 0)
@@ -53,6 +55,34 @@ def test_where_looks_do_not_matter_nothing_is_found() -> None:
     told = [hacking.style_r2(*planted(0.0, seed), GROUPS) for seed in range(20)]
     assert np.mean([found["style_r2"] for found in told]) < 0.03
     assert sum(found["style_r2"] > found["style_r2_null"] for found in told) <= 4
+
+
+def failing(chance: np.ndarray, seed: int) -> dict[str, Scores]:
+    """A reward that fails with these chances, and one that abstains where it does."""
+    lost = np.random.default_rng(seed).random(len(chance)) < chance
+    values = np.where(lost, np.nan, 1.0)
+    return {
+        name: Scores(values, [word if one else "ok" for one in lost])
+        for name, word in (("judge", "timeout"), ("learned", "abstain"))
+    }
+
+
+def test_failures_that_follow_from_a_look_are_named_and_those_by_chance_are_not() -> None:
+    """Eight updates in which the greyer half fails more often; then as many by chance alone."""
+    look = planted(0.0)[1]
+    grey = 1 - hacking.STYLES["saturation"](look) / hacking.STYLES["saturation"](look).max()
+    all_ = np.arange(160)
+    for chance, alarmed in ((0.4 * grey, {"judge/saturation"}), (np.full(160, 0.2), set())):
+        found = Story(["judge"], [])
+        for step in range(8):
+            told = hacking.leans(failing(chance, step), all_, look, GROUPS)
+            assert {name.split("/")[1] for name in told} == {"judge"}, "abstaining is an answer"
+            found.update(step, told)
+        leaning = [one for one in look_at(found) if one.rule == "leans"]
+        assert alarmed <= {one.about for one in leaning} and bool(leaning) == bool(alarmed)
+        assert all((one.value or 0) < 0 for one in leaning if one.about in alarmed)
+    few = failing(np.full(160, 0.0), 0)
+    assert hacking.leans(few, all_, look, GROUPS) == {}, "too few to say"
 
 
 def test_looks_of_the_prompt_explain_nothing_for_siblings_share_them() -> None:

@@ -156,6 +156,10 @@ def failures(
     updates: Annotated[int, typer.Option(min=2, help="Updates of each run.")] = 16,
     seeds: Annotated[int, typer.Option(min=1, help="Pairs of runs, clean and failing.")] = 2,
     share: Annotated[float, typer.Option(min=0.0, max=0.9, help="Judgements that fail.")] = 0.2,
+    depends: Annotated[
+        Literal["chance", "dark", "bad"],
+        typer.Option(help="What makes a failure likelier: nothing, a dark picture, a bad one."),
+    ] = "chance",
     prompts: Prompts = 256,
     out: Out = Path("bench"),
 ) -> None:
@@ -163,7 +167,8 @@ def failures(
     with sentences():
         from workers.bench import failures as benchmark
 
-        benchmark.bench(_lab(out, prompts, 400), benchmark.FailuresPlan(updates, seeds, share))
+        plan = benchmark.FailuresPlan(updates, seeds, share, depends)
+        benchmark.bench(_lab(out, prompts, 400), plan)
         typer.echo((out / "failures.md").read_text(encoding="utf-8"))
 
 

@@ -1,11 +1,12 @@
-"""`palate bench failures`: does a reward that fails at random lead a run elsewhere?
+"""`palate bench failures`: does a reward that fails lead a run elsewhere?
 
 One recipe is trained twice from each seed on the verifier: as it is, and with a wrapper that raises
 on a share of its judgements. Which ones follows from the content (picture, prompt) and the seed, so
-a failure comes again when it is asked again. What is raised takes the way of every failure: the
-batch is asked again picture by picture, and what still fails is missing with its reason. A second,
-sound verifier is only watched; its held-out values, prompt for prompt, say whether the two ends lie
-further apart than their interval.
+a failure comes again when it is asked again: any alike, the darker a picture the likelier, or the
+worse it is the likelier. What is raised takes the way of every failure: the batch is asked again
+picture by picture, and what still fails is missing with its reason. A second, sound verifier is
+only watched; its held-out values, prompt for prompt, say whether the two ends lie further apart
+than their interval.
 
 Such a run pauses by itself, which is shown first; for the comparison its setting `compose.missing`
 is set to 1, which never pauses.
@@ -16,10 +17,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 from backend import recipes
 from backend.errors import PalateError, RewardError
 from backend.preferences.intervals import Z95, Difference, mean_se
-from backend.rewards import interface
+from backend.rewards import _statistics, interface
 from backend.rewards.interface import Images, Scores, Shape
 from backend.rl.checkpoint import fingerprint
 from backend.rl.composition import RUNNING
@@ -50,6 +51,14 @@ LR: Final = 3e-4
 """Learning rate: three times the recipe's, so that it shows in few updates."""
 SMALLER: Final[dict[str, Any]] = {"num_steps": 6, "prompts_per_step": 16}
 KINDS: Final = ("clean", "failing")
+Depends = Literal["chance", "dark", "bad"]
+TOLD: Final[dict[Depends, str]] = {
+    "chance": "chosen by a hash of picture, prompt and seed",
+    "dark": "the darker a picture among those of the base, the likelier, from twice that to never",
+    "bad": "the less a picture is worth among those of the base, the likelier, from twice that to "
+    "never",
+}
+"""What a failure may hang on, in words."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,14 @@ class FailuresPlan:
     seeds: int = 2
     share: float = 0.2
     """Of the judgements that fail."""
+    depends: Depends = "chance"
+    """What makes a failure likelier."""
     sampling: dict[str, Any] = field(default_factory=lambda: dict(SMALLER))
     """Laid over the recipe's own."""
+
+
+Odds = Callable[[Images, Scores], Floats]
+"""(pictures, what the sound reward says of them) → how likely each judgement is to fail, (B,)."""
 
 
 class Failing:
@@ -69,33 +84,60 @@ class Failing:
 
     shape: Shape = "pointwise"
 
-    def __init__(self, scorer: Scorer, share: float, seed: int) -> None:
-        self.scorer, self.share, self.seed = scorer, share, seed
+    def __init__(self, scorer: Scorer, odds: Odds, seed: int) -> None:
+        self.scorer, self.odds, self.seed = scorer, odds, seed
 
     def score(self, images: Images, prompts: Sequence[str]) -> Scores:
         """The reward's own values; a RewardError where any of these judgements is to fail."""
-        failing = sum(self.fails(image, p) for image, p in zip(images, prompts, strict=True))
+        sound = self.scorer.score(images, prompts)
+        drawn = [self._number(*one) for one in zip(images, prompts, strict=True)]
+        failing = int((np.array(drawn) < self.odds(images, sound)).sum())
         if failing:
             raise RewardError(f"{failing} of {len(prompts)} judgements fail on purpose.")
-        return self.scorer.score(images, prompts)
+        return sound
 
-    def fails(self, image: Images, prompt: str) -> bool:
-        """Whether this judgement fails: a number in [0, 1) from its content, under the share."""
+    def _number(self, image: Images, prompt: str) -> float:
+        """In [0, 1), from the content of a judgement."""
         content = hashlib.sha256(f"{self.seed}\n{prompt}\n".encode())
         content.update(np.ascontiguousarray(image).tobytes())
-        return int.from_bytes(content.digest()[:8]) / 2**64 < self.share
+        return int.from_bytes(content.digest()[:8]) / 2**64
+
+
+def odds(depends: Depends, share: float, images: Images, values: Floats) -> Odds:
+    """How likely judgements fail, `share` of them among the base's pictures with their values.
+
+    Where it depends on the picture: 2 · share · (1 − u), at most 1, with u the share of the base's
+    pictures that are darker, or worth less.
+    """
+    if depends == "chance":
+        return lambda images, _sound: np.full(len(images), share)
+    base = np.sort(_statistics.luminance(images) if depends == "dark" else values)
+
+    def likely(images: Images, sound: Scores) -> Floats:
+        looked = _statistics.luminance(images) if depends == "dark" else sound.values
+        under = (np.searchsorted(base, looked) + np.searchsorted(base, looked, "right")) / 2
+        return np.asarray(np.minimum(2 * share * (1 - under / len(base)), 1.0))
+
+    return likely
 
 
 def bench(lab: Lab, plan: FailuresPlan) -> dict[str, Any]:
     """Train what is not there yet, compare, write failures.json and .md; returns the JSON."""
-    told = f"{plan.share:.0%} of the judgements fail"
+    told = f"{plan.share:.0%} of the judgements fail ({plan.depends})"
     lab.say(f"{RECIPE}, {plan.updates} updates, {plan.seeds} seeds, clean and while {told}")
-    rule = paused(lab, plan)
-    base = _values(lab, config(lab, plan, 0), None)
-    rows = [_row(lab, plan, kind, seed) for seed in range(plan.seeds) for kind in KINDS]
+    images, base = _heldout(lab, config(lab, plan, 0), None)
+    likely = odds(plan.depends, plan.share, images, base)
+    rule = paused(lab, plan, likely)
+    rows = [_row(lab, plan, kind, seed, likely) for seed in range(plan.seeds) for kind in KINDS]
     found = {
         "benchmark": "failures",
-        "plan": {**asdict(plan), "recipe": RECIPE, "lr": LR, "prompts": len(lab.heldout)},
+        "plan": {
+            **asdict(plan),
+            "recipe": RECIPE,
+            "lr": LR,
+            "prompts": len(lab.heldout),
+            "brightness": float(_statistics.luminance(images).mean()),
+        },
         **circumstances(),
         "pause": rule,
         "runs": [_told(row, base) for row in rows],
@@ -123,12 +165,12 @@ def config(lab: Lab, plan: FailuresPlan, seed: int, **compose: float) -> RunConf
     )
 
 
-def paused(lab: Lab, plan: FailuresPlan) -> dict[str, Any]:
+def paused(lab: Lab, plan: FailuresPlan, likely: Odds) -> dict[str, Any]:
     """What a run with this many failures does by the default of `compose.missing`."""
     settings = config(lab, plan, 0)
     trial = Trial("by its own setting", settings, 0, TRAINED, VERIFIER, RUNNING + 1, evaluations=1)
     with _quiet():
-        row, _policy = trial.run(_failing(lab, plan, 0))
+        row, _policy = trial.run(_failing(lab, likely, 0))
     if row["error"]:
         raise PalateError(row["error"])
     said = next((text for text in row["warnings"] if text.startswith("Paused")), "")
@@ -160,32 +202,38 @@ def _difference(apart_P: Floats) -> dict[str, float]:
     return {"mean": told.mean, "se": told.se, "low": told.mean - half, "high": told.mean + half}
 
 
-def _row(lab: Lab, plan: FailuresPlan, kind: str, seed: int) -> dict[str, Any]:
+def _row(lab: Lab, plan: FailuresPlan, kind: str, seed: int, likely: Odds) -> dict[str, Any]:
     """A run with the watched verifier's values by prompt at its end, made now or read back."""
     settings = config(lab, plan, seed, missing=1.0)
     wanted = {"config": settings.plain(), "updates": plan.updates, "prompts": lab.heldout}
-    share = plan.share if kind == "failing" else 0.0
-    path = lab.out / f"failures-{kind}-{seed}-{fingerprint({**wanted, 'share': share})}.json"
+    fails = kind == "failing" and plan.share > 0
+    wanted |= {"share": plan.share if fails else 0.0}
+    if fails and plan.depends != "chance":
+        wanted |= {"depends": plan.depends}
+    path = lab.out / f"failures-{kind}-{seed}-{fingerprint(wanted)}.json"
     if path.is_file():
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return kept
     trial = Trial(kind, settings, 0, TRAINED, VERIFIER, plan.updates, whole=True, evaluations=2)
     with _quiet():
-        row, policy = trial.run(_failing(lab, plan, seed) if share else lab)
+        row, policy = trial.run(_failing(lab, likely, seed) if fails else lab)
     if policy is None:
         raise PalateError(row["error"])
-    row |= {"kind": kind, "values": _values(lab, settings, policy).tolist()}
+    images, values = _heldout(lab, settings, policy)
+    light = float(_statistics.luminance(images).mean())
+    row |= {"kind": kind, "values": values.tolist(), "brightness": light}
     write_json(path, row)
     return row
 
 
-def _failing(lab: Lab, plan: FailuresPlan, seed: int) -> Lab:
+def _failing(lab: Lab, likely: Odds, seed: int) -> Lab:
     """The lab in which the trained reward fails."""
-    return replace(lab, instead={TRAINED: lambda scorer: Failing(scorer, plan.share, seed)})
+    return replace(lab, instead={TRAINED: lambda scorer: Failing(scorer, likely, seed)})
 
 
-def _values(lab: Lab, settings: RunConfig, policy: Policy | None) -> Floats:
-    """What the verifier says of the held-out prompts, drawn as an evaluation does; (P,)."""
+def _heldout(lab: Lab, settings: RunConfig, policy: Policy | None) -> tuple[Images, Floats]:
+    """The held-out prompts' pictures (P, h, w, 3), drawn as an evaluation does, and what the
+    verifier says of them; (P,)."""
     from backend.rl.sampler import Field, draw
 
     held = HeldOut.of(lab.heldout, settings.evaluation)
@@ -193,7 +241,7 @@ def _values(lab: Lab, settings: RunConfig, policy: Policy | None) -> Floats:
     field = Field(policy, bf16=settings.sampling.bf16, batch_size=settings.sampling.batch_size)
     images = draw(field, held.prompts, held.seeds, policy.schedule(settings.sampling.num_steps))
     sound: Floats = lab.scorers(settings)[VERIFIER].score(images, held.prompts).values
-    return sound
+    return images, sound
 
 
 @contextmanager
@@ -217,6 +265,7 @@ def _told(row: dict[str, Any], base: Floats) -> dict[str, Any]:
         "status": row["status"],
         "updates": len(updates),
         "gain": _difference(np.array(row["values"]) - base),
+        "brightness": row["brightness"],
         "missing": float(np.mean([said[f"missing/{TRAINED}"] for said in updates])),
         "groups_kept": kept / max(sum(said["groups_total"] for said in updates), 1),
         "fired": replay(row),
@@ -230,11 +279,11 @@ def _page(found: dict[str, Any]) -> str:
     about = (
         f"`{plan['recipe']}` trained for {plan['updates']} updates at a learning rate of "
         f"{plan['lr']:g} on the verifier, clean and while {plan['share']:.0%} of its judgements "
-        f"raise, chosen by a hash of picture, prompt and seed. Gains of a sound verifier on "
+        f"raise, {TOLD[plan['depends']]}. Gains of a sound verifier on "
         f"{plan['prompts']} held-out prompts ± standard error; differences by prompt with their "
-        "95 % interval."
+        f"95 % interval. The base's held-out pictures are {plan['brightness']:.3f} bright."
     )
-    head = ["run", "seed", "verifier gain", "s.e.", "missing", "groups kept", "alarms"]
+    head = ["run", "seed", "verifier gain", "s.e.", "missing", "bright", "groups kept", "alarms"]
     rows = [_cells(run) for run in found["runs"]]
     verdict = "beyond" if found["shifted"] else "not beyond"
     whole = _span(found["difference"])
@@ -248,7 +297,8 @@ def _page(found: dict[str, Any]) -> str:
         f"By the setting `compose.missing` {rule['missing']:g} such a run is {rule['status']}: "
         f"{rule['said']} For this comparison the setting is 1."
     )
-    parts = ["# A reward that fails at random", about, page.table(head, rows)]
+    title = "at random" if plan["depends"] == "chance" else f"by what is shown ({plan['depends']})"
+    parts = [f"# A reward that fails {title}", about, page.table(head, rows)]
     return "\n\n".join([*parts, "\n".join(apart), stands, page.made(found)]) + "\n"
 
 
@@ -260,6 +310,7 @@ def _cells(run: dict[str, Any]) -> list[str]:
         page.interval(gain["mean"], gain["se"], "{:+.3f}"),
         page.errors(gain["mean"], gain["se"]),
         f"{run['missing']:.1%}",
+        f"{run['brightness']:.3f}",
         f"{run['groups_kept']:.0%}",
         ", ".join(f"{name} ({step})" for name, step in run["fired"].items()) or "none",
     ]

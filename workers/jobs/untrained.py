@@ -94,7 +94,7 @@ class _Measuring:
             "rows": rows,
             "apart": apart,
             "questions": {name: one.questions for name, one in asked.items()},
-            "unanswered": {name: asked[name].unanswered for name in measures},
+            "unanswered": {name: one.unanswered for name, one in asked.items()},
             "shown": self.shown(found),
         }
 
@@ -182,8 +182,9 @@ class _Asked:
     def __init__(self, desk: _Desk, reward_id: int) -> None:
         self.desk, self.row = desk, rewards.get(desk.frame.studio, reward_id)
         self.version = rewards.version_of(self.row)
-        self.unanswered = 0
+        self._lacking = 0
         self._criticised: set[int] = set()
+        self._silent: set[int] = set()
         self.shape = getattr(kinds.get(self.row["kind"]), "SHAPE", "pointwise")
         self.values = refining.ByValue(self._values)
         self.pairs = refining.ByPairs(self._prefer, both_ways=self.shape == "pairwise")
@@ -198,6 +199,11 @@ class _Asked:
         """Pictures valued, pairs compared or pictures criticised, each once."""
         return self.values.num_known + self.pairs.bouts + len(self._criticised)
 
+    @property
+    def unanswered(self) -> int:
+        """Of these, those without an answer."""
+        return self._lacking + len(self._silent)
+
     def requests(
         self, prompts: Sequence[str], requests: Sequence[str], ids: Sequence[int]
     ) -> list[str | None]:
@@ -211,8 +217,10 @@ class _Asked:
             said = critic.next_requests(texts, asked, self.desk.read(files))
             told = {file.id: request for file, request in zip(files, said, strict=True)}
             untrained.keep_requests(self.desk.frame.studio, self.row["id"], self.version, told)
-            known |= {i: (None, request or "") for i, request in told.items()}
-        return [known[i][1] or None for i in ids]
+        known = self._known(untrained.REQUEST, ids)
+        # a value and a detail: a request; a detail alone: why there is none
+        self._silent |= {i for i in ids if known[i][0] is None and known[i][1]}
+        return [known[i][1] if known[i][0] is not None else None for i in ids]
 
     def _values(self, prompts: Sequence[str], ids: Sequence[int]) -> Floats:
         known = self._known(rewards.TOTAL, ids)
@@ -222,7 +230,7 @@ class _Asked:
             rewards.record_scores(self.desk.frame.studio, self.row["id"], rows, self.version)
             known |= {r.sample_id: (r.value, "") for r in rows if r.criterion == rewards.TOTAL}
         values = [known[i][0] for i in ids]
-        self.unanswered += values.count(None)
+        self._lacking += values.count(None)
         return np.array(values, dtype=np.float64)
 
     def _known(self, criterion: str, ids: Sequence[int]) -> dict[int, tuple[float | None, str]]:
@@ -256,7 +264,7 @@ class _Asked:
             pictures = self.desk.read([*first, *second])
             found.append(self._chance(pictures, list(prompts[part])))
         chance = np.concatenate(found)
-        self.unanswered += int(np.isnan(chance).sum())
+        self._lacking += int(np.isnan(chance).sum())
         return chance
 
     def _chance(self, pictures: Pictures, prompts: list[str]) -> Floats:
