@@ -177,7 +177,7 @@ export class Preflight {
       ? el("details", { class: "meta" }, el("summary", { "data-testid": "changes" }, `${diff.length} ${diff.length === 1 ? "change" : "changes"} from ${from}`),
         el("dl", { class: "kv mono", style: "margin-top:4px", "data-testid": "diff" }, diff.slice(0, 12).map(([path, before, after]) => [el("dt", { class: "clip", title: path }, path), el("dd", { class: "clip", title: write(after) }, el("s", { class: "faint" }, write(before)), " ", write(after))]),
           diff.length > 12 && [el("dt", null, `and ${diff.length - 12} more`), el("dd", null)]))
-      : el("p", { class: "meta muted", "data-testid": "changes" }, this.same ? `No differences from ${from}: this would be the same run again.` : `As ${from} has it.`);
+      : el("p", { class: "meta muted", "data-testid": "changes" }, this.same ? `No differences from ${from}: this would be the same run again.` : `Unchanged from ${from}.`);
     const why = this.why(blocked);
     const shut = Boolean(why);
     const start = button("Start run", { kind: "primary lg", testid: "start-run", onclick: () => (shut ? this.focusFault() : this.start()) });

@@ -18,7 +18,7 @@ export class PlanPanel {
     this.note = el("span", { class: "meta muted", role: "status", "data-testid": "plan-note" });
     this.when = el("span", { class: "meta muted tn nowrap" });
     this.slider = el("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "Update whose tree is drawn", "data-testid": "plan-update", oninput: (e) => { this.update = Number(e.target.value); this.sayWhen(); this.ask(this.config); } });
-    this.host = el("div", { class: "plan-host", "data-testid": "plan" });
+    this.host = el("div", { class: "plan-host", tabindex: "0", role: "group", "aria-label": "One prompt's tree", "data-testid": "plan" });
     this.node = el("div", { class: "plan" }, el("div", { class: "sec-h" }, el("h3", null, "One prompt's tree"), this.note, el("span", { class: "grow" }), this.when, this.slider), this.host);
     this.sizes = new ResizeObserver(() => this.draw());
     this.sizes.observe(this.host);
