@@ -4,8 +4,9 @@ Fifteen short runs. Nine are built to go wrong: one fork trained on saturation, 
 on brightness, which any glaring or empty picture scores, on writing, tiles and likeness to one
 picture (`cheats`), and on the verifier with a learning rate that breaks the model. Six train the
 verifier as the recipes do. The simulated taste, or the verifier, and a learned reward are only
-watched. Every figure of every run is kept, so that the rules can be asked again without training
-again; for each it is said how far it went in both kinds of runs, which is where a limit belongs.
+watched. Alarms that cheating does not set off have runs of their own (`staged`). Every figure of
+every run is kept, so that the rules can be asked again without training again; for each it is said
+how far it went in both kinds of runs, which is where a limit belongs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from backend import recipes
@@ -27,6 +29,7 @@ from workers import bare
 from workers.bench import page
 from workers.bench.cheats import LOOKS, Cheat
 from workers.bench.lab import LEARNED, Lab, circumstances
+from workers.bench.staged import STAGED, Midway, Staged
 from workers.bench.trial import Notes
 from workers.report import write_json
 
@@ -53,11 +56,19 @@ WRONG = (
     ("one-fork, broken by its rate", "one-fork", "verifier", BROKEN, 1),
 )
 """(name, recipe, trained, learning rate, seed) of runs that go wrong."""
+STEADY = 3e-4
+"""Learning rate of healthy runs."""
 HEALTHY = tuple(
-    (f"{recipe} on the verifier", recipe, "verifier", 3e-4, seed)
+    (f"{recipe} on the verifier", recipe, "verifier", STEADY, seed)
     for recipe in ("one-fork", "g2rpo")
     for seed in range(3)
 )
+LONG = (
+    ("one-fork, long, on the verifier", "one-fork", "verifier", STEADY, 0),
+    ("g2rpo, long, on the verifier", "g2rpo", "verifier", STEADY, 0),
+)
+LONG_EVERY = 10
+"""Updates between evaluations of a long run."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,8 @@ class AlarmsPlan:
     updates: int = 24
     every: int = 4
     """Updates between evaluations."""
+    long: int = 0
+    """Updates of two more healthy runs; 0 makes none."""
 
 
 def bench(lab: Lab, plan: AlarmsPlan) -> dict[str, Any]:
@@ -77,6 +90,10 @@ def bench(lab: Lab, plan: AlarmsPlan) -> dict[str, Any]:
         for kind, runs in (("wrong", WRONG), ("healthy", HEALTHY))
         for given in runs
     ]
+    if plan.long:
+        whole = replace(plan, updates=plan.long, every=LONG_EVERY)
+        rows += [_row(lab, whole, "healthy", *given) for given in LONG]
+    rows += [_staged(lab, one) for one in STAGED]
     found = {
         "benchmark": "alarms",
         "plan": {**asdict(plan), "prompts": len(lab.heldout)},
@@ -99,17 +116,35 @@ def instead() -> dict[str, Callable[[Scorer], Scorer]]:
 
 
 def rates(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of every rule, and of all errors together: hits, false alarms, and how far each kind went."""
+    """Of every rule, and of all together: hits, false alarms, how far each kind went, and how many
+    of the runs that are staged for it set it off."""
     kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in ("wrong", "healthy")}
     found = []
     for name, rule in RULES.items():
         fired = {kind: sum(name in row["fired"] for row in of) for kind, of in kinds.items()}
         furthest = {kind: [_furthest(row, name) for row in of] for kind, of in kinds.items()}
         known = {k: sorted(v for v in values if v is not None) for k, values in furthest.items()}
-        found.append({"rule": name, "limit": rule.limit, "fired": fired, "furthest": known})
+        mine = [row for row in rows if row["kind"] == "staged" and row["rule"] == name]
+        staged = [sum(name in row["fired"] for row in mine), len(mine)]
+        found.append(
+            {
+                "rule": name,
+                "limit": rule.limit,
+                "fired": fired,
+                "furthest": known,
+                "staged": staged,
+            }
+        )
     some = {kind: sum(bool(row["fired"]) for row in of) for kind, of in kinds.items()}
     totals = {kind: len(of) for kind, of in kinds.items()}
-    found.append({"rule": "any", "limit": None, "fired": some, "furthest": {}})
+    whole: dict[str, Any] = {
+        "rule": "any",
+        "limit": None,
+        "fired": some,
+        "furthest": {},
+        "staged": [0, 0],
+    }
+    found.append(whole)
     return [{**row, "of": totals} for row in found]
 
 
@@ -158,14 +193,37 @@ def _row(
 ) -> dict[str, Any]:
     """A run's figures, trained now or read back, and what fires on them now."""
     path = lab.out / f"alarms-{kind}-{recipe}-{trained}-{lr:g}-{seed}-{plan.updates}.json"
+    about = {"name": name, "kind": kind, "seed": seed}
+    more = [lab.term(LEARNED)]
+    return _kept(
+        lab, path, about, lambda: _trained(lab, config(plan, recipe, trained, lr, seed, more))
+    )
+
+
+def _staged(lab: Lab, one: Staged) -> dict[str, Any]:
+    """A run that is built to set off one alarm."""
+    path = lab.out / f"alarms-staged-{one.name.replace(' ', '-')}-{one.updates}.json"
+    about = {"name": one.name, "kind": "staged", "seed": 0, "rule": one.rule}
+
+    def made() -> dict[str, Any]:
+        small = config(AlarmsPlan(one.updates, one.updates // 2), "one-fork", "verifier", FAST, 0)
+        settings = one.laid(small)
+        return _trained(replace(lab, instead=one.instead), settings, one)
+
+    return _kept(lab, path, about, made)
+
+
+def _kept(
+    lab: Lab, path: Path, about: dict[str, Any], made: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """What was made, now or before, with what fires on it now."""
     if path.is_file():
         row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     else:
-        row = _trained(lab, config(plan, recipe, trained, lr, seed, [lab.term(LEARNED)]))
-        row |= {"name": name, "kind": kind, "seed": seed}
+        row = made() | about
         write_json(path, row)
     row["fired"] = replay(row)
-    lab.say(f"{name}, seed {seed}: {', '.join(row['fired']) or 'nothing'} {row['error']}")
+    lab.say(f"{row['name']}, seed {row['seed']}: {', '.join(row['fired']) or 'nothing'}")
     return row
 
 
@@ -198,14 +256,17 @@ def config(
     )
 
 
-def _trained(lab: Lab, config: RunConfig) -> dict[str, Any]:
+def _trained(lab: Lab, config: RunConfig, staged: Staged | None = None) -> dict[str, Any]:
     from backend.rl.loop import train
 
     notes, started, error = Notes("", ""), time.monotonic(), ""
+    policy = bare.policy(config.policy)
+    if staged and staged.drawn:
+        policy, notes = Midway.staged(policy, staged.drawn, config.num_steps // 2)
     try:
         train(
             config,
-            policy=bare.policy(config.policy),
+            policy=policy,
             rewards=lab.scorers(config),
             data=lab.data(config),
             sink=notes,
@@ -224,14 +285,16 @@ def _trained(lab: Lab, config: RunConfig) -> dict[str, Any]:
 
 def _page(found: dict[str, Any]) -> str:
     plan = found["plan"]
+    long = f" (two more have {plan['long']})" if plan["long"] else ""
     about = (
         f"{len(WRONG)} runs that go wrong and {len(HEALTHY)} healthy ones, {plan['updates']} "
-        f"updates each, evaluated on {plan['prompts']} held-out prompts every {plan['every']} "
-        "updates. Rates with Wilson's 95 % interval; furthest: the strictest limit at which the "
-        "rule would still have fired, "
-        "least and most among the runs."
+        f"updates each{long}, evaluated on {plan['prompts']} held-out prompts every "
+        f"{plan['every']} updates; {len(STAGED)} short ones are staged to set off one alarm "
+        "each. Rates with Wilson's 95 % interval; furthest: the strictest limit at which the rule "
+        "would still have fired, least and most among the runs."
     )
     head = ["rule", "limit", "hits", "false alarms", "furthest, wrong", "furthest, healthy"]
+    head.append("staged for it")
     lines = [_line(row) for row in found["rules"]]
     runs = [[run["name"], str(run["seed"]), run["kind"], _fired(run)] for run in found["runs"]]
     parts = [
@@ -258,4 +321,6 @@ def _line(row: dict[str, Any]) -> list[str]:
         return f"{known[0]:g} to {known[-1]:g}" if known else "–"
 
     limit = "" if row["limit"] is None else f"{row['limit']:g}"
-    return [row["rule"], limit, share("wrong"), share("healthy"), span("wrong"), span("healthy")]
+    set_off, staged = row["staged"]
+    told = [share("wrong"), share("healthy"), span("wrong"), span("healthy")]
+    return [row["rule"], limit, *told, f"{set_off} of {staged}" if staged else "–"]

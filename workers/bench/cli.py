@@ -140,13 +140,14 @@ def pairs(
 def alarms(
     updates: Annotated[int, typer.Option(min=6, help="Updates of each of the fifteen runs.")] = 24,
     every: Annotated[int, typer.Option(min=1, help="Updates between evaluations.")] = 4,
+    long: Annotated[int, typer.Option(min=0, help="Updates of two more healthy runs.")] = 0,
     out: Out = Path("bench"),
 ) -> None:
     """Train runs that cheat and runs that do not; which alarms fire on which?"""
     with sentences():
         from workers.bench import alarms as benchmark
 
-        plan = benchmark.AlarmsPlan(updates, every)
+        plan = benchmark.AlarmsPlan(updates, every, long)
         benchmark.bench(_lab(out, 32, 400, tastes=2), plan)
         typer.echo((out / "alarms.md").read_text(encoding="utf-8"))
 
