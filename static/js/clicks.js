@@ -29,7 +29,7 @@ function up(e) {
   const [node, was] = [under(e), pressed];
   if (!node || !was || !plain(e) || same(node) !== was.same || Math.hypot(e.clientX - was.x, e.clientY - was.y) >= FAR) return;
   window.setTimeout(() => { // the browser's own click comes before this
-    if (pressed !== was || !node.isConnected) return;
+    if (pressed !== was || !node.isConnected || node.matches(":disabled")) return;
     pressed = null;
     node.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, view: window, clientX: e.clientX, clientY: e.clientY }));
   });

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from backend.pocket import world
 from backend.services import boards, jobs, policies, prompts, samples
 from backend.services.samples import NewSample
 from backend.services.studio import Studio
-from tests.browser.conftest import Opener, put_png, serious
+from tests.browser.conftest import Opener, put_png, serious, stop_job
 
 NUM = 6
 
@@ -93,8 +93,11 @@ def test_zoom_and_pan_of_one_picture_move_the_others_within_a_pixel(
     page.get_by_test_id("sync-zoom").uncheck()
     page.mouse.move(x, y)
     page.mouse.wheel(0, -300)
-    alone = spots(page)
-    assert alone[1][2] > alone[0][2] == pytest.approx(first[2], abs=1)
+    page.wait_for_function(  # the wheel is told of, not waited for
+        "wide => document.querySelectorAll('.bframe img')[1].getBoundingClientRect().width > wide",
+        arg=first[2] + 1,
+    )
+    assert spots(page)[0][2] == pytest.approx(first[2], abs=1)
 
 
 def test_a_link_reproduces_mode_zoom_sources_prompt_and_seed(visit: Opener, board: Board) -> None:
@@ -172,17 +175,24 @@ def test_missing_cells_say_so_and_exactly_they_are_asked_for(
     page.get_by_test_id("steps").blur()
     expect(page.get_by_test_id("cell")).to_have_count(4)
     expect(page.get_by_test_id("missing")).to_have_count(2)
+    waits = {"status": "due", "progress": 0.0, "message": "", "error": ""}
+    page.route("**/api/v1/jobs/*", lambda route: route.fulfill(json=waits))  # however fast they are
     page.get_by_test_id("draw-missing").click()
     expect(page.get_by_test_id("missing").first).to_contain_text("being drawn")
-    cells = jobs.of_kind(store, "cells", 1)[0]["args"]["cells"]
+    job = jobs.of_kind(store, "cells", 1)[0]
     drawn_by = [int(board.sources[i].removeprefix("policy:")) for i in (0, 2)]
     first = prompts.texts(store, board.prompt_set)[0][0]
-    assert cells == [[policy, first, "0", 4, 1.0] for policy in drawn_by]
-    jobs.want(store, jobs.of_kind(store, "cells", 1)[0]["id"], "stop")
+    assert job["args"]["cells"] == [[policy, first, "0", 4, 1.0] for policy in drawn_by]
+    stop_job(store, job["id"])
 
 
-def test_the_board_is_offered_and_votes_blind(visit: Opener, board: Board) -> None:
+def test_the_board_is_offered_and_votes_blind(visit: Opener, store: Studio, board: Board) -> None:
+    def still_drawn(route: Route) -> None:  # however fast the workers are
+        route.fulfill(json=route.fetch().json() | {"status": "drawing", "progress": 0.5})
+
     visitor = visit(theme="dark")
+    visitor.page.route("**/api/v1/comparisons/*", still_drawn)
+    visitor.page.route("**/api/v1/jobs/*/stop", lambda route: route.fulfill(json={}))
     page = visitor.go("/compare")
     page.get_by_test_id("open-board").click()
     page.wait_for_url("**/compare?sources=*")
@@ -199,4 +209,8 @@ def test_the_board_is_offered_and_votes_blind(visit: Opener, board: Board) -> No
     page.get_by_test_id("vote-blind").click()
     page.wait_for_url("**/compare?id=*")
     expect(page.get_by_text("Drawing both")).to_be_visible()
-    page.get_by_role("button", name="Stop").click()
+    with page.expect_request("**/api/v1/jobs/*/stop") as asked:
+        page.get_by_role("button", name="Stop").click()
+    job = jobs.of_kind(store, "compare", 1)[0]["id"]
+    assert asked.value.url.endswith(f"/jobs/{job}/stop")
+    stop_job(store, job)

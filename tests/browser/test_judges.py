@@ -10,6 +10,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from backend.pocket import world
 from backend.rewards._judge_client import digest
@@ -86,7 +87,7 @@ def test_rollouts_show_who_is_better_by_the_judge_and_people_in_one_fit(
     assert [number(row[2]) for row in shown] == [round(one["both"], 2) for one in ranked]
     assert [number(row[1]) for row in shown] == [round(one["judge"], 2) for one in ranked]
     # win rates fall with the place in all twelve groups, and the judge is not audited
-    assert section.get_by_test_id("place").count() == SIZE
+    expect(section.get_by_test_id("place")).to_have_count(SIZE)
     assert section.get_by_test_id("audit-mark").inner_text().strip() == "unaudited"
     section.scroll_into_view_if_needed()
     visitor.shoot("rollouts-ranking")
@@ -107,7 +108,7 @@ def test_a_judge_is_marked_unaudited_wherever_it_appears(
     def marks(path: str, within: str = "") -> list[str]:
         page = visitor.go(path)
         found = page.locator(f"{within} [data-testid=audit-mark]".strip())
-        found.first.wait_for(timeout=30_000)
+        found.first.wait_for()
         return [text.strip() for text in found.all_inner_texts()]
 
     places = {
@@ -122,7 +123,7 @@ def test_a_judge_is_marked_unaudited_wherever_it_appears(
     assert set(marks(path, within)) == {"audited"}
     judge_audits.record(store, judge, {**PASSED, "own": True, "passed": False, "failed": ["ties"]})
     page = visitor.go(f"/rewards?reward={judge}")
-    assert "audit failed" in page.get_by_test_id("audit").inner_text()
+    expect(page.get_by_test_id("audit")).to_contain_text("audit failed")
     title = page.get_by_test_id("audit").get_by_test_id("audit-mark").get_attribute("title")
     assert title == "failed: ties on own pairs"
     assert serious(page) == []

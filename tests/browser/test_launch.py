@@ -4,7 +4,6 @@ what a step takes, and why the same run is made again.
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from playwright.sync_api import Page, expect
 from backend.services import prompts, rewards, runs, samples
 from backend.services.rewards import ScoreRow
 from backend.services.studio import Studio
-from tests.browser.conftest import Opener, Visitor, draw_pairs, serious
+from tests.browser.conftest import Opener, Visitor, draw_pairs, serious, stop_run
 
 HELD = "\n".join(f"held-out {number}" for number in range(64))
 REFUSED = "422"
@@ -74,7 +73,7 @@ def test_an_empty_project_becomes_a_run_in_five_clicks_and_no_typing(
         clicks += 1
         line.get_by_test_id("fix").click()
         expect(line).to_have_attribute("data-status", "pass")
-    expect(start).to_be_enabled(timeout=15_000)
+    expect(start).to_be_enabled()
     expect(page.locator(".pf[data-name='Memory']")).to_contain_text("Estimated")
     visitor.shoot("launch-first-light")
     click("start-run")
@@ -82,7 +81,7 @@ def test_an_empty_project_becomes_a_run_in_five_clicks_and_no_typing(
     run = runs.get(store, int(page.url.rsplit("/", 1)[1]))
     assert run["project_id"] == project and run["owner"]
     assert clicks <= 5, clicks
-    runs.want(store, run["id"], "stop")
+    stop_run(store, run["id"])
 
 
 ByHand = Callable[[Page], None]
@@ -117,7 +116,7 @@ def test_a_form_filled_by_its_address_is_the_form_filled_by_hand(
     expect(page.get_by_test_id("changes")).to_contain_text("change")
     filled = settings(page)
     assert filled != before
-    address = page.url
+    address = str(page.evaluate("location.href"))
     other = visit()
     again = other.go(address.removeprefix(visitor.url))
     expect(again.get_by_test_id("changes")).to_contain_text("change")
@@ -188,7 +187,7 @@ def test_start_leads_to_the_value_that_is_wrong_and_a_refused_one_can_be_put_bac
     visitor.shoot("launch-blocked-dark")
     page.get_by_test_id("fix").first.click()
     expect(page.get_by_test_id("field-method.settings.fork_steps")).to_have_value(known)
-    expect(start).to_be_enabled(timeout=15_000)
+    expect(start).to_be_enabled()
     _forgive(visitor)
 
 
@@ -214,27 +213,27 @@ def test_the_same_run_again_is_asked_why_and_a_clone_takes_three_clicks(
     expect(page.get_by_test_id("diff")).to_contain_text("seed")
     page.get_by_test_id("field-seed").fill("0")
     page.get_by_test_id("why-same").select_option("To check that it comes out the same")
-    expect(start).to_be_enabled(timeout=15_000)
+    expect(start).to_be_enabled()
     start.click()
     page.wait_for_url(re.compile(r"/runs/\d+$"))
     made = runs.get(store, int(page.url.rsplit("/", 1)[1]))
     assert made["diff"] == [] and made["parent_id"] == parent
     assert made["note"] == "To check that it comes out the same"
-    runs.want(store, made["id"], "stop")
+    stop_run(store, made["id"])
 
 
 def test_a_step_is_tried_from_the_memory_line(visit: Opener, drawn: int) -> None:
     job = {"id": 1, "args": {"nfe": 748}, "progress": 0.5, "message": "update 1 of 2", "error": ""}
-    running, done = job | {"status": "running"}, job | {"status": "done", "result": {}}
-    answers = itertools.chain([running] * 3, itertools.repeat(done))
+    answer = job | {"status": "running"}
     page = visit().go("/runs/new?recipe=pocket-g2rpo")
     page.route("**/api/v1/runs/probe", lambda route: route.fulfill(json=job, status=202))
-    page.route("**/api/v1/jobs/1", lambda route: route.fulfill(json=next(answers)))
+    page.route("**/api/v1/jobs/1", lambda route: route.fulfill(json=answer))
     start = page.get_by_test_id("try-step")
     expect(start).to_be_visible()
+    start.click()
+    expect(page.get_by_test_id("step-probe")).to_contain_text("Trying a step, 748 evaluations")
     with page.expect_response("**/api/v1/runs/preflight"):  # asked again when it is over
-        start.click()
-        expect(page.get_by_test_id("step-probe")).to_contain_text("Trying a step, 748 evaluations")
+        answer |= {"status": "done", "result": {}}
     expect(page.get_by_test_id("step-probe")).to_be_empty()
 
 

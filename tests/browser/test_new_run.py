@@ -17,6 +17,7 @@ from backend.services.studio import Studio
 from db.tables import Evaluation, Run
 from tests import seed, tiny_runs
 from tests.browser.conftest import Opener, in_both_themes, serious
+from tests.browser.windows import WORK_MS
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
 
 
@@ -131,11 +132,12 @@ def test_a_probe_says_its_cost_and_its_proposal_is_laid_over_the_form(
     expect(page.get_by_test_id("probe-cost-spread")).to_contain_text("evaluations")
     result = _spread_found()
     page.route("**/api/v1/runs/probe", lambda route: route.fulfill(json=_job("due"), status=202))
-    answers = iter([_job("running"), _job("done", result)])
-    page.route("**/api/v1/jobs/1", lambda route: route.fulfill(json=next(answers)))
+    answer = _job("running")
+    page.route("**/api/v1/jobs/1", lambda route: route.fulfill(json=answer))
     page.get_by_test_id("probe-spread").click()
     expect(page.get_by_test_id("job")).to_have_attribute("data-status", "running")
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    answer |= _job("done", result)
     table = page.get_by_test_id("probe-table")
     expect(table.locator("td.on")).to_have_count(2)
     expect(page.get_by_test_id("probe-text")).to_contain_text("Fork at steps 1 and 2")
@@ -156,7 +158,7 @@ def test_a_probe_reaches_the_workers_and_can_be_stopped(
     job = asked.value.json()
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_test_id("probe-result")).to_contain_text(
-        "nothing was changed", timeout=120_000
+        "nothing was changed", timeout=WORK_MS
     )
     assert jobs.get(store, job["id"])["status"] == "stopped"
 

@@ -64,9 +64,11 @@ def test_a_newcomer_goes_from_an_empty_studio_to_a_blind_comparison_by_clicks_al
     with capsys.disabled():
         parts = [f"{name} {part['clicks']}" for name, part in found.parts.items()]
         waited, seconds = found.total["waited_s"], found.total["seconds"]
-        told = f"{found.clicks} clicks, {seconds:.0f} s, {waited:.0f} of them waiting"
+        told = f"{found.total['clicks']:.0f} clicks, {seconds:.0f} s, {waited:.0f} of them waiting"
         print(f"\nA newcomer's path: {told}. Clicks: {', '.join(parts)}.")
-    assert found.keys == 0 and found.clicks == found.total["clicks"] <= CLICKS
+    assert found.keys == 0 and found.total["clicks"] <= CLICKS
+    # A page that is drawn anew in the very moment of a click sees a second try of it.
+    assert found.clicks >= found.total["clicks"]
 
     me = users.local(store)["id"]
     demo = projects.current(store, me)["id"]

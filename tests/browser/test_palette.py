@@ -57,8 +57,7 @@ def test_the_palette_finds_and_goes_by_keyboard_alone(visit: Opener, shown: seed
     page.keyboard.press("Enter")
     page.wait_for_url("**/compare")
     visitor.ready()
-    page.keyboard.press("g")
-    page.keyboard.press("o")
+    page.keyboard.type("go")
     page.wait_for_url(re.compile(rf"/runs/{max(shown.runs.values())}/rollouts"))
 
 

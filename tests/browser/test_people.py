@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, _migrated_sqlite: Path) -> 
     environment = {**os.environ, "PALATE_HOME": str(found.home), "PALATE_PORT": str(found.port)}
     process = subprocess.Popen([sys.executable, "-m", "app.main"], cwd=ROOT, env=environment)
     try:
-        wait_until(240, found.answers, "the app answers")
+        wait_until(600, found.answers, "the app answers")
         yield found
     finally:
         process.terminate()
@@ -96,6 +97,9 @@ def sign_in(visitor: Visitor, name: str, path: str = "/") -> Page:
 
 def refused(visitor: Visitor) -> None:
     """The page was told 403 and said nothing else that is wrong."""
+    until = time.monotonic() + 30
+    while not visitor.complaints and time.monotonic() < until:
+        visitor.page.wait_for_timeout(20)  # it is told of, not waited for
     assert visitor.complaints and all(FORBIDDEN.search(text) for text in visitor.complaints)
     visitor.complaints.clear()
 
@@ -155,6 +159,7 @@ def test_a_link_made_by_hand_lets_somebody_in_with_a_key(visit: Opener, store: S
     joining.get_by_test_id("password").fill(PASSWORD)
     joining.get_by_test_id("enter").click()
     joining.wait_for_url(guest.url + "/")
+    guest.ready()
     guest.go("/you")
     joining.get_by_test_id("new-key").click()
     joining.get_by_test_id("key-name").fill("nightly")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import select
 
 from backend.rewards import _operators
@@ -23,12 +24,9 @@ from backend.services.studio import Studio
 from db.tables import Pair, Sample, Study
 from tests import factory
 from tests.browser.conftest import Drawn, Opener, draw_pairs, serious
+from tests.browser.windows import WORK_MS
 
 PROMPTS, EACH = 12, 2
-FLIP_MS = 5_000
-"""Far above the 150 ms of a move: what is tested is what comes, not when."""
-JOB_MS = 240_000
-"""A worker may draw the demo's first pictures before it comes to this."""
 
 
 def scored(store: Studio, project: int, drawn: Drawn) -> tuple[dict[str, int], dict[str, Any]]:
@@ -146,12 +144,12 @@ def test_the_lab_shows_where_rewards_part_what_flips_and_sends_the_mix_on(
     number = page.get_by_test_id("lab-weight-colour")
     assert number.input_value() == "0.25"
     few = brute_force(data, [1.0, 0.2], [1.0, 0.25])
-    page.locator(f"[data-testid=flips][data-flipped='{len(few)}']").wait_for(timeout=FLIP_MS)
+    page.locator(f"[data-testid=flips][data-flipped='{len(few)}']").wait_for()
     number.fill("1.2")
     number.press("Enter")
     expected = brute_force(data, [1.0, 0.2], [1.0, 1.2])
     assert len(expected) != len(few)
-    page.locator(f"[data-testid=flips][data-flipped='{len(expected)}']").wait_for(timeout=FLIP_MS)
+    page.locator(f"[data-testid=flips][data-flipped='{len(expected)}']").wait_for()
     assert flips.get_attribute("data-pairs") == str(PROMPTS - 1)
     told = page.get_by_test_id("flip")
     shown = {
@@ -170,13 +168,15 @@ def test_the_lab_shows_where_rewards_part_what_flips_and_sends_the_mix_on(
     assert "0.8" in (page.get_by_test_id("edit-text").get_attribute("data-leverage") or "")
     assert page.get_by_test_id("levers").count() == 1
     page.get_by_test_id("lab-way-facts").select_option("log-sigmoid")
-    page.get_by_test_id("stage-shaped").wait_for(timeout=FLIP_MS)
+    page.get_by_test_id("stage-shaped").wait_for()
     page.get_by_test_id("lab-number-facts").wait_for()
     assert serious(page) == []
     visitor.shoot("reward-lab")
 
     # to a new run in one click, as it is
-    href = page.get_by_test_id("lab-use").get_attribute("href") or ""
+    use = page.get_by_test_id("lab-use")
+    expect(use).to_have_attribute("href", re.compile("log-sigmoid"))
+    href = use.get_attribute("href") or ""
     sent = json.loads(parse_qs(urlsplit(href).query)["rewards"][0])
     assert [(term["name"], term["kind"], term["weight"]) for term in sent] == [
         ("facts", "brightness", 1),
@@ -184,7 +184,7 @@ def test_the_lab_shows_where_rewards_part_what_flips_and_sends_the_mix_on(
     ]
     assert (sent[0]["transform"], sent[0]["quantile"]) == ("log-sigmoid", 0.5)
     page.get_by_test_id("lab-use").click()
-    page.get_by_test_id("reward-mix").wait_for(timeout=30_000)
+    page.get_by_test_id("reward-mix").wait_for()
     assert page.get_by_test_id("weight-facts").input_value() == "1"
     assert page.get_by_test_id("weight-colour").input_value() == "1.2"
     rows = page.get_by_test_id("mix-row")
@@ -250,7 +250,7 @@ def test_thresholds_rise_and_prompts_count_as_the_library_says(
     assert page.get_by_test_id("lab-done").input_value() == "1"
     page.get_by_test_id("lab-use").click()
     shapes = page.get_by_test_id("mix-shapes")
-    shapes.get_by_test_id("difficulty").wait_for(timeout=30_000)
+    shapes.get_by_test_id("difficulty").wait_for()
     assert numbers(shapes.get_by_test_id("rising"), "data-thresholds") == thresholds
     shapes.scroll_into_view_if_needed()
     visitor.shoot("new-run-rising")
@@ -283,7 +283,7 @@ def test_a_click_has_the_workers_score_the_set_and_try_edits_and_shows_what_is_s
     assert "12 values" in page.get_by_test_id("unasked").inner_text()
     page.get_by_test_id("lab-score").click()
     scatter = page.get_by_test_id("scatter")
-    scatter.wait_for(timeout=JOB_MS)  # a score worker has been there
+    scatter.wait_for(timeout=WORK_MS)  # a score worker has been there
     assert page.get_by_test_id("unasked").count() == 0
     shown = reward_sets.resolve(store, project, key)
     ids = [one.id for one in shown]
@@ -306,13 +306,13 @@ def test_a_click_has_the_workers_score_the_set_and_try_edits_and_shows_what_is_s
 
     page.get_by_test_id("try-edits").click()
     cell = page.locator("[data-testid=edit-brightness][data-reward=light]")
-    cell.wait_for(timeout=JOB_MS)
+    cell.wait_for(timeout=WORK_MS)
     report = reward_edits.report(store, project, light)
     assert report is not None and report["pictures"] == 6
     lever = next(one for one in report["levers"] if one["edit"] == "brightness")
     assert float(cell.get_attribute("data-leverage") or "nan") == pytest.approx(lever["leverage"])
     # what compares siblings has no value of its own for an edited picture, and says so
-    page.get_by_text("compares pictures with one another").first.wait_for(timeout=JOB_MS)
+    page.get_by_text("compares pictures with one another").first.wait_for(timeout=WORK_MS)
     cell.click()
     assert page.get_by_test_id("worst").locator("img").count() == 2 * len(lever["worst"])
 

@@ -8,9 +8,7 @@ from backend.services import labels, live_reward, users
 from backend.services.studio import Studio
 from tests import factory
 from tests.browser.conftest import Opener, draw_pairs
-
-WORK_MS = 120_000
-"""Time for the studio's own workers, which load an encoder first."""
+from tests.browser.windows import WORK_MS
 
 
 def test_the_page_shows_what_the_answers_are_worth_as_they_come(

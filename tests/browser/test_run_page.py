@@ -80,7 +80,7 @@ def test_tab_step_zoom_and_smoothing_are_in_the_address_and_survive_a_reload(
 ) -> None:
     page = opened(visit, f"/runs/{run_id}?step=49")
     expect(page.get_by_test_id("samples-of")).to_have_text("of step 40, nearest to 49")
-    plot = page.get_by_test_id("chart-spread").locator("svg.ch")
+    plot = page.get_by_test_id("chart-spread").locator(".plot")
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
     assert box is not None

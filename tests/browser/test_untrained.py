@@ -12,6 +12,7 @@ from backend.services.studio import Studio
 from backend.services.untrained import Wanted
 from tests import factory, seed
 from tests.browser.conftest import Opener, serious
+from tests.browser.windows import WORK_MS
 
 SETTINGS = {"way": "refine", "rounds": 3, "num_prompts": 256, "num_steps": seed.T}
 
@@ -76,7 +77,7 @@ def test_what_is_gained_without_training_stands_beside_runs(
     page.get_by_test_id("untrained-start").click()
     job = page.get_by_test_id("untrained-job").get_by_test_id("job")
     job.get_by_role("button", name="Stop").click()
-    expect(job).to_have_attribute("data-status", "stopped")
+    expect(job).to_have_attribute("data-status", "stopped", timeout=WORK_MS)
 
     measured(store, made)
     page = visitor.go("/best-of-n?view=untrained")
