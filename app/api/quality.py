@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -62,19 +63,31 @@ def restore(study_id: int, user_id: int, studio: StudioDep, user: UserDep) -> di
     return exclusions.restore(studio, user, study_id, user_id)
 
 
-def _votes(
+@dataclass
+class Asked:
+    """Which votes are meant."""
+
     by: Annotated[
         Literal["people", "simulated", "reward"], Query(description="Whose votes count.")
-    ] = "people",
-    reward_id: Annotated[int | None, Query(description="Which reward, where it votes.")] = None,
-    study_id: Annotated[int | None, Query(description="Votes in one study alone.")] = None,
-    comparison_id: Annotated[int | None, Query(description="Or in one comparison.")] = None,
-    aspect: Annotated[str, Query(max_length=40, description="Left out: the question itself.")] = "",
-    prompt_set_id: Annotated[int | None, Query(description="Pairs of its prompts alone.")] = None,
-    since: Seconds = None,
-    until: Seconds = None,
-) -> Votes:
-    return Votes(by, reward_id, study_id, comparison_id, aspect, prompt_set_id, since, until)
+    ] = "people"
+    reward_id: Annotated[int | None, Query(description="Which reward, where it votes.")] = None
+    study_id: Annotated[int | None, Query(description="Votes in one study alone.")] = None
+    comparison_id: Annotated[int | None, Query(description="Or in one comparison.")] = None
+    aspect: Annotated[str, Query(max_length=40, description="Left out: the question itself.")] = ""
+    prompt_set_id: Annotated[int | None, Query(description="Pairs of its prompts alone.")] = None
+    prompt_kind: Annotated[
+        str, Query(max_length=40, description="Pairs of prompts of this kind alone.")
+    ] = ""
+    annotator: Annotated[
+        list[int] | None, Query(max_length=200, description="Votes of these alone; may repeat.")
+    ] = None
+    since: Seconds = None
+    until: Seconds = None
+
+
+def _votes(asked: Annotated[Asked, Depends()]) -> Votes:
+    given = vars(asked).copy()
+    return Votes(annotators=tuple(given.pop("annotator") or ()), **given)
 
 
 VotesDep = Annotated[Votes, Depends(_votes)]

@@ -19,6 +19,7 @@ from backend.preferences import agreement, ranking
 from backend.preferences.ledger import OVERALL, Answers, Ledger
 from backend.preferences.ranking import Board, Cell, Method, Standing
 from backend.preferences.strengths import Tally
+from backend.rewards._prompt_kinds import KINDS
 from backend.services import ledgers, pair_views, rewards
 from backend.services.ledgers import PEOPLE, SIMULATED, Warm
 from backend.services.quality import OF_PAIRS, finite
@@ -27,6 +28,8 @@ from db.tables import Comparison, Policy, Prompt, PromptSet, Reward, Study
 
 REWARD = "reward"
 VOTERS = {"people": PEOPLE, "simulated": SIMULATED, REWARD: ""}
+MOST_VOTERS = 200
+"""Annotators that can be chosen, those with the most votes."""
 MOST_IN_MATRIX = 16
 """The best models of the win matrix; further ones are ranked, and meet in the pairs behind."""
 
@@ -42,6 +45,10 @@ class Votes:
     comparison_id: int | None = None
     aspect: str = OVERALL
     prompt_set_id: int | None = None
+    prompt_kind: str = ""
+    """One of `KINDS`; empty: prompts of all kinds."""
+    annotators: tuple[int, ...] = ()
+    """Whose votes count; empty: everybody's."""
     since: float | None = None
     """Answered from then (seconds since 1970)."""
     until: float | None = None
@@ -66,7 +73,7 @@ def board(
     with ledgers.opened(studio, project_id) as warm, studio.read() as session:
         ledger = _ledger(session, warm, votes)
         key = ("board", votes, method, weighted, id(ledger), ledger.version)
-        prompts = _prompts(session, votes)
+        prompts = _prompts(session, warm, votes)
 
         def work_out() -> dict[str, Any]:
             answers = _answers(warm, ledger, votes, prompts)
@@ -91,7 +98,7 @@ def behind(
     """{items, total}: pairs of a model, or of two, with what these votes said; newest first."""
     with ledgers.opened(studio, project_id) as warm, studio.read() as session:
         ledger = _ledger(session, warm, votes)
-        answers = _answers(warm, ledger, votes, _prompts(session, votes))
+        answers = _answers(warm, ledger, votes, _prompts(session, warm, votes))
     a, b = answers.source_ids[answers.a], answers.source_ids[answers.b]
     mine = ((a == model) | (b == model)) & (a != b)
     if other is not None:
@@ -112,14 +119,17 @@ def behind(
 
 
 def choices(studio: Studio, project_id: int) -> dict[str, Any]:
-    """What the board can be filtered by: {votes, rewards, studies, comparisons, prompt_sets,
-    aspects, methods}."""
+    """What the board can be filtered by: {votes, annotators, rewards, studies, comparisons,
+    prompt_sets, prompt_kinds, aspects, methods}; annotators as {people, simulated}, each a list of
+    {id, name, votes}, most votes first."""
     with ledgers.opened(studio, project_id) as warm, studio.read() as session:
-        counted = {
-            name: len(warm.ledger.answers(annotators=warm.ids(kind), barred=warm.barred))
+        given = {
+            name: warm.ledger.answers(annotators=warm.ids(kind), barred=warm.barred)
             for name, kind in VOTERS.items()
             if kind
         }
+        counted = {name: len(answers) for name, answers in given.items()}
+        voters = {name: _voters(answers, warm.names) for name, answers in given.items()}
         aspects = warm.ledger.aspects
         studies = session.execute(
             select(Study.id, Study.name, Study.config)
@@ -128,6 +138,8 @@ def choices(studio: Studio, project_id: int) -> dict[str, Any]:
         )
         return {
             "votes": counted,
+            "annotators": voters,
+            "prompt_kinds": list(KINDS),
             "aspects": aspects,
             "methods": list(ranking.METHODS),
             "studies": [
@@ -156,13 +168,28 @@ def _ledger(session: Session, warm: Warm, votes: Votes) -> Ledger:
     return warm.votes_of(session, reward.id)
 
 
-def _prompts(session: Session, votes: Votes) -> Sequence[int] | None:
+def _voters(answers: Answers, names: dict[int, str]) -> list[dict[str, Any]]:
+    votes = np.bincount(answers.annotator, minlength=len(answers.annotator_ids))
+    order = np.argsort(-votes, kind="stable")[:MOST_VOTERS]
+    ids = answers.annotator_ids[order].tolist()
+    return [
+        {"id": i, "name": names.get(i, ""), "votes": number}
+        for i, number in zip(ids, votes[order].tolist(), strict=True)
+        if number
+    ]
+
+
+def _prompts(session: Session, warm: Warm, votes: Votes) -> Sequence[int] | None:
     """Ids of the prompts that are meant; None for all."""
+    if votes.prompt_kind and votes.prompt_kind not in KINDS:
+        raise InputError(
+            f"There is no kind of prompt '{votes.prompt_kind}'; choose {', '.join(KINDS)}."
+        )
+    of_kind = warm.prompts_of_kind(session, votes.prompt_kind) if votes.prompt_kind else None
     if votes.prompt_set_id is None:
-        return None
-    return list(
-        session.scalars(select(Prompt.id).where(Prompt.prompt_set_id == votes.prompt_set_id))
-    )
+        return of_kind
+    of_set = session.scalars(select(Prompt.id).where(Prompt.prompt_set_id == votes.prompt_set_id))
+    return list(of_set) if of_kind is None else list(set(of_kind).intersection(of_set))
 
 
 def _answers(warm: Warm, ledger: Ledger, votes: Votes, prompts: Sequence[int] | None) -> Answers:
@@ -175,15 +202,22 @@ def _answers(warm: Warm, ledger: Ledger, votes: Votes, prompts: Sequence[int] | 
     if prompts is not None:
         meant = warm.pairs[np.isin(warm.pairs[:, 5], np.array(prompts, dtype=np.int64)), 0]
     if votes.by == REWARD:
-        if votes.aspect or votes.since is not None or votes.until is not None:
-            raise InputError("A reward gives no aspects and no times; leave those filters out.")
+        if votes.aspect or votes.annotators or votes.since is not None or votes.until is not None:
+            raise InputError(
+                "A reward gives no aspects and no times, and no annotator votes for it; leave "
+                "those filters out."
+            )
         return ledger.answers(groups=groups, pairs=meant)
     since, until = votes.since, votes.until
     is_dated = since is not None or until is not None
     return ledger.answers(
         votes.aspect,
         groups=groups,
-        annotators=warm.ids(VOTERS[votes.by]),
+        annotators=[
+            one
+            for one in warm.ids(VOTERS[votes.by])
+            if not votes.annotators or one in votes.annotators
+        ],
         barred=warm.barred,
         between=(since or 0.0, 2.0**40 if until is None else until) if is_dated else None,
         pairs=meant,

@@ -21,6 +21,7 @@ from itertools import islice
 from typing import Any, Final
 
 import numpy as np
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.preferences.followed import Ask, Followed
@@ -37,9 +38,12 @@ from backend.preferences.ledger import (
     Pairs,
     code,
 )
+from backend.rewards._prompt_kinds import kinds_of
 from backend.services.studio import Studio
 from db import ledgers as queries
+from db.queries import batches
 from db.session import Store
+from db.tables import Prompt
 
 BEHIND: Final = 5000
 """How far below the newest id a label may turn up late: more than the labels that all imports at
@@ -71,6 +75,8 @@ class Warm:
     """Of each annotator: person, simulated or implicit."""
     barred: list[tuple[int, int]] = field(default_factory=list)
     """(study, annotator) who is excluded from it."""
+    prompt_kinds: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """Of each prompt that was looked at, by `prompts_of_kind`."""
     lock: threading.RLock = field(default_factory=threading.RLock)
     _seen: set[int] = field(default_factory=set)
     _top: int = 0
@@ -85,6 +91,14 @@ class Warm:
     def barred_from(self, study_id: int) -> list[tuple[int, int]]:
         """Those of `barred` who are excluded from one study."""
         return [one for one in self.barred if one[0] == study_id]
+
+    def prompts_of_kind(self, session: Session, kind: str) -> list[int]:
+        """Prompts of the pairs that are of a kind by their words; each is looked at once."""
+        fresh = [i for i in np.unique(self.pairs[:, 5]).tolist() if i not in self.prompt_kinds]
+        for some in batches(fresh):
+            rows = session.execute(select(Prompt.id, Prompt.text).where(Prompt.id.in_(some)))
+            self.prompt_kinds |= {prompt: kinds_of(text) for prompt, text in rows}
+        return [prompt for prompt, kinds in self.prompt_kinds.items() if kind in kinds]
 
     def figures(self, key: Any, work_out: Callable[[], Any]) -> Any:
         """What was worked out for the key, or anew if anything has changed since."""

@@ -19,7 +19,7 @@ const ABOUT = {
   plain: "Share of wins over all its votes, ties as halves. It depends on whom a policy met.",
 };
 /** address → API */
-const FILTERS = ["by", "reward", "study", "comparison", "aspect", "prompts", "since", "until"];
+const FILTERS = ["by", "reward", "study", "comparison", "aspect", "prompts", "kind", "voters", "since", "until"];
 
 /** @param {HTMLElement} main @param {any} page */
 export async function mount(main, page) {
@@ -45,9 +45,11 @@ export async function mount(main, page) {
 
   /** What is asked for, as the API takes it. */
   function query() {
-    const wanted = { by: state.reward ? "reward" : state.by || "people", reward_id: state.reward, study_id: state.study, comparison_id: state.comparison, prompt_set_id: state.prompts };
+    const wanted = { by: state.reward ? "reward" : state.by || "people", reward_id: state.reward, study_id: state.study, comparison_id: state.comparison, prompt_set_id: state.prompts, prompt_kind: state.kind };
     if (!state.reward) Object.assign(wanted, { aspect: state.aspect, since: state.since && String(Date.parse(`${state.since}T00:00Z`) / 1000), until: state.until && String(Date.parse(`${state.until}T00:00Z`) / 1000 + DAY_S) });
-    return new URLSearchParams(Object.entries(wanted).filter(([, value]) => value)).toString();
+    const asking = new URLSearchParams(Object.entries(wanted).filter(([, value]) => value));
+    if (!state.reward) for (const voter of chosen()) asking.append("annotator", voter);
+    return asking.toString();
   }
 
   async function refresh() {
@@ -74,15 +76,32 @@ export async function mount(main, page) {
     const where = [["", "All votes"], ...choices.studies.map((study) => [`study:${study.id}`, study.name, true]), ...choices.comparisons.map((one) => [`comparison:${one.id}`, `Compare: ${kept(one.name)}`])];
     const aspects = state.study ? choices.studies.find((study) => String(study.id) === state.study)?.aspects ?? [] : choices.aspects;
     fill(ui.form, el("div", { class: "pane-h" }, el("h2", null, "Votes")), el("div", { class: "sec stack" },
-      select("votes", "Whose", votes, state.reward ? `reward:${state.reward}` : state.by || "people", (value) => change(value.startsWith("reward:") ? { by: "", reward: value.slice(7), aspect: "", since: "", until: "" } : { by: value === "people" ? "" : value, reward: "" })),
+      select("votes", "Whose", votes, state.reward ? `reward:${state.reward}` : state.by || "people", (value) => change(value.startsWith("reward:") ? { by: "", reward: value.slice(7), aspect: "", voters: "", since: "", until: "" } : { by: value === "people" ? "" : value, reward: "", voters: "" })),
+      !state.reward && votersField(),
       select("where", "From", where, state.study ? `study:${state.study}` : state.comparison ? `comparison:${state.comparison}` : "", (value) => change({ study: value.startsWith("study:") ? value.slice(6) : "", comparison: value.startsWith("comparison:") ? value.slice(11) : "", aspect: "" })),
       !state.reward && aspects.length > 0 && select("aspect", "About", [["", "the question"], ...aspects.map((aspect) => [aspect, aspect])], state.aspect, (aspect) => change({ aspect })),
       select("prompts", "Prompts", [["", "All prompts"], ...choices.prompt_sets.map((set) => [set.id, set.name, true])], state.prompts, (prompts) => change({ prompts })),
+      select("kind", "Kind of prompt", [["", "All kinds"], ...choices.prompt_kinds.map((kind) => [kind, kind])], state.kind, (kind) => change({ kind })),
       !state.reward && el("div", { class: "two-dates" }, date("since", "From day"), date("until", "To day"))),
     el("div", { class: "sec stack" }, el("div", { class: "field" }, el("span", { class: "lab-like", id: "b-method" }, "Method"), el("div", { class: "choices", role: "radiogroup", "aria-labelledby": "b-method" }, Object.entries(METHODS).map(([method, word], i) => el("label", { class: "check" }, el("input", { type: "radio", name: "method", value: method, checked: state.method === method, "data-testid": `method-${method}`, onchange: () => change({ method }) }), el("span", { class: "grow" }, word), el("kbd", { "aria-hidden": "true" }, i + 1))))),
       el("p", { class: "meta muted" }, ABOUT[state.method]),
       !state.reward && el("label", { class: "check", title: "Each vote weighs 1 / the chance that its pair was asked" }, el("input", { type: "checkbox", checked: state.weighted, "data-testid": "weighted", onchange: (e) => change({ weighted: e.target.checked }) }), "Correct for active choice")));
     if (focused) /** @type {HTMLElement | null} */ (ui.form.querySelector(`[data-testid="${focused}"]`))?.focus();
+  }
+
+  /** Ids of those whose votes alone count; none: everybody's. */
+  function chosen() { return state.voters.split(",").filter(Boolean); }
+
+  /** Whose votes count, one by one. */
+  function votersField() {
+    const all = choices.annotators[state.by || "people"];
+    if (all.length < 2) return null;
+    const now = new Set(chosen());
+    return el("details", { class: "field voters", open: now.size > 0 || ui.form.querySelector(".voters")?.open, "data-testid": "voters" }, el("summary", null, el("span", null, "Annotators"), el("span", { class: "meta muted" }, now.size ? `${now.size} of ${all.length}` : "everybody")),
+      el("div", { class: "choices" }, all.map((person) => el("label", { class: "check" }, el("input", { type: "checkbox", checked: now.has(String(person.id)), "data-testid": `voter-${person.id}`, onchange: (e) => {
+        if (e.target.checked) now.add(String(person.id)); else now.delete(String(person.id));
+        change({ voters: [...now].join(",") });
+      } }), el("span", { class: "grow clip", translate: "no" }, person.name), el("span", { class: "meta faint" }, fmt.int(person.votes))))));
   }
 
   function select(testid, word, options, value, onchange) {

@@ -128,6 +128,14 @@ def test_the_leaderboard_shows_the_services_numbers_and_leads_to_the_pairs(
     expect(page.get_by_test_id("wins")).to_contain_text(f"{round(100 * cell['low'])}–")
     visitor.shoot("leaderboard-dark")
     assert serious(page) == []
+    page.get_by_test_id("voters").locator("summary").click()
+    ann = next(one for one in quality.figures(store, judged)["people"] if "ann" in one["name"])
+    page.get_by_test_id(f"voter-{ann['id']}").check()
+    hers = leaderboard.board(store, project, Votes(study_id=judged, annotators=(ann["id"],)))
+    strength = hers["models"][0]["strength"]
+    assert strength != found["models"][0]["strength"]
+    expect(page.get_by_test_id("strength").first).to_have_text("+" + written(strength))
+    page.get_by_test_id(f"voter-{ann['id']}").uncheck()
     page.get_by_test_id("rank-pairs").first.click()
     expect(page.get_by_test_id("behind")).to_have_count(24)
     page.keyboard.press("3")

@@ -33,7 +33,7 @@ from backend.services.studies import NewStudy
 from backend.services.studio import Studio
 from db import choosing, queries
 from db.queries import Scope
-from db.tables import Audit, Label, Pair
+from db.tables import Audit, Label, Pair, Prompt
 from tests import factory
 
 
@@ -284,8 +284,28 @@ def test_the_board_is_that_of_the_votes_meant_and_leads_to_their_pairs(services:
     )
     assert behind["total"] == 8 and [i["pair_id"] for i in behind["items"]] == panel.pairs[:4:-1]
     assert behind["items"][0]["verdicts"] == {"a": 1, "both_bad": 1}
-    with pytest.raises(InputError, match="not both"):
-        leaderboard.board(services, panel.project, Votes(study_id=1, comparison_id=1))
+    mine = leaderboard.board(services, panel.project, Votes(annotators=(ann,)))
+    (won,) = (c for c in mine["cells"] if c["model"] == panel.policies["better"])
+    assert (won["wins"], won["losses"], mine["votes"]) == (6, 2, 8)
+    offered = leaderboard.choices(services, panel.project)
+    assert [(one["id"], one["votes"]) for one in offered["annotators"]["people"]] == [
+        (ann, 8),
+        (ben, 8),
+    ]
+    assert offered["annotators"]["simulated"] == []
+    red = panel.pairs[:2]
+    with services.write() as session:
+        of_pairs = sa.select(Pair.prompt_id).where(Pair.id.in_(red)).order_by(Pair.id)
+        for number, prompt in enumerate(session.scalars(of_pairs).all()):
+            session.get_one(Prompt, prompt).text = f"{number} red boats"
+    votes = Votes(prompt_kind="colour")
+    assert leaderboard.board(services, panel.project, votes)["pairs"] == 2
+    panel.say(panel.people[2], "a", red[0])
+    seen = leaderboard.behind(services, panel.project, votes, panel.policies["worse"])
+    assert {one["pair_id"] for one in seen["items"]} == set(red)
+    for wrong in (Votes(study_id=1, comparison_id=1), Votes(prompt_kind="sad")):
+        with pytest.raises(InputError, match=r"not both|kind of prompt 'sad'"):
+            leaderboard.board(services, panel.project, wrong)
 
 
 def test_a_reward_votes_apart_on_every_pair_it_has_scored(services: Studio) -> None:
