@@ -57,8 +57,7 @@ class RewardsView {
   drawList() {
     fill(this.list, el("div", { class: "pane-h" }, el("h2", null, "Rewards"), el("span", { class: "meta muted" }, String(this.shown.length)), el("span", { class: "grow" }),
       el("a", { class: "btn sm quiet", href: "/rewards/lab", "data-testid": "open-lab" }, "Reward lab"), button("Add", { size: "sm", icon: "plus", testid: "add-reward", onclick: () => this.add() })),
-    el("div", { class: "scroll grow-y", "data-testid": "reward-list" }, this.shown.map((row) => this.item(row)),
-      this.shown.length === 0 && empty({ title: "No rewards yet", text: "A reward says how good a picture is. Add one that is built in, or train one from people's answers." })));
+    el("div", { class: "scroll grow-y", "data-testid": "reward-list" }, this.shown.map((row) => this.item(row))));
   }
 
   item(row) {
@@ -70,7 +69,7 @@ class RewardsView {
   }
 
   async open(row) {
-    if (!row) return fill(this.detail, empty({ title: "Nothing to show yet", text: "Choose a reward, or add one." }));
+    if (!row) return fill(this.detail, empty({ title: "No rewards yet", text: "A reward says how good a picture is. Add one that is built in, or train one from people's answers.", actions: [button("Add a reward", { icon: "plus", testid: "add-first-reward", onclick: () => this.add() })] }));
     this.current = row;
     setQuery({ reward: row.id });
     this.drawList();
