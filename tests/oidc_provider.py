@@ -70,7 +70,7 @@ class Provider:
         ):
             return None
         now = int(time.time())
-        claims = {"iss": self.issuer, "aud": CLIENT, "iat": now, "exp": now + 60}
+        claims = {"iss": self.issuer, "aud": CLIENT, "iat": now, "exp": now + 3600}
         claims |= {"nonce": begun["nonce"], **self.person, **self.changes}
         header = {"alg": "ES256", "kid": "1"}
         signed = jwt.encode(header, claims, self.signing_key or self.key)

@@ -447,14 +447,15 @@ def test_live_events_come_in_order_and_resume_without_a_gap(
         live = Live(services)
         stream = live.stream(run, None)
         first = asyncio.create_task(anext(stream))
-        await asyncio.sleep(1.0)
+        while live._task is None or not live._started.is_set():  # until it knows where now is
+            await asyncio.sleep(0.01)
         for step in (1, 2):
             await asyncio.to_thread(records.iteration, services, other, factory.iteration(step))
             await asyncio.to_thread(records.iteration, services, run, factory.iteration(step))
-        got = [await asyncio.wait_for(first, 20), await asyncio.wait_for(anext(stream), 20)]
+        got = [await asyncio.wait_for(first, 300), await asyncio.wait_for(anext(stream), 300)]
         await stream.aclose()
         missed = live.stream(run, int(got[0]["id"]))
-        again = [await asyncio.wait_for(anext(missed), 20)]
+        again = [await asyncio.wait_for(anext(missed), 300)]
         await missed.aclose()
         await live.close()
         return got, again

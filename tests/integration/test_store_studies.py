@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import sqlalchemy as sa
 
 from backend.errors import ConfigError, Conflict, Forbidden, InputError
 from backend.preferences.studies import StudyConfig
-from backend.services import exclusions, labels, pairs, studies, users
+from backend.services import exclusions, handing, labels, pairs, studies, users
 from backend.services.studies import NewStudy
 from backend.services.studio import Studio
 from db.queries import Scope
@@ -203,7 +205,11 @@ def test_a_closed_study_and_one_for_others_are_refused(services: Studio) -> None
     assert ask(services, made, users.create(services, "third")["id"], study(services, made))
 
 
-def test_attention_checks_are_facts_and_never_taste(services: Studio) -> None:
+def test_attention_checks_are_facts_and_never_taste(
+    services: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawing = random.Random(0)  # a fifth of all items: of thirty, once in a thousand times none
+    monkeypatch.setattr(handing, "random", SimpleNamespace(Random=lambda: drawing))
     made = factory.project(services, num_prompts=5, per_prompt=4)
     one = study(services, made, attention=0.2)
     kinds: Counter[str] = Counter()
