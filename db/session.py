@@ -17,8 +17,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 
-BUSY_TIMEOUT_MS = 15_000
-"""How long a writer waits for SQLite's one write lock before it gives up."""
+BUSY_TIMEOUT_MS = 60_000
+"""How long a writer waits for SQLite's one write lock before it gives up. Transactions take
+milliseconds, but on a machine with too much to do who holds the lock may not run for seconds."""
 
 
 class StoreProblem(Exception):

@@ -211,7 +211,7 @@ class RunningStudio:
         """Its store and media, opened from the test's process."""
         return open_studio(self.settings)
 
-    def start(self, seconds: float = 180.0) -> RunningStudio:
+    def start(self, seconds: float = 600.0) -> RunningStudio:
         """Start it and wait until a page is served."""
         environment = {**os.environ, **self.environment, "PALATE_HOME": str(self.home)}
         command = [sys.executable, "-m", "workers.cli", "up", "--port", str(self.port)]

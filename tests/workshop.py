@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import sqlalchemy as sa
@@ -22,11 +23,17 @@ from backend.services.studio import Studio, open_studio
 from backend.settings import read_settings
 from db.tables import Job
 from tests.conftest import empty_database
-from workers import models
+from tests.processes import is_alive, table, wait_until
+from workers import models, reconciler
 from workers.supervisor import Supervisor, log_file
 
 COLOURS, SHAPES = ("red", "blue", "green"), ("circle", "square")
 PROMPTS = [f"a large {c} {s} on a white background" for c in COLOURS for s in SHAPES]
+LONG_S = 600.0
+"""What a busy machine may take; a quick one is not waited for."""
+SILENT_S = 120.0
+"""In place of the product's 12 s: a worker that starves is not taken for dead, and one that a test
+kills is noticed by its process, not by its silence."""
 
 
 class Workshop:
@@ -38,6 +45,8 @@ class Workshop:
 
     def open(self) -> None:
         """Start the workers."""
+        self._patience = mock.patch.object(reconciler, "DEAD_S", SILENT_S)
+        self._patience.start()
         self.supervisor = Supervisor(self.settings, with_app=False)
         if self.queues:
             wanted = [p for p in self.supervisor.parts if any(q in p.name for q in self.queues)]
@@ -63,7 +72,8 @@ class Workshop:
     def close(self) -> None:
         """Stop everything."""
         self.supervisor.stop()
-        self._watch.join(5)
+        self._watch.join(LONG_S)
+        self._patience.stop()
 
     @property
     def policy_id(self) -> int:
@@ -75,22 +85,22 @@ class Workshop:
         """The prompts to train on."""
         return int(prompts.named(self.studio, self.project, "train")["id"])
 
-    def job(self, kind: str, args: dict[str, Any], seconds: float = 240) -> dict[str, Any]:
+    def job(self, kind: str, args: dict[str, Any], seconds: float = LONG_S) -> dict[str, Any]:
         """Have a job done and wait for its end, however it ends."""
         return self.end_of(jobs.create(self.studio, kind, args), seconds)
 
-    def done(self, kind: str, args: dict[str, Any], seconds: float = 240) -> dict[str, Any]:
+    def done(self, kind: str, args: dict[str, Any], seconds: float = LONG_S) -> dict[str, Any]:
         """Have a job done; its result."""
         ended = self.job(kind, args, seconds)
         assert ended["status"] == "done", f"{ended['error']}\n{self.last_words()}"
         return dict(ended["result"])
 
-    def end_of(self, job_id: int, seconds: float = 240) -> dict[str, Any]:
+    def end_of(self, job_id: int, seconds: float = LONG_S) -> dict[str, Any]:
         """Wait for the end of a job."""
         self.until(lambda: jobs.get(self.studio, job_id)["status"] in jobs.OVER, seconds)
         return jobs.get(self.studio, job_id)
 
-    def until(self, holds: Callable[[], Any], seconds: float = 240) -> None:
+    def until(self, holds: Callable[[], Any], seconds: float = LONG_S) -> None:
         """Wait until something holds; fails with the workers' last words."""
         end = time.monotonic() + seconds
         while not holds():
@@ -110,18 +120,32 @@ class Workshop:
         alive = [
             row
             for row in workers.rows(self.studio)
-            if queue in row["queue"].split(",") and row["state"] != "gone" and _runs(row["pid"])
+            if queue in row["queue"].split(",") and row["state"] != "gone" and is_alive(row["pid"])
         ]
         return int(alive[-1]["pid"]) if alive else None
+
+    def in_mid(self, begin: Callable[[], int], act: Callable[[int], bool]) -> int:
+        """Begin something until `act` says that it was still under way, and return its number: on a
+        busy machine it may be over before anybody has looked."""
+        for _ in range(5):
+            number = begin()
+            if act(number):
+                return number
+        raise AssertionError(f"Five times it was over before it was acted upon.{self.last_words()}")
+
+    def process_of(self, queue: str) -> int:
+        """The process that serves a queue, as soon as the store has heard of it."""
+        self.until(lambda: self.worker_pid(queue))
+        return self.worker_pid(queue) or self.process_of(queue)
 
     @contextmanager
     def frozen(self, queue: str) -> Iterator[None]:
         """The process that serves a queue neither answers nor dies. It stops while SQLite's write
         lock is held here: one that froze in the middle of a transaction would keep it."""
-        pid = self.worker_pid(queue)
-        assert pid is not None, f"no worker serves {queue}"
+        pid = self.process_of(queue)
         with self.studio.write():
             os.kill(pid, signal.SIGSTOP)
+            wait_until(LONG_S, lambda: table()[pid][1].startswith("T"), "the process to stop")
         try:
             yield
         finally:
@@ -129,9 +153,24 @@ class Workshop:
 
     def kill_worker(self, queue: str) -> None:
         """`kill -9` on the process that serves a queue."""
-        pid = self.worker_pid(queue)
-        assert pid is not None, f"no worker serves {queue}"
-        os.kill(pid, signal.SIGKILL)
+        os.kill(self.process_of(queue), signal.SIGKILL)
+
+    def looks_until_released(self, job_id: int, attempt: int) -> int:
+        """Wait until an attempt is taken from its lost worker; how often the reconciler, which is
+        in this process, has looked for it by then."""
+        looks, look = [0], reconciler.Reconciler.round
+
+        def held() -> bool:
+            row = jobs.get(self.studio, job_id)
+            return (row["attempt"], row["status"]) == (attempt, "running")
+
+        def counted(its: reconciler.Reconciler) -> None:
+            looks[0] += held()
+            look(its)
+
+        with mock.patch.object(reconciler.Reconciler, "round", counted):
+            self.until(lambda: not held())
+        return looks[0]
 
 
 class InProcess(Workshop):
@@ -149,7 +188,7 @@ class InProcess(Workshop):
         models.studio = self._studio_of_jobs
         self.studio.close()
 
-    def end_of(self, job_id: int, seconds: float = 240) -> dict[str, Any]:
+    def end_of(self, job_id: int, seconds: float = LONG_S) -> dict[str, Any]:
         """Do what is due until the job is over."""
         while jobs.get(self.studio, job_id)["status"] not in jobs.OVER:
             with self.studio.read() as session:
@@ -174,8 +213,8 @@ def opened(
     """A workshop that is closed at the end; its workers serve `queues`, or all."""
     workshop = kind(home, database_url, tiny, *queues)
     workshop.open()
-    workshop.new_project()
     try:
+        workshop.new_project()
         yield workshop
     finally:
         workshop.close()
@@ -196,11 +235,3 @@ def opened_for(
         opened(folder / "home", url, tiny, *queues, kind=kind) as workshop,
     ):
         yield workshop
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

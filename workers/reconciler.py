@@ -19,11 +19,13 @@ from rq.exceptions import NoSuchJobError
 from backend.services import jobs
 from backend.services.studio import Studio
 from backend.services.tickets import key_of
-from workers.queues import DEAD_S, QUEUES, SERIALIZER, StudioJob, is_dead_child, rq_queue
+from workers.queues import BEAT_S, DEAD_S, QUEUES, SERIALIZER, StudioJob, is_dead_child, rq_queue
 
 log = logging.getLogger(__name__)
 
 ROUND_S = 5.0
+SLEPT_S = DEAD_S - BEAT_S
+"""A machine that stood still for so long between two looks makes living workers look dead."""
 
 
 class Reconciler:
@@ -33,12 +35,13 @@ class Reconciler:
         self.studio, self.connection, self.mark = studio, connection, mark
         self._missing: set[str] | None = None
         self._looked_at = time.time()
+        self._waited = False
 
     def round(self) -> None:
         """One look at both. The first one enqueues what an earlier studio left due at once."""
         now = time.time()
-        slept = now - self._looked_at > 2 * ROUND_S
-        self._looked_at = now
+        slept = now - self._looked_at > SLEPT_S and not self._waited
+        self._looked_at, self._waited = now, slept
         if slept:  # the machine was asleep: everybody's heartbeat looks old, so let them beat first
             return
         for job in jobs.abandoned(self.studio, 0.0):

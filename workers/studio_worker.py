@@ -84,14 +84,17 @@ class Pulse(threading.Thread):
     def __init__(self, studio: Studio, queues: Sequence[str]) -> None:
         super().__init__(daemon=True, name="pulse")
         self.studio, self.queues = studio, ",".join(queues)
-        self._ended = threading.Event()
+        self._ended, self._beating = threading.Event(), threading.Lock()
         self._parent = os.getppid() if is_supervised() else None
 
     def run(self) -> None:
         """Beat until `end()`; a store that is away for a moment is only logged."""
         while True:
             try:
-                self._beat()
+                with self._beating:
+                    if self._ended.is_set():  # a late beat would bring back who has said good-bye
+                        return
+                    self._beat()
             except Exception as error:  # noqa: BLE001 - a pulse must outlive whatever the store says
                 log.warning("The store did not take a heartbeat: %s", error)
             # The watchdog was killed, and nobody else would tell us. Alone, a parent may leave.
@@ -103,8 +106,8 @@ class Pulse(threading.Thread):
     def end(self) -> None:
         """Stop beating and say in the store that this worker is gone."""
         self._ended.set()
-        self.join(BEAT_S)
-        worker_rows.gone(self.studio, worker_name())
+        with self._beating:
+            worker_rows.gone(self.studio, worker_name())
 
     def _beat(self) -> None:
         current = frame.current()

@@ -135,6 +135,7 @@ class Supervisor:
         self.problem = ""
         """Why the studio ended by itself; empty when somebody asked for it."""
         self._threads: list[threading.Thread] = []
+        self._at_it = threading.Lock()
 
     def start(self) -> Studio:
         """Claim the data folder, bring the store up to date, start Redis and every part."""
@@ -157,19 +158,16 @@ class Supervisor:
     def watch(self) -> None:
         """Start again what dies, until `ended` is set."""
         while not self.ended.wait(0.2):
-            if self.redis is not None and not self.redis.is_running():
-                self.say(
-                    "Redis has ended; starting it again. Nothing is lost: the store has the work."
-                )
-                self.redis.start()
-            for part in self.parts:
-                self._care_for(part)
+            with self._at_it:
+                if not self.ended.is_set():  # or what is being stopped would be started again
+                    self._look()
 
     def stop(self) -> None:
         """End every part, Redis last; nothing is left running."""
         self.ended.set()
-        for part in self.parts:
-            part.ask_to_end()
+        with self._at_it:
+            for part in self.parts:
+                part.ask_to_end()
         until = time.monotonic() + watchdog.GRACE_S + 2
         for part in self.parts:
             if part.process is not None:
@@ -199,6 +197,13 @@ class Supervisor:
         """The last words of one part."""
         path = log_file(self.settings, name)
         return path.read_text(errors="replace")[-num_chars:].strip() if path.exists() else ""
+
+    def _look(self) -> None:
+        if self.redis is not None and not self.redis.is_running():
+            self.say("Redis has ended; starting it again. Nothing is lost: the store has the work.")
+            self.redis.start()
+        for part in self.parts:
+            self._care_for(part)
 
     def _care_for(self, part: Part) -> None:
         now = time.monotonic()

@@ -18,7 +18,7 @@ from backend.settings import Settings
 from workers.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
-READY_S = 180.0
+READY_S = 600.0
 """A busy machine takes minutes to load what the pages stand on; an app that dies is told anyway."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backend.services import jobs, records, runs
-from tests.integration.test_worker_train import finished, until_step
+from tests.integration.test_worker_train import finished, paused, until_step
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
 from tests.workshop import Workshop, opened_for
 
@@ -112,12 +112,15 @@ def test_a_run_that_waits_for_a_worker_can_be_stopped_and_goes_on(
 ) -> None:
     """The score worker neither answers nor dies."""
     studio = workshop.studio
-    run_id = start(workshop, "workers")
-    until_step(workshop, run_id, 2)
-    with workshop.frozen("score"):
-        runs.want(studio, run_id, "pause")
-        workshop.until(lambda: runs.get(studio, run_id)["status"] == "paused", 30)
-        assert jobs.ordered_by(studio, run_id, "judge") == []
+
+    def paused_in_vain(run_id: int) -> bool:
+        until_step(workshop, run_id, 2)
+        with workshop.frozen("score"):
+            in_time = paused(workshop, run_id)
+            assert jobs.ordered_by(studio, run_id, "judge") == []
+        return in_time
+
+    run_id = workshop.in_mid(lambda: start(workshop, "workers"), paused_in_vain)
     runs.want(studio, run_id, "run")
     assert outcome(workshop, finished(workshop, run_id)) == inline
     assert parcels(workshop) == []

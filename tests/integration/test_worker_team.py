@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -13,10 +14,10 @@ import pytest
 
 from backend.services import jobs, records, rollouts, runs
 from backend.services.studio import Studio
-from tests.integration.test_worker_train import finished, until_step
+from tests.integration.test_worker_train import finished, paused, until_step
 from tests.processes import is_alive, table, wait_until
 from tests.tiny_sd3 import tiny_sd3  # noqa: F401
-from tests.workshop import Workshop, opened_for
+from tests.workshop import LONG_S, Workshop, opened_for
 
 UPDATES = 8
 
@@ -91,22 +92,33 @@ def test_two_processes_record_once_and_learn_what_one_does(
 def test_a_killed_process_ends_the_run_and_a_killed_worker_only_delays_it(
     workshop: Workshop, undisturbed: dict[str, Any]
 ) -> None:
-    studio, run_id = workshop.studio, start(workshop)
-    until_step(workshop, run_id, 1)
-    first, second = members(workshop, run_id)
-    os.kill(second, signal.SIGKILL)
-    workshop.until(lambda: runs.get(studio, run_id)["status"] == "failed")
+    studio = workshop.studio
+
+    def is_over(run_id: int) -> bool:
+        return runs.get(studio, run_id)["status"] in jobs.OVER
+
+    def one_killed(run_id: int) -> bool:
+        """False where the run was over before that."""
+        until_step(workshop, run_id, 1)
+        found = members(workshop, run_id)
+        with contextlib.suppress(ProcessLookupError):
+            for pid in found[1:]:
+                os.kill(pid, signal.SIGKILL)
+        workshop.until(lambda: is_over(run_id))
+        wait_until(LONG_S, lambda: not any(map(is_alive, found)), "the other process to end")
+        return bool(runs.get(studio, run_id)["status"] == "failed")
+
+    run_id = workshop.in_mid(lambda: start(workshop), one_killed)
     error = runs.get(studio, run_id)["error"]
     assert re.search("Process [12] of the run's 2 was killed by signal 9", error), error
     assert "resume the run" in error
-    wait_until(5, lambda: not is_alive(first), "the other process to end")
 
     runs.want(studio, run_id, "run")
-    workshop.until(lambda: len(members(workshop, run_id)) == 2)
+    workshop.until(lambda: len(members(workshop, run_id)) == 2 or is_over(run_id))
     until_step(workshop, run_id, 3)
     left = members(workshop, run_id)
     workshop.kill_worker("train")
-    wait_until(10, lambda: not any(map(is_alive, left)), "the processes to end after their worker")
+    wait_until(LONG_S, lambda: not any(map(is_alive, left)), "them to end after their worker")
     assert outcome(studio, finished(workshop, run_id)) == undisturbed
 
 
@@ -114,10 +126,11 @@ def test_a_killed_process_ends_the_run_and_a_killed_worker_only_delays_it(
 def test_a_paused_run_goes_on_with_any_number_of_processes(
     workshop: Workshop, undisturbed: dict[str, Any]
 ) -> None:
-    studio, run_id = workshop.studio, start(workshop)
-    until_step(workshop, run_id, 2)
-    runs.want(studio, run_id, "pause")
-    workshop.until(lambda: runs.get(studio, run_id)["status"] == "paused")
+    def paused_at_two(run_id: int) -> bool:
+        until_step(workshop, run_id, 2)
+        return paused(workshop, run_id)
+
+    studio, run_id = workshop.studio, workshop.in_mid(lambda: start(workshop), paused_at_two)
     assert 2 <= runs.get(studio, run_id)["step"] < UPDATES and members(workshop, run_id) == []
     runs.want(studio, run_id, "run")
     until_step(workshop, run_id, runs.get(studio, run_id)["step"] + 1)
