@@ -18,7 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-HANGS_S = 2.0
+HANGS_S = 3600.0
+"""Longer than any test: who waits for it gives up, or is killed."""
 CANARY = "canary"
 
 
@@ -40,6 +41,7 @@ def answer(kind: str, times: int) -> tuple[int, bytes, float, int]:
     if busy is not None and times < busy[1]:
         return busy[0], b"", 0.0, 0
     told: dict[str, tuple[int, bytes, float, int]] = {
+        "stalls": (200, said, HANGS_S if times == 1 else 0.0, 0),
         "slow": (200, said, 0.15, 0),
         "hangs": (200, b"", HANGS_S, 0),
         "half": (200, said[:20], 0.0, 50),

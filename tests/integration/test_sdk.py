@@ -35,12 +35,16 @@ def address(services: Studio, api_app: FastAPI) -> Iterator[str]:
             for row in jobs.of_kind(services, "import_rows"):
                 if row["status"] == "due" and (claim := jobs.claim(services, row["id"], 1, "t")):
                     frame = JobFrame(services, row["id"], claim.attempt, claim.args)
-                    jobs.finish(services, row["id"], claim.attempt, import_rows.work(frame))
+                    try:
+                        jobs.finish(services, row["id"], claim.attempt, import_rows.work(frame))
+                    except Exception as error:  # noqa: BLE001 - the client is told, not left waiting
+                        jobs.fail(services, row["id"], claim.attempt, repr(error))
 
     threads = [threading.Thread(target=target, daemon=True) for target in (server.run, work)]
     for thread in threads:
         thread.start()
     while not server.started:
+        assert threads[0].is_alive(), "the server could not listen"
         time.sleep(0.02)
     yield f"http://127.0.0.1:{config.port}"
     over.set()
@@ -82,7 +86,7 @@ def test_pairs_go_in_are_judged_and_come_out_by_their_own_names(
         again = study.add([Pair("a red cup", old, factory.png(2), key="mine/7")])
         assert (again["pairs"], again["already"]) == (0, 1), "sent again, nothing is doubled"
         _answer(services, study, "left", "right")
-        assert study.wait(labels=1, wait_s=5).labels == 1
+        assert study.wait(labels=1, wait_s=300).labels == 1
         found = study.labels()
         assert isinstance(found, pd.DataFrame) and len(found) == 1
         row = found.iloc[0]

@@ -6,8 +6,6 @@ which is none.
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -19,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from backend.rewards._judge_answers import GIVEN_UP_S
 from backend.rewards.interface import checked
@@ -27,7 +25,7 @@ from backend.services import judgements, labels, pair_views, purses, rewards, us
 from backend.services.studio import Studio
 from db.tables import Judgement, Pair, Sample, Score
 from tests import factory
-from tests.conftest import free_port
+from tests.conftest import ROOT, free_port
 from tests.judge_server import counted
 from tests.processes import wait_until
 from workers.sheets import stack
@@ -48,11 +46,11 @@ class Hostile:
     def start(self) -> None:
         command = [sys.executable, "-m", "tests.judge_server", str(self.port), str(self.log)]
         self.process = subprocess.Popen(command)
-        wait_until(30, self.answers, "the server answers")
+        wait_until(300, self.answers, "the server answers")
 
     def answers(self) -> bool:
         try:
-            with urllib.request.urlopen(self.address, timeout=1):
+            with urllib.request.urlopen(self.address, timeout=30):
                 return True
         except OSError:
             return False
@@ -71,7 +69,7 @@ def hostile(tmp_path: Path) -> Iterator[Hostile]:
 
 def judge(studio: Studio, address: str, run_id: int | None = None, **config: Any) -> Any:
     """As a worker that was just started has it."""
-    told = {"model": "m", "backoff_s": 0.01, "timeout_s": 30.0, "breaker": 1000, **config}
+    told = {"model": "m", "backoff_s": 0.01, "timeout_s": 300.0, "breaker": 1000, **config}
     term = {"address": address, **told}
     return checked(rewards.load_term(studio, "judge-pair", term, run_id), "judge-pair")
 
@@ -88,12 +86,27 @@ def ask(scorer: Any, prompts: list[str]) -> dict[str, tuple[float, str, str]]:
     return dict(zip(prompts, told, strict=True))
 
 
+ASKER = """
+import sys
+from backend.services.studio import open_studio
+from backend.settings import read_settings
+from tests.integration.test_store_judgements import ask, judge
+home, store, address, *prompts = sys.argv[1:]
+studio = open_studio(read_settings(home=home, database_url=store))
+ask(judge(studio, address, concurrency=2), prompts)
+"""
+"""A worker that is killed in the middle."""
+
+
 def test_a_hostile_server_costs_nothing_twice_over_restarts_of_both(
     services: Studio, hostile: Hostile, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prompts = [f"{kind} {i}" for kind in (*GOOD, *BAD) for i in range(EACH)]
     half = prompts[::2]
-    impatient = judge(services, hostile.address, timeout_s=0.3)
+    impatient = judge(services, hostile.address)
+    assert ask(impatient, prompts[:1])[prompts[0]][:2] == (1.0, "ok")  # its start check, in peace
+    client = impatient.judge.asking.client
+    client.settings = client.settings.model_copy(update={"timeout_s": 0.3})
     hangs = [p for p in prompts if p.startswith("hangs")]
     assert all(np.isnan(value) for value, _status, _reason in ask(impatient, hangs).values())
     first = judge(services, hostile.address, concurrency=8)
@@ -157,7 +170,8 @@ def test_the_workers_of_a_run_share_its_budget_and_a_restart_does_not_renew_it(
     said = [one for half in told for one in half.values()]
     paid = sum(status == "ok" for _value, status, _reason in said)
     (purse,) = purses.of_run(services, 7)
-    assert purse["tokens"] == 100 * (paid + 2)  # with two start checks
+    checks = counted(hostile.log)[1]["canary"]  # one, where the other found the budget spent
+    assert purse["tokens"] == 100 * (paid + checks)
     assert 1000 <= purse["tokens"] <= 1000 + 60 * 6 and paid < 18
     assert all("budget of 1,000 tokens" in reason for _v, status, reason in said if status != "ok")
     restarted = judge(services, hostile.address, 7, **budget)
@@ -186,21 +200,21 @@ def test_money_is_counted_over_restarts_and_a_call_that_broke_off_keeps_what_it_
 def test_what_was_under_way_when_the_asker_was_killed_is_not_paid_for_again(
     services: Studio, hostile: Hostile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prompts = [f"slow {i}" for i in range(8)]
-    asker = os.fork()
-    if asker == 0:  # a worker that is killed in the middle
-        services.store.engine.dispose(close=False)
-        ask(judge(services, hostile.address, concurrency=2), prompts)
-        os._exit(0)
-    wait_until(30, lambda: len(counted(hostile.log)[1]) >= 4, "some are answered")
-    os.kill(asker, signal.SIGKILL)
-    os.waitpid(asker, 0)
-    told = ask(judge(services, hostile.address, timeout_s=10.0), prompts)  # for two, in vain
+    stalls = {"stalls 0", "stalls 1"}
+    prompts = ["good 0", "good 1", "good 2", *sorted(stalls), "good 3", "good 4"]
+    given = services.settings
+    command = [sys.executable, "-c", ASKER, str(given.home), given.database_url, hostile.address]
+    with subprocess.Popen([*command, *prompts], cwd=ROOT) as asker:
+        wait_until(300, lambda: stalls <= set(counted(hostile.log)[0]), "both are under way")
+        asker.kill()
+    with services.write() as session:  # as if their time were up
+        session.execute(update(Judgement).values(created_at=Judgement.created_at - 1000))
+    told = ask(judge(services, hostile.address), prompts)
     asked, answered = counted(hostile.log)
     assert asked.pop("canary") == answered.pop("canary") == 2  # each checks for itself
     assert max(asked.values()) == 1 and max(answered.values()) == 1
     lost = [reason for value, _status, reason in told.values() if np.isnan(value)]
-    assert len(lost) <= 2 and all("may have been charged" in reason for reason in lost)
+    assert len(lost) == 2 and all("may have been charged" in reason for reason in lost)
     now = time.time()
     monkeypatch.setattr("backend.services.judgements.time.time", lambda: now + GIVEN_UP_S + 1)
     later = ask(judge(services, hostile.address), prompts)  # a day later they may be asked anew

@@ -24,7 +24,7 @@ def answered(**errors: float) -> dict[str, Any]:
 
 def load(address: str, **config: Any) -> Any:
     module = registry.rewards.get("word-scores")
-    config = {"model": "m", "backoff_s": 0.005, "timeout_s": 2.0, **config}
+    config = {"model": "m", "backoff_s": 0.005, "timeout_s": 120.0, **config}
     return checked(module.load(module.Config.read({"address": address, **config})), "words")
 
 
