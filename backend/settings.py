@@ -200,4 +200,4 @@ def table() -> list[tuple[str, str, str]]:
 
 if __name__ == "__main__":
     for variable, default, meaning in table():
-        print(f"{variable:22} {default or '(empty)':12} {meaning}")  # noqa: T201
+        print(f"{variable:26} {default or '(empty)':12} {meaning}")  # noqa: T201
