@@ -59,7 +59,7 @@ def process(*words: str, home: Path, **environment: str) -> Answer:
         env={**os.environ, "PALATE_HOME": str(home), **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     return Answer(done.returncode, done.stdout, done.stderr)

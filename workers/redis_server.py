@@ -46,7 +46,7 @@ def find_binary() -> Path | None:
 def answers(url: str) -> bool:
     """Whether a server behind `url` answers PING; a socket file alone proves nothing."""
     try:
-        with contextlib.closing(redis.Redis.from_url(url, socket_timeout=2)) as connection:
+        with contextlib.closing(redis.Redis.from_url(url, socket_timeout=10)) as connection:
             return bool(connection.ping())
     except (redis.RedisError, OSError, ValueError):
         return False

@@ -69,7 +69,7 @@ def at(redis_address: str) -> Throttle:
 @functools.lru_cache(maxsize=4)
 def _in_redis(address: str) -> tuple[Throttle, RedisStorage]:
     url = address.replace("unix://", "redis+unix://", 1) if address.startswith("unix") else address
-    limits: dict[str, Any] = {"socket_connect_timeout": 1, "socket_timeout": 2}
+    limits: dict[str, Any] = {"socket_connect_timeout": 5, "socket_timeout": 5}
     storage = RedisStorage(url, wrap_exceptions=True, **limits)
     return Throttle(storage), storage
 

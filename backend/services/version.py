@@ -25,6 +25,6 @@ def code_version() -> str:
 
 def _git(*words: str) -> str:
     done = subprocess.run(
-        ["git", *words], cwd=ROOT, capture_output=True, text=True, check=True, timeout=5
+        ["git", *words], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     return done.stdout.strip()

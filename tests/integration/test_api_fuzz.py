@@ -35,7 +35,7 @@ def app(services: Studio, api_app: FastAPI) -> FastAPI:
     return api_app
 
 
-@pytest.mark.timeout(900 + SECONDS)
+@pytest.mark.timeout(1800 + SECONDS)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_no_request_makes_the_server_fail(app: FastAPI) -> None:
     schema = schemathesis.openapi.from_asgi(SCHEMA, app)

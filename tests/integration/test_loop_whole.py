@@ -39,7 +39,7 @@ def test_the_loop_goes_round_and_writes_its_figures(tmp_path: Path) -> None:
         str(out),
     ]
     done = subprocess.run(
-        [*COMMAND, *small], cwd=ROOT, capture_output=True, text=True, timeout=850, check=False
+        [*COMMAND, *small], cwd=ROOT, capture_output=True, text=True, timeout=1500, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(out.read_text())
@@ -82,10 +82,10 @@ def test_a_loop_that_is_interrupted_leaves_nothing_running(tmp_path: Path) -> No
     loop = subprocess.Popen(
         [*COMMAND, *options], cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}
     )
-    wait_until(300, lambda: len(descendants(loop.pid)) >= 6, "the workers to start")
+    wait_until(600, lambda: len(descendants(loop.pid)) >= 6, "the workers to start")
     everything = descendants(loop.pid)
     loop.send_signal(signal.SIGINT)
-    assert loop.wait(300) == 1
-    wait_until(120, lambda: not any(map(is_alive, everything)), "all to be gone")
+    assert loop.wait(600) == 1
+    wait_until(600, lambda: not any(map(is_alive, everything)), "all to be gone")
     assert not (tmp_path / "out.json").exists()
     assert not list(tmp_path.glob("palate-*")), "temporary folders are removed"

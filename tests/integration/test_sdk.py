@@ -50,7 +50,7 @@ def address(services: Studio, api_app: FastAPI) -> Iterator[str]:
     over.set()
     server.should_exit = True
     for thread in threads:
-        thread.join(10)
+        thread.join(300)
 
 
 def _answer(services: Studio, study: Study, choice: str, colour: str) -> None:

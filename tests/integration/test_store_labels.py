@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from backend.errors import Conflict, InputError, NotFound
-from backend.services import exports, labels, pairs, users
+from backend.services import exports, labels, pairs, storage, users
 from backend.services.studio import Studio
 from db.tables import Label, Lease
 from tests import factory
@@ -104,7 +104,7 @@ def test_two_people_never_get_the_same_pair_at_overlap_one(services: Studio) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     everything = got[made.user] + got[other]
     assert sorted(everything) == sorted(made.pairs)
     assert len(set(everything)) == len(everything)
@@ -212,3 +212,23 @@ def test_a_label_that_cannot_be_is_refused(services: Studio, changes: dict[str, 
     with pytest.raises(InputError):
         labels.store(services, made.user, bad)
     assert list(labels.judged(services, made.project)) == []
+
+
+def test_what_the_studio_takes_up_is_counted(
+    services: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = factory.project(services)
+    labels.store(services, made.user, factory.label(made.pairs[0]))
+    before = storage.facts(services)
+    services.media.put(b"twelve bytes")
+    found = storage.facts(services)
+    assert (found["files"], found["bytes"]) == (before["files"] + 1, before["bytes"] + 12)
+    assert found["is_all"] and found["free"] > 0 and found["folder"]
+    assert found["database"] == services.store.dialect and found["database_bytes"] > 8_000
+    assert (found["samples"], found["pairs"], found["labels"]) == (
+        len(made.samples),
+        len(made.pairs),
+        1,
+    )
+    monkeypatch.setattr(storage, "MOST_FILES", 1)
+    assert storage.facts(services)["files"] == 1 and not storage.facts(services)["is_all"]

@@ -25,7 +25,7 @@ from tests.conftest import RunningStudio, empty_database, free_port
 from tests.processes import descendants, is_alive, wait_until
 
 NUM_PAIRS = 60
-LONG_S = 240
+LONG_S = 600
 """What a busy machine may take; a quick one is not waited for."""
 
 
