@@ -9,13 +9,14 @@ gain is that of the per-prompt differences, several times smaller than that of t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.rewards.interface import Scores
 from backend.rl import edits, hacking, style
 from backend.rl.randomness import seed_of
 from backend.rl.recipe import EvaluationSettings
@@ -56,14 +57,16 @@ def evaluate(
     step: int,
     baseline: Baseline | None,
     trained: Sequence[str] = (),
+    tell: Callable[[Mapping[str, Scores]], None] = lambda _: None,
 ) -> tuple[EvaluationRecord, Baseline]:
     """Draw, score, compare with step 0; returns the record and this step's values per prompt.
 
     `field` is a fresh one: its count becomes the record's NFE. `trained` are the rewards that the
-    policy learns from: only of those it matters what cheap edits buy.
+    policy learns from: only of those it matters what cheap edits buy. `tell` hears what was said.
     """
     images = draw(field, held.prompts, held.seeds, sigmas)
     scores = {name: r.score(images, held.prompts) for name, r in rewards.items()}
+    tell(scores)
     values = {name: said.values for name, said in scores.items()}
     metrics: dict[str, float] = {}
     for name, value in values.items():

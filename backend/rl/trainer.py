@@ -15,6 +15,7 @@ from backend.rewards.interface import Checked, Scores, checked
 from backend.rl import checkpoint as files
 from backend.rl import rates
 from backend.rl.collect import Clock, Collected, Collector, Data
+from backend.rl.complaints import Complaints
 from backend.rl.composing import without_later
 from backend.rl.composition import Composition
 from backend.rl.credit import Floats
@@ -60,7 +61,7 @@ class Trainer:
     ) -> None:
         self.given = self.config = config
         self.changes: tuple[tuple[str, Any], ...] = ()
-        self.policy, self.sink = policy, sink
+        self.policy, self.sink, self.complain = policy, sink, Complaints(sink)
         self.team = team or Alone()
         settings, method = read_method(config), method_of(config)
         self.credit, self.objective = method.credit(settings), method.objective(settings)
@@ -234,6 +235,7 @@ class Trainer:
                 step=self.step,
                 baseline=self.baseline,
                 trained=[term.name for term in self.config.rewards],
+                tell=self.complain,
             )
         if self.baseline is None:
             self.baseline = values
@@ -326,6 +328,7 @@ class Trainer:
                     f"Reward '{name}' had no value for any of {len(said)} pictures ({reason}); "
                     "mend the reward, then resume the run."
                 )
+        self.complain(scores)
 
     def _update(
         self, field: Field, got: Collected, advantage_N: Floats

@@ -230,6 +230,9 @@ def test_a_reward_that_fails_now_and_then_costs_only_its_samples(tiny_sd3: Path)
     metrics = memory.iterations[0].metrics
     assert metrics["missing/saturation"] == pytest.approx(1 / 3)
     assert metrics["groups_kept"] > 0
+    assert [record.metrics["missing/saturation"] for record in memory.evaluations] == [0.5, 0.5]
+    why = "Reward 'saturation' failed on 50% of the pictures: not a number"
+    assert [text for _, text in memory.logs] == [why], "once, with its cause"
 
 
 def test_a_reward_that_is_silent_ends_the_run_with_a_sentence(tiny_sd3: Path) -> None:
