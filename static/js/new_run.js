@@ -1,6 +1,6 @@
 /** New run: a recipe fills everything in, people change what they want, the preflight says what would fail. */
 
-import { api, button, el, fill, fmt, note, setQuery, toast } from "/static/js/lib.js";
+import { api, button, el, fill, fmt, kept, note, setQuery, toast } from "/static/js/lib.js";
 import { form } from "/static/js/form.js";
 import { at, changesOf, clearAddress, writeAddress } from "/static/js/new_run_address.js";
 import { arrange, methodTitle, watched } from "/static/js/new_run_fields.js";
@@ -201,12 +201,12 @@ class NewRun {
     const row = (label, control) => { const id = `model-${label.replace(/\W/g, "")}`; control.id = id; return el("div", { class: "form-row" }, el("label", { for: id }, label), control); };
     const select = (testid, options, value, onchange) => el("select", { class: "sel", "data-testid": testid, onchange: (e) => onchange(e.target.value) },
       options.length ? options.map(([key, word]) => el("option", { value: key, selected: key === value }, word)) : el("option", { value: "" }, "none in this project yet"));
-    const sets = (split) => this.sets.filter((set) => set.split === split).map((set) => [set.name, `${set.name}, ${fmt.int(set.num_prompts)}`]);
+    const sets = (split) => this.sets.filter((set) => set.split === split).map((set) => [set.name, `${kept(set.name)}, ${fmt.int(set.num_prompts)}`]);
     const bases = this.policies.filter((policy) => !policy.run_id);
     const same = bases.find((p) => p.family === this.config.policy.family && (!p.config || JSON.stringify(p.config) === JSON.stringify(this.config.policy.config)));
     return el("div", { class: "cols" },
       row("Name", el("input", { class: "inp", type: "text", value: this.name, "data-testid": "run-name", autocomplete: "off", oninput: (e) => { this.name = e.target.value; } })),
-      row("Model", select("policy", bases.map((p) => [String(p.id), `${p.name}, ${p.family}`]), String(same?.id ?? ""), (id) => {
+      row("Model", select("policy", bases.map((p) => [String(p.id), `${kept(p.name)}, ${p.family}`]), String(same?.id ?? ""), (id) => {
         const policy = bases.find((p) => String(p.id) === id);
         if (policy) { this.config.policy = { family: policy.family, config: policy.config ?? this.config.policy.config }; this.changed(); }
       })),

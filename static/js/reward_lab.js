@@ -3,7 +3,7 @@
  * places as a weight moves and what a transform does, right whether people agree and which cheap edit buys a reward.
  */
 
-import { api, button, dialog, el, empty, fill, fmt, icon, live, note, setQuery, toast } from "/static/js/lib.js";
+import { api, button, dialog, el, empty, fill, fmt, icon, kept, live, note, setQuery, toast } from "/static/js/lib.js";
 import { watchJob } from "/static/js/jobs.js";
 import { newestVersions } from "/static/js/new_run_mix.js";
 import { agreeing, siblings, totals } from "/static/js/reward_flips.js";
@@ -258,7 +258,7 @@ class Lab {
 
   drawFaults() {
     const rows = this.values.rewards.filter((one) => one.faults.length);
-    fill(this.faults, rows.map((one) => el("div", { class: "sec", "data-testid": "lab-faults", "data-reward": one.name }, el("div", { class: "sec-h" }, icon("warn", "warn"), el("h2", null, `${one.name} has no value for ${fmt.count(one.missing, "picture")}`)),
+    fill(this.faults, rows.map((one) => el("div", { class: "sec", "data-testid": "lab-faults", "data-reward": one.name }, el("div", { class: "sec-h" }, icon("warn", "warn"), el("h2", null, `${kept(one.name)} has no value for ${fmt.count(one.missing, "picture")}`)),
       el("div", { class: "lab-thumbs" }, one.faults.map((fault) => this.thumb(fault.row, el("span", { class: "warn clip", title: fault.detail }, fault.status), fault.detail))), el("p", { class: "meta muted clip", title: one.faults[0].detail }, one.faults[0].detail))));
   }
 

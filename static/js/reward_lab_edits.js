@@ -4,8 +4,8 @@ import { api, button, dialog, el, fill, fmt, icon, toast } from "/static/js/lib.
 import { watchJob } from "/static/js/jobs.js";
 import { figure, num, rewardColour } from "/static/js/svg.js";
 
-const EDITS = ["saturation", "sharpening", "brightness", "border", "crop", "blur", "noise", "text"];
-const WORDS = { text: "words painted in" };
+const WORDS = { saturation: "saturation", sharpening: "sharpening", brightness: "brightness", border: "border", crop: "crop", blur: "blur", noise: "noise", text: "words painted in" };
+const EDITS = Object.keys(WORDS);
 /** From half a spread on an edit is worth a warning: half of what being the better sibling is worth. */
 const LEVER = 0.5;
 

@@ -1,6 +1,6 @@
 /** Two rewards over a set: a canvas of points, and a box over them that is drawn with the pointer or moved with the keys. */
 
-import { el, fill, fmt, keys, live } from "/static/js/lib.js";
+import { el, fill, fmt, kept, keys, live } from "/static/js/lib.js";
 import { frame } from "/static/js/plots.js";
 import { figure, num } from "/static/js/svg.js";
 
@@ -45,7 +45,7 @@ export class Scatter {
     const height = Math.max(260, Math.min(440, Math.round(this.width * 0.6)));
     if (rows.length < 2) {
       this.canvas = null;
-      fill(this.plot, el("p", { class: "meta muted", style: "padding:12px 16px", "data-testid": "scatter-empty" }, `Fewer than two pictures have a value of both ${data.xWord} and ${data.yWord}. Score the set first.`));
+      fill(this.plot, el("p", { class: "meta muted", style: "padding:12px 16px", "data-testid": "scatter-empty" }, `Fewer than two pictures have a value of both ${kept(data.xWord)} and ${kept(data.yWord)}. Score the set first.`));
       fill(this.picked);
       return;
     }
@@ -56,11 +56,11 @@ export class Scatter {
       return /** @type {[number, number]} */ ([low - air, high + air]);
     };
     this.range = { x: range(data.x), y: range(data.y) };
-    const { root, x, y, area } = frame({ width: this.width, height, x: this.range.x, y: this.range.y, label: "", xWord: data.xWord, yWord: data.yWord });
+    const { root, x, y, area } = frame({ width: this.width, height, x: this.range.x, y: this.range.y, label: "", xWord: data.xWord, yWord: data.yWord, isNamed: true });
     root.setAttribute("aria-hidden", "true");
     Object.assign(this, { at: { x, y }, area, height });
     this.canvas = /** @type {HTMLCanvasElement} */ (el("canvas", { tabindex: "0", role: "img", "data-testid": "scatter", "data-points": rows.length, "aria-keyshortcuts": "ArrowLeft ArrowRight ArrowUp ArrowDown Escape",
-      "aria-label": `${data.xWord} against ${data.yWord}, ${rows.length} pictures. Arrow keys move a box that selects, with Shift they make it larger or smaller, Escape takes it away.`,
+      "aria-label": `${kept(data.xWord)} against ${kept(data.yWord)}, ${rows.length} pictures. Arrow keys move a box that selects, with Shift they make it larger or smaller, Escape takes it away.`,
       onpointerdown: (e) => this.drag(e), onkeydown: (e) => this.key(e) }));
     this.accent = el("i", { style: "color:var(--accent);display:none" });
     fill(this.plot, root, this.canvas, this.accent);

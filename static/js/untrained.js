@@ -175,7 +175,7 @@ export async function mountUntrained(host, page, { policies, sets, rewards }) {
     const word = { gold: "judged by", picker: "kept by" };
     const apart = report.apart?.gold ?? report.apart?.picker;
     return el("div", { class: "sec" }, el("div", { class: "tbl-x" }, el("table", { class: "tbl", "data-testid": "untrained-ways" },
-      el("thead", null, el("tr", null, el("th", null, "way"), el("th", { class: "num", title: "pictures a prompt" }, "pictures"), measures().map((name) => el("th", { class: "num" }, word[name], " ", el("span", { translate: "no" }, report.names[name]))))),
+      el("thead", null, el("tr", null, el("th", null, "way"), el("th", { class: "num" }, "pictures a prompt"), measures().map((name) => el("th", { class: "num" }, word[name], " ", el("span", { translate: "no" }, report.names[name]))))),
       el("tbody", null, last.map((row) => el("tr", { "data-way": row.way }, el("td", null, { best: `Best of ${row.rounds}`, again: "Same words again", refine: "Other words" }[row.way]), el("td", { class: "num" }, row.calls.toFixed(2)), measures().map((name) => el("td", { class: "num" }, gainOf(row.gains[name])))))))),
     apart && el("p", { class: "meta muted", style: "margin-top:8px", "data-testid": "untrained-apart" }, `The other words alone: ${fmt.signed(apart.gain)} ± ${fmt.num(apart.se)} over as many redraws in the same words.`));
   }
@@ -201,7 +201,7 @@ export async function mountUntrained(host, page, { policies, sets, rewards }) {
       !rows.length ? el("p", { class: "meta muted" }, "No run that began from this model is over yet.") : [
         el("p", { class: "unt-verdict" }, sentence(strongest(rows))),
         el("div", { class: "tbl-x" }, el("table", { class: "tbl" },
-          el("thead", null, el("tr", null, el("th", null, "run"), el("th", null, "against it"), el("th", { class: "num", title: "pictures a prompt" }, "pictures"), shown.map((name) => el("th", { class: "num", translate: "no" }, report.names[name])), el("th", { class: "num", title: "Network evaluations of training" }, "training's calls"))),
+          el("thead", null, el("tr", null, el("th", null, "run"), el("th", null, "against it"), el("th", { class: "num" }, "pictures a prompt"), shown.map((name) => el("th", { class: "num", translate: "no" }, report.names[name])), el("th", { class: "num", title: "Network evaluations of training" }, "training's calls"))),
           el("tbody", null, rows.map((run) => {
             const verdict = run.verdict[by(run)];
             return el("tr", { "data-run": run.id, "data-verdict": verdict }, el("td", null, el("a", { class: "link", href: `/runs/${run.id}`, translate: "no" }, run.name), " ", el("span", { class: "meta faint" }, `step ${run.step}`), run.status === "done" ? null : [" ", runPill(run)]),
