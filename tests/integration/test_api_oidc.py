@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey
 from app import entrance
 from app.door import Door
 from backend.errors import ConfigError
-from backend.services import accounts, invites, users
+from backend.services import accounts, invites, oidc, users
 from backend.services.studio import Studio
 from backend.settings import read_settings
 from tests.integration.conftest import api_of
@@ -32,8 +32,9 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture
-def studio(services: Studio, provider: Provider) -> Studio:
-    """A studio that asks this provider."""
+def studio(services: Studio, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """A studio that asks this provider, and gives it time."""
+    monkeypatch.setattr(oidc, "TIMEOUT_S", 300.0)
     asks = {
         "oidc_issuer": provider.issuer,
         "oidc_client_id": CLIENT,

@@ -214,8 +214,9 @@ class _Ear(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def ear() -> Iterator[HTTPServer]:
-    """A program on this machine that listens."""
+def ear(monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPServer]:
+    """A program on this machine that listens, and has time to answer."""
+    monkeypatch.setattr(hooks, "TIMEOUT_S", 300.0)
     server = HTTPServer(("127.0.0.1", 0), _Ear)
     server.heard, server.answers = [], []  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
