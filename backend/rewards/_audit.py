@@ -153,11 +153,11 @@ def flips(one: Floats, other: Floats) -> Bools:
     """Of the pairs that were judged both ways round and are no ties: which contradict themselves.
 
     one, other: (M,) how likely the same picture of each pair is the better one, shown first and
-    shown second.
+    shown second. To call it a tie one way and to decide the other is no contradiction.
     """
     known = np.isfinite(one) & np.isfinite(other)
     told = known & ((abs(one - 0.5) > TIE) | (abs(other - 0.5) > TIE))
-    return np.asarray((one > 0.5) != (other > 0.5))[told]
+    return np.asarray((one - 0.5) * (other - 0.5) < 0)[told]
 
 
 def right(both: Floats) -> Share:

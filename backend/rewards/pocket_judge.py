@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from pydantic import Field
 
 from backend.config import Config as Settings
@@ -32,10 +33,14 @@ class Config(Settings):
     """judge: trained with the better picture first or second alike; biased: its twin, which was
     nearly always shown the better picture first and now likes whatever stands there. The twin is
     here to fail the audit."""
+    tie: float = Field(default=0.05, ge=0, lt=0.5, title="Tie within")
+    """A probability this near to ½ is said as ½. Of two pictures that a model drew alike the order
+    decides more than what they show; a tie is then the honest answer."""
 
 
 class PocketJudge:
-    """The probability that a fits its prompt better, the two shown in the order a, b."""
+    """The probability that a fits its prompt better, the two shown in the order a, b; ½ where it
+    is so near to it that the order alone could have decided."""
 
     shape: Shape = "pairwise"
 
@@ -45,7 +50,9 @@ class PocketJudge:
     def compare(self, a: Images, b: Images, prompts: Sequence[str]) -> Verdicts:
         """One verdict per pair, in order."""
         model = _loaded(self.config.weights_of == "biased")
-        return Verdicts(model.prefer(prompts, a, b), ["ok"] * len(prompts))
+        said = model.prefer(prompts, a, b)
+        near = abs(said - 0.5) <= self.config.tie
+        return Verdicts(np.where(near, 0.5, said), ["ok"] * len(prompts))
 
     def next_requests(
         self, prompts: Sequence[str], requests: Sequence[str], pictures: Images

@@ -18,6 +18,7 @@ from backend.rl.recipe import RunConfig
 from backend.services import (
     judge_audits,
     labels,
+    own_pairs,
     prompts,
     records,
     rewards,
@@ -127,6 +128,38 @@ def test_a_judge_is_marked_unaudited_wherever_it_appears(
     title = page.get_by_test_id("audit").get_by_test_id("audit-mark").get_attribute("title")
     assert title == "failed: ties on own pairs"
     assert serious(page) == []
+
+
+def test_the_audit_on_own_pairs_is_asked_for_by_a_click_and_shows_its_tests(
+    visit: Opener, store: Studio, project: int
+) -> None:
+    """Simulated answers count only where the box says so; the studio's own worker does the rest."""
+    judge = rewards.create(store, project, "judge", "pocket-judge", {})["id"]
+    robot = users.simulated(store, f"robot of {judge}")["id"]
+    for pair in draw_pairs(store, project, own_pairs.LEAST).pair_ids:
+        labels.store(store, robot, factory.label(pair, "left", left="a"))
+    visitor = visit()
+    page = visitor.go(f"/rewards?reward={judge}")
+    page.get_by_test_id("audit-own").click()
+    page.get_by_text("People have decided 0 pairs of pictures here").wait_for()
+    page.get_by_test_id("audit-simulated").check()
+    page.get_by_test_id("audit-own").click()
+    tests = page.get_by_test_id("audit-test")
+    tests.first.wait_for(timeout=120_000)
+    named = [name.strip() for name in tests.locator("td:nth-child(2)").all_inner_texts()]
+    assert sorted(named) == sorted(
+        ["order flips", "consistency", "agreement", "ties", "master keys", "blindness"]
+    )
+    section = page.get_by_test_id("audit")
+    told = section.get_by_text("by what most people chose").inner_text()
+    assert f"on {own_pairs.LEAST} pairs" in told
+    # the right picture is always the one that was chosen, so nothing but its habits can fail
+    report = rewards.get(store, judge)["figures"]["audit_own"]
+    assert report["accuracy"]["value"] > 0.8
+    assert set(tests.locator("td:nth-child(1)").all_inner_texts()) <= {"passed", "failed"}
+    assert serious(page) == []
+    visitor.shoot("audit-own-pairs")
+    visitor.complaints[:] = [text for text in visitor.complaints if "422" not in text]
 
 
 def test_the_pair_dialog_shows_what_judges_said_among_peoples_answers(

@@ -155,6 +155,19 @@ def test_it_is_a_reward_that_compares() -> None:
     assert (said.prefer_a > 0.5).all() and said.status == ["ok"] * 4
 
 
+def test_what_is_near_a_half_is_a_tie_as_far_as_its_setting_says() -> None:
+    """A picture against itself is decided by the order alone, a wide setting decides nothing."""
+    module = registry.rewards.get("pocket-judge")
+    pairs = RENDERED[:6], RENDERED[[0, 1, 2, 4, 5, 3]], PROMPTS[:6]
+    told = {}
+    for tie in (0.0, 0.05, 0.4999):
+        judge = checked(module.load(module.Config.read({"tie": tie})), "pocket-judge")
+        told[tie] = judge.compare(*pairs).prefer_a
+    assert (told[0.0] != 0.5).any() and (told[0.4999][:3] == 0.5).all()
+    near = abs(told[0.0] - 0.5) <= 0.05
+    assert (told[0.05][near] == 0.5).all() and (told[0.05][~near] == told[0.0][~near]).all()
+
+
 # ---------------------------------------------------------------- stock classes
 
 

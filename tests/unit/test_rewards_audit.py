@@ -10,7 +10,7 @@ import pytest
 from backend.pocket import verifier
 from backend.pocket.audit_material import material
 from backend.preferences.intervals import wilson
-from backend.rewards import _edits, _own_material
+from backend.rewards import _audit, _edits, _own_material
 from backend.rewards._audit import MARKS, Material, audit
 from backend.rewards.interface import Verdicts, checked
 
@@ -184,3 +184,10 @@ def test_keys_are_of_the_pictures_own_size() -> None:
     blank, caption = made.keys["blank"][0], made.keys["caption"][0]
     assert len(np.unique(blank.reshape(-1, 3), axis=0)) == 1
     assert len(np.unique(caption.reshape(-1, 3), axis=0)) > 1
+
+
+def test_a_tie_one_way_and_a_decision_the_other_is_no_contradiction() -> None:
+    """Whichever way it goes: neither toward the first nor toward the second."""
+    one = np.array([0.5, 0.5, 1.0, 0.9, np.nan, 0.51])
+    other = np.array([1.0, 0.0, 1.0, 0.1, 0.1, 0.49])
+    assert _audit.flips(one, other).tolist() == [False, False, False, True]
