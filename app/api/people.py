@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from app.api.deps import Body, Limit, StudioDep, UserDep
-from backend.services import accounts, audit, invites, sign_ins, tokens
+from backend.services import accounts, audit, invites, sign_ins, storage, tokens
 from backend.services.invites import NewInvite
 
 router = APIRouter(prefix="/people", tags=["people"])
@@ -48,6 +48,12 @@ def list_people(studio: StudioDep, user: UserDep) -> dict[str, Any]:
         "tokens": tokens.rows(studio),
         "studies": accounts.studies(studio),
     }
+
+
+@router.get("/storage")
+def read_storage(studio: StudioDep) -> dict[str, Any]:
+    """What files and database take up, and the room that is left."""
+    return storage.facts(studio)
 
 
 @router.get("/audit")

@@ -12,7 +12,9 @@ export async function mount(main, page) {
   const side = el("aside", { class: "pane scroll", "aria-label": "Audit trail" });
   fill(main, el("div", { class: "panes people" }, left, side));
   const unbind = keys.bind("People", [{ id: "people.undo", keys: ["z"], label: "Take the last change back", run: () => { undo(); } }]);
+  const room = el("section", { "aria-label": "Storage", "data-testid": "storage" });
   await refresh();
+  drawRoom();
   return () => { unbind(); page.subtitle(""); };
 
   async function refresh() {
@@ -24,7 +26,7 @@ export async function mount(main, page) {
     const open = data.people.filter((person) => !person.disabled);
     page.subtitle(data.people.length ? `${fmt.count(open.length, "person", "people")} can sign in` : "");
     const focus = document.activeElement?.getAttribute("data-testid");
-    fill(left, !data.signs_in && opening(), peopleTable(data), links(data), tokensTable(data));
+    fill(left, !data.signs_in && opening(), peopleTable(data), links(data), tokensTable(data), room);
     if (focus) /** @type {HTMLElement | null} */ (left.querySelector(`[data-testid="${focus}"]`))?.focus();
     await drawAudit();
   }
@@ -132,6 +134,19 @@ export async function mount(main, page) {
         } }))))))];
   }
 
+  // storage -------------------------------------------------------------------------------------------------
+
+  /** What the studio takes up; counted once, as there may be many files. */
+  async function drawRoom() {
+    const found = await api("people/storage").catch(() => null);
+    if (!found) return;
+    const term = (word, value, more = null) => [el("dt", null, word), el("dd", null, value, more && el("span", { class: "faint" }, ` ${more}`))];
+    fill(room, el("div", { class: "pane-h b" }, el("h2", null, "Storage"), found.folder && el("span", { class: "meta muted clip", translate: "no" }, found.folder)), el("dl", { class: "kv sec", style: "max-width:480px" },
+      found.files !== null && term("files", bytes(found.bytes), found.is_all ? fmt.count(found.files, "file") : `of the first ${fmt.int(found.files)} files`),
+      term("database", bytes(found.database_bytes), `${fmt.count(found.samples, "sample")}, ${fmt.count(found.pairs, "pair")}, ${fmt.count(found.labels, "label")}`),
+      found.free !== null && term("room left", bytes(found.free))));
+  }
+
   // audit ---------------------------------------------------------------------------------------------------
 
   async function drawAudit(kind = side.querySelector("select")?.value || "") {
@@ -148,5 +163,8 @@ export async function mount(main, page) {
     fill(side, el("div", { class: "pane-h" }, el("h2", null, "Audit trail"), el("span", { class: "grow" }), choose), list, more);
   }
 }
+
+/** 1,500,000 → "1.5 MB". @param {number} n */
+const bytes = (n) => (n < 1e6 ? `${Math.ceil(n / 1e3)} kB` : n < 1e9 ? `${(n / 1e6).toFixed(1)} MB` : `${(n / 1e9).toFixed(1)} GB`);
 
 const SIGNS = { people: "person", role: "ranks", invite: "link", password: "lock", key: "plug", study: "label", export: "send", delete: "x" };

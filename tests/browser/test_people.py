@@ -196,6 +196,7 @@ def test_the_pages_are_drawn_and_accessible(width: int, visit: Opener, store: St
     look("sign-in")
     sign_in(visitor, "Ada", "/people")
     expect(page.get_by_test_id("audit").locator("li").first).to_be_visible()
+    expect(page.get_by_test_id("storage")).to_contain_text("room left")
     look("people")
     visitor.go("/you")
     look("you")
