@@ -1,9 +1,10 @@
-"""What every reward is held to: checks of what goes in, and of what comes out. Pure numpy."""
+"""What every reward is held to: checks of what goes in and of what comes out, and what a failure
+is. Pure numpy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,25 @@ from numpy.typing import NDArray
 from backend.errors import RewardError
 
 if TYPE_CHECKING:
-    from backend.rewards.interface import Images, Scores, Span
+    from backend.rewards.interface import Images, Scores, Span, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a scorer gave nothing."""
+
+    status: Status
+    text: str
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """By the kind of what was raised."""
+        text = f"{type(error).__name__}: {error}"
+        if isinstance(error, TimeoutError):
+            return cls("timeout", text)
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            return cls("oom", text)
+        return cls("error", text)
 
 
 def check_batch(name: str, images: Images, prompts: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from backend.rewards._judge_formats import Reader, Said
 from backend.rewards._judge_purse import purse_of
 from backend.rewards._judge_server import Server
 from backend.rewards._version import version
-from backend.rewards.interface import Files, Floats, Images
+from backend.rewards.interface import Files, Floats, Images, Scores
 
 FREE_TEXT: Final = ("point", "rational", "verdict", "think")
 """Questions whose answers are free text, so that a judge may ask for a closer look instead."""
@@ -149,6 +149,17 @@ def mean_of(votes: Sequence[Said]) -> tuple[float, str, str]:
         return float(np.mean(values)), "ok", ""
     abstains = all(vote.abstains for vote in votes)
     return float("nan"), "abstain" if abstains else "error", votes[0].reason
+
+
+def scores_of(votes: Sequence[Sequence[Said]]) -> Scores:
+    """What pictures are worth by their votes, a row each of equal length, with all their parts."""
+    known = [mean_of(row) for row in votes]
+    return Scores(
+        np.array([value for value, _status, _reason in known], dtype=np.float64),
+        [status for _value, status, _reason in known],
+        parts_of(votes),
+        [reason for _value, _status, reason in known],
+    )
 
 
 def parts_of(votes: Sequence[Sequence[Said]]) -> dict[str, Floats]:

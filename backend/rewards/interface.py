@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import RewardError
+from backend.rewards._contract import Failure as Failure
 from backend.rewards._contract import (
     check_batch,
     check_length,
@@ -114,24 +115,6 @@ class Scores:
 
     def __len__(self) -> int:
         return len(self.values)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a scorer gave nothing."""
-
-    status: Status
-    text: str
-
-    @classmethod
-    def of(cls, error: Exception) -> Failure:
-        """By the kind of what was raised."""
-        text = f"{type(error).__name__}: {error}"
-        if isinstance(error, TimeoutError):
-            return cls("timeout", text)
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-            return cls("oom", text)
-        return cls("error", text)
 
 
 @dataclass(frozen=True, slots=True)

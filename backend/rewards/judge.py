@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -97,13 +98,9 @@ class Judge:
         there = [row for row in asked if row]
         told = iter(self.asking.answers(there, self._reader()))
         said = [self._votes(next(told), len(ways)) if ways else [_ALONE] for ways in shown]
-        known = [asking.mean_of(votes) for votes in said]
-        return Scores(
-            np.array([value for value, _status, _reason in known], dtype=np.float64),
-            [one[1] if ways else "n/a" for ways, one in zip(shown, known, strict=True)],
-            asking.parts_of(_even(said)),
-            [reason for _value, _status, reason in known],
-        )
+        scores = asking.scores_of(_even(said))
+        status = [one if ways else "n/a" for ways, one in zip(shown, scores.status, strict=True)]
+        return replace(scores, status=status)
 
     def next_requests(
         self, prompts: Sequence[str], requests: Sequence[str], pictures: Images

@@ -11,7 +11,7 @@ the value: Rollouts shows which one was wrong.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -88,14 +88,7 @@ class WordScores:
             for image, prompt in zip(images, prompts, strict=True)
         ]
         said = self.asking.answers(asked, self.format.read)
-        known = [asking.mean_of(votes) for votes in said]
-        return Scores(
-            np.array([value for value, _status, _reason in known], dtype=np.float64),
-            [status for _value, status, _reason in known],
-            asking.parts_of(said),
-            [reason for _value, _status, reason in known],
-            spans=[_together(votes) for votes in said],
-        )
+        return replace(asking.scores_of(said), spans=[_together(votes) for votes in said])
 
     def _asked(self, prompt: str, image: Images, vote: int) -> Asked:
         call = self.format.call(self.config, prompt, [picture(image)], vote)
