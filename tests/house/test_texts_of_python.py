@@ -82,7 +82,7 @@ UNSHOWN = re.compile(
     | ^A\ run\ of\ Palate,\ as\ a\ bundle | ^hf\ download | ^Bearer | ^attachment; | ^default-src
     | ^(private|public),\ max-age | ^openid | ^which\ fits | ^does\ it\ fit | ^python\ -m
     | ^Answer\ as\ JSON | ^Rate\ the\ picture | ^Value\ error | ^max\(R, | ^christophschuhmann/
-    | ^backend/[\w/]+\.py$ | ^palate\ bundle\ | ^pipeline\.load
+    | ^backend/[\w/]+\.py$ | ^palate\ bundle\ | ^pipeline\.load | ^select\ (pg_|page_)\w+
     """,
     re.VERBOSE,
 )
