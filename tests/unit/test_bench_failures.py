@@ -55,7 +55,8 @@ def test_failures_may_hang_on_the_picture_or_on_its_worth() -> None:
     """As many in all, but of the dark half, or of the worse half, three times as many."""
     light, worth = _statistics.luminance(PICTURES), np.linspace(0.0, 1.0, 60)
     sound = Scores.of(worth)
-    for depends, sorted_by in (("dark", light), ("bad", worth)):
+    both: list[tuple[failures.Depends, Any]] = [("dark", light), ("bad", worth)]
+    for depends, sorted_by in both:
         likely = failures.odds(depends, 0.2, PICTURES, worth)(PICTURES, sound)
         assert likely.mean() == pytest.approx(0.2) and likely.max() <= 0.4
         under = sorted_by < np.median(sorted_by)
