@@ -25,7 +25,7 @@ from backend.rl.collect import Data
 from backend.rl.loop import train
 from backend.rl.recipe import RunConfig
 from backend.rl.shards import whole
-from backend.rl.team import Accelerated, Alone, Team
+from backend.rl.team import Accelerated, Alone, Team, leave
 from backend.types import CheckpointState, EvaluationRecord, IterationRecord, Orders
 from tests.tiny_sd3 import PROMPTS, load_tiny
 
@@ -166,3 +166,4 @@ def main(settings: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]))
+    leave(0)

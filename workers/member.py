@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import PalateError
+from backend.rl.team import leave
 from backend.services import jobs
 from backend.types import CheckpointState, EvaluationRecord, IterationRecord, Orders, Wanted
 from workers import models
@@ -103,7 +104,4 @@ if __name__ == "__main__":
     )
     signal.signal(signal.SIGTERM, lambda _number, _frame: STOP.set())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    code = main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # a group whose partner is gone would make an orderly end wait for it
+    leave(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))

@@ -8,10 +8,11 @@ counts of the whole update, so the sum is the gradient that one process would ha
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from backend.errors import EnvironmentProblem
 from backend.rl import shards
@@ -156,6 +157,17 @@ class Accelerated:
         """Wait for the others and part: nobody leaves while one may still be spoken to."""
         self.gather(None)
         self.accelerator.end_training()
+
+
+def leave(code: int) -> NoReturn:
+    """End this process, one of several, at once.
+
+    An orderly end would wait for a partner that is gone, and would abort where one of gloo's
+    threads lets go of a tensor only when Python no longer runs (pytorch #179291).
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _buckets(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:
