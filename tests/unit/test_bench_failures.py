@@ -15,7 +15,8 @@ from backend.rewards import _statistics
 from backend.rewards._edits import captioned
 from backend.rewards.interface import Images, Scores, checked
 from workers.bench import alarms, cheats, failures
-from workers.bench.failures import Failing, FailuresPlan
+from workers.bench.failing import Failing
+from workers.bench.failures import FailuresPlan
 from workers.bench.lab import VERIFIER, Lab
 from workers.bench.trial import Trial
 

@@ -14,10 +14,9 @@ is set to 1, which never pauses.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
@@ -26,18 +25,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend import recipes
-from backend.errors import PalateError, RewardError
+from backend.errors import PalateError
 from backend.preferences.intervals import Z95, Difference, mean_se
 from backend.rewards import _statistics, interface
-from backend.rewards.interface import Images, Scores, Shape
+from backend.rewards.interface import Images, Scores
 from backend.rl.checkpoint import fingerprint
 from backend.rl.composition import RUNNING
 from backend.rl.evaluate import HeldOut
 from backend.rl.recipe import RewardTerm, RunConfig
-from backend.types import Policy, Scorer
+from backend.types import Policy
 from workers import bare
 from workers.bench import page
 from workers.bench.alarms import replay
+from workers.bench.failing import Failing, Odds, by_chance
 from workers.bench.lab import VERIFIER, Lab, circumstances
 from workers.bench.trial import Trial
 from workers.report import write_json
@@ -75,34 +75,6 @@ class FailuresPlan:
     """Laid over the recipe's own."""
 
 
-Odds = Callable[[Images, Scores], Floats]
-"""(pictures, what the sound reward says of them) → how likely each judgement is to fail, (B,)."""
-
-
-class Failing:
-    """A pointwise reward that raises on a share of what it is asked, again when asked again."""
-
-    shape: Shape = "pointwise"
-
-    def __init__(self, scorer: Scorer, odds: Odds, seed: int) -> None:
-        self.scorer, self.odds, self.seed = scorer, odds, seed
-
-    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
-        """The reward's own values; a RewardError where any of these judgements is to fail."""
-        sound = self.scorer.score(images, prompts)
-        drawn = [self._number(*one) for one in zip(images, prompts, strict=True)]
-        failing = int((np.array(drawn) < self.odds(images, sound)).sum())
-        if failing:
-            raise RewardError(f"{failing} of {len(prompts)} judgements fail on purpose.")
-        return sound
-
-    def _number(self, image: Images, prompt: str) -> float:
-        """In [0, 1), from the content of a judgement."""
-        content = hashlib.sha256(f"{self.seed}\n{prompt}\n".encode())
-        content.update(np.ascontiguousarray(image).tobytes())
-        return int.from_bytes(content.digest()[:8]) / 2**64
-
-
 def odds(depends: Depends, share: float, images: Images, values: Floats) -> Odds:
     """How likely judgements fail, `share` of them among the base's pictures with their values.
 
@@ -110,7 +82,7 @@ def odds(depends: Depends, share: float, images: Images, values: Floats) -> Odds
     pictures that are darker, or worth less.
     """
     if depends == "chance":
-        return lambda images, _sound: np.full(len(images), share)
+        return by_chance(share)
     base = np.sort(_statistics.luminance(images) if depends == "dark" else values)
 
     def likely(images: Images, sound: Scores) -> Floats:

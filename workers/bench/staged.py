@@ -13,18 +13,17 @@ such a figure is recorded; the rule is for what other trainers have logged.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import numpy as np
 
-from backend.errors import RewardError
 from backend.rewards._edits import PROBES
 from backend.rewards.interface import Images, Scores, Shape
 from backend.rl.recipe import RewardTerm, RunConfig
 from backend.types import IterationRecord, Pictures, Policy, Scorer
+from workers.bench.failing import Failing, by_chance
 from workers.bench.trial import Notes
 
 VERIFIER = RewardTerm(name="verifier", kind="pocket-verifier")
@@ -79,21 +78,6 @@ class Short:
         return Scores.of(np.minimum(SCALE * self.scorer.score(images, prompts).values, 1.0))
 
 
-class Failing:
-    """A judge that raises on a share of the pictures, the same ones when it is asked again."""
-
-    shape: Shape = "pointwise"
-
-    def __init__(self, scorer: Scorer, share: float) -> None:
-        self.scorer, self.share = scorer, share
-
-    def score(self, images: Images, prompts: Sequence[str]) -> Scores:
-        """Its values, unless one of them is to fail."""
-        if any(zlib.crc32(image.tobytes()) / 2**32 < self.share for image in images):
-            raise RewardError("This judgement fails on purpose.")
-        return self.scorer.score(images, prompts)
-
-
 class Drawing:
     """A model that is like another one, but for its pictures, once that has begun."""
 
@@ -145,7 +129,7 @@ def tiled(images: Pictures) -> Pictures:
 
 def fails(share: float) -> Callable[[Scorer], Scorer]:
     """A reward that raises on so many of its judgements."""
-    return lambda scorer: Failing(scorer, share)
+    return lambda scorer: Failing(scorer, by_chance(share), seed=0)
 
 
 STAGED: Final = (
