@@ -124,8 +124,7 @@ def policy_of(studio: Studio, project_id: int, source: str) -> dict[str, Any]:
 def prompt_texts(studio: Studio, prompt_ids: Sequence[int]) -> dict[int, str]:
     """Prompt id → text."""
     with studio.read() as session:
-        rows = session.execute(select(Prompt.id, Prompt.text).where(Prompt.id.in_(prompt_ids)))
-        return {prompt_id: text for prompt_id, text in rows}
+        return queries.prompt_texts(session, prompt_ids)
 
 
 def noise_seed(seed: str, text: str) -> int:

@@ -21,7 +21,6 @@ from itertools import islice
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.preferences.followed import Ask, Followed
@@ -41,9 +40,8 @@ from backend.preferences.ledger import (
 from backend.rewards._prompt_kinds import kinds_of
 from backend.services.studio import Studio
 from db import ledgers as queries
-from db.queries import batches
+from db.queries import prompt_texts
 from db.session import Store
-from db.tables import Prompt
 
 BEHIND: Final = 5000
 """How far below the newest id a label may turn up late: more than the labels that all imports at
@@ -95,9 +93,8 @@ class Warm:
     def prompts_of_kind(self, session: Session, kind: str) -> list[int]:
         """Prompts of the pairs that are of a kind by their words; each is looked at once."""
         fresh = [i for i in np.unique(self.pairs[:, 5]).tolist() if i not in self.prompt_kinds]
-        for some in batches(fresh):
-            rows = session.execute(select(Prompt.id, Prompt.text).where(Prompt.id.in_(some)))
-            self.prompt_kinds |= {prompt: kinds_of(text) for prompt, text in rows}
+        texts = prompt_texts(session, fresh)
+        self.prompt_kinds |= {prompt: kinds_of(text) for prompt, text in texts.items()}
         return [prompt for prompt, kinds in self.prompt_kinds.items() if kind in kinds]
 
     def figures(self, key: Any, work_out: Callable[[], Any]) -> Any:

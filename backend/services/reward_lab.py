@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
 
 from backend.errors import InputError, PalateError
 from backend.preferences import agreement as people
@@ -28,7 +27,6 @@ from backend.services.quality import finite, plain
 from backend.services.reward_sets import Said, Shown
 from backend.services.studio import Studio
 from db import queries
-from db.tables import Prompt
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -159,13 +157,8 @@ def _where(verdicts: Verdicts, mask: NDArray[np.bool_]) -> Verdicts:
 
 
 def _texts(studio: Studio, prompt_ids: Ints) -> dict[int, str]:
-    found: dict[int, str] = {}
-    ids = np.unique(prompt_ids).tolist()
     with studio.read() as session:
-        for some in queries.batches(ids, reward_sets.BATCH):
-            rows = session.execute(select(Prompt.id, Prompt.text).where(Prompt.id.in_(some)))
-            found |= {prompt_id: text for prompt_id, text in rows}
-    return found
+        return queries.prompt_texts(session, np.unique(prompt_ids).tolist())
 
 
 def _classes(texts: dict[int, str], words: Sequence[str]) -> Iterable[tuple[str, str, list[int]]]:

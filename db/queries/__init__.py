@@ -43,6 +43,7 @@ from db.queries.pictures import (
 from db.queries.prompts import (
     prompt_counts,
     prompt_set_named,
+    prompt_texts,
     prompt_texts_named,
     prompts_by_text,
     shared_prompts,
@@ -124,6 +125,7 @@ __all__ = [
     "pairs_with_counts",
     "prompt_counts",
     "prompt_set_named",
+    "prompt_texts",
     "prompt_texts_named",
     "prompts_by_text",
     "recent_seconds",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, aliased
 
+from db.queries.batches import batches
 from db.tables import Prompt, PromptSet
 
 
@@ -50,6 +51,15 @@ def prompts_by_text(session: Session, project_id: int, texts: Sequence[str]) -> 
         .order_by(Prompt.id.desc())
     )
     return {text: prompt_id for text, prompt_id in rows}
+
+
+def prompt_texts(session: Session, prompt_ids: Iterable[int]) -> dict[int, str]:
+    """Prompt → its text, however many are asked for."""
+    found: dict[int, str] = {}
+    for some in batches(prompt_ids):
+        rows = session.execute(select(Prompt.id, Prompt.text).where(Prompt.id.in_(some)))
+        found |= {prompt_id: text for prompt_id, text in rows}
+    return found
 
 
 def prompt_texts_named(session: Session, project_id: int, name: str) -> list[str]:

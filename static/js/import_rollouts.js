@@ -3,7 +3,7 @@
 import { button, el, fill, fmt, note } from "/static/js/lib.js";
 import { watchJob } from "/static/js/jobs.js";
 import { problems } from "/static/js/study_data.js";
-import { upload } from "/static/js/upload.js";
+import { send, upload } from "/static/js/upload.js";
 
 const LAYOUTS = [
   ["flow_grpo and its kin", '{"epoch": 40, "prompt": "a red fox", "image": "40/3.jpg",\n "rewards": {"ocr": 0.5, "pickscore": 0.8, "avg": 0.71}, "advantages": 1.2}'],
@@ -29,12 +29,10 @@ export async function mount(main, page) {
 
   async function begin() {
     const given = file.files[0];
-    const bar = el("b", { style: "width:0" });
-    const sending = upload(`imports/rollouts?${new URLSearchParams({ name: name.value.trim(), filename: given.name })}`, given, (share) => { bar.style.width = `${100 * share}%`; });
+    const address = `imports/rollouts?${new URLSearchParams({ name: name.value.trim(), filename: given.name })}`;
     go.disabled = true;
-    fill(host, el("div", { class: "job" }, el("b", { class: "strong" }, `Sending ${given.name}`), el("span", { class: "meter go" }, bar), el("div", { class: "row meta muted" }, el("span", { class: "grow" }, `${(given.size / 1e6).toFixed(1)} MB`), button("Stop", { kind: "quiet", size: "sm", icon: "stop", onclick: sending.stop }))));
     try {
-      const { job_id: job } = await sending.done;
+      const { job_id: job } = await send(host, address, given);
       const alive = el("div");
       const faults = el("div");
       fill(host, alive, faults);

@@ -2,7 +2,7 @@
 import { api, button, el, fill, fmt, note } from "/static/js/lib.js";
 import { watchJob } from "/static/js/jobs.js";
 import { ROWS } from "/static/js/study_parts.js";
-import { upload } from "/static/js/upload.js";
+import { send } from "/static/js/upload.js";
 
 const SHOWN = 100;
 
@@ -56,12 +56,10 @@ export function dataSections(study, formats, onimported, importing) {
 
     async function begin() {
       const given = file.files[0];
-      const bar = el("b", { style: "width:0" });
-      const sending = upload(`imports?${new URLSearchParams({ what: what.value, format: what.value === "pairs" ? "auto" : format.value, filename: given.name, study_id: String(study.id) })}`, given, (share) => { bar.style.width = `${100 * share}%`; });
+      const address = `imports?${new URLSearchParams({ what: what.value, format: what.value === "pairs" ? "auto" : format.value, filename: given.name, study_id: String(study.id) })}`;
       go.disabled = true;
-      fill(host, el("div", { class: "job" }, el("b", { class: "strong" }, `Sending ${given.name}`), el("span", { class: "meter go" }, bar), el("div", { class: "row meta muted" }, el("span", { class: "grow" }, `${(given.size / 1e6).toFixed(1)} MB`), button("Stop", { kind: "quiet", size: "sm", icon: "stop", onclick: sending.stop }))));
       try {
-        const { job_id: job } = await sending.done;
+        const { job_id: job } = await send(host, address, given);
         watch(job);
       } catch (error) {
         fill(host, note("Not imported", error.message), problems(error.problems));

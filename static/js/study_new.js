@@ -1,7 +1,7 @@
 /** A new study: pick what is judged, pick what is asked, start. All else can be changed on its own page. */
-import { api, button, el, fill, fmt, kept, live, note } from "/static/js/lib.js";
+import { api, button, el, fill, fmt, live, note } from "/static/js/lib.js";
 import { KINDS, ROWS, fits, sourceText, workText, SECONDS } from "/static/js/study_parts.js";
-import { upload } from "/static/js/upload.js";
+import { send } from "/static/js/upload.js";
 
 const MOST_DRAWN = 12;
 const MANY = 8;
@@ -111,7 +111,7 @@ export async function newStudy(host, page) {
     try {
       const made = await api("studies", { body });
       live("The study is made.");
-      if (state.mode === "file") await send(made);
+      if (state.mode === "file") await bring(made);
       else page.go(`/studies/${made.id}`);
     } catch (error) {
       fill(said, note("The study was not made", error.message));
@@ -119,13 +119,11 @@ export async function newStudy(host, page) {
   }
 
   /** The file to the study that was made of it; its page says what came in. */
-  async function send(made) {
+  async function bring(made) {
     const given = file.files[0];
-    const bar = el("b", { style: "width:0" });
-    const sending = upload(`imports?${new URLSearchParams({ what: "pairs", filename: given.name, study_id: String(made.id) })}`, given, (share) => { bar.style.width = `${100 * share}%`; });
-    fill(part.foot, el("div", { class: "job" }, el("b", { class: "strong" }, `Sending ${kept(given.name)}`), el("span", { class: "meter go" }, bar), el("div", { class: "row" }, el("span", { class: "grow" }), button("Stop", { kind: "quiet", size: "sm", icon: "stop", onclick: sending.stop }))), said);
+    const address = `imports?${new URLSearchParams({ what: "pairs", filename: given.name, study_id: String(made.id) })}`;
     try {
-      page.go(`/studies/${made.id}?import=${(await sending.done).job_id}`);
+      page.go(`/studies/${made.id}?import=${(await send(part.foot, address, given)).job_id}`);
     } catch (error) {
       drawFoot();
       fill(said, note("The study is made, its file did not come in", error.message, { actions: [el("a", { class: "btn sm", href: `/studies/${made.id}` }, "Open the study")] }));

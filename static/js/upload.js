@@ -1,5 +1,5 @@
 /** A file to the API as it is, with its progress and a way to stop. */
-import { ApiError } from "/static/js/lib.js";
+import { ApiError, button, el, fill, kept } from "/static/js/lib.js";
 
 /** @param {string} path relative to /api/v1 @param {Blob} file @param {(share: number) => void} onprogress
  * @returns {{done: Promise<any>, stop: () => void}} */
@@ -21,4 +21,13 @@ export function upload(path, file, onprogress) {
     request.send(file);
   });
   return { done, stop: () => request.abort() };
+}
+
+/** The same, shown in `host` while it is on its way. @param {HTMLElement} host @param {string} path @param {File} file @returns {Promise<any>} */
+export function send(host, path, file) {
+  const bar = el("b", { style: "width:0" });
+  const sending = upload(path, file, (share) => { bar.style.width = `${100 * share}%`; });
+  fill(host, el("div", { class: "job" }, el("b", { class: "strong" }, `Sending ${kept(file.name)}`), el("span", { class: "meter go" }, bar),
+    el("div", { class: "row meta muted" }, el("span", { class: "grow" }, `${(file.size / 1e6).toFixed(1)} MB`), button("Stop", { kind: "quiet", size: "sm", icon: "stop", onclick: sending.stop }))));
+  return sending.done;
 }
